@@ -1,0 +1,70 @@
+// What stands in a tidemark.config.ts, as types for the editor. What is allowed in it, and what it means, is in schema.ts; that
+// a file keeps to it is checked when it is loaded (resolve.ts), since nothing makes a user compile it first.
+import type { WhenStale } from '../server/settings.ts'
+import type { Duration, Size } from './units.ts'
+
+/** What a database's `create` is called with. */
+export interface CreateContext {
+  /** Where to make the database: a name of its own, that becomes the real one only once `create` is done. */
+  readonly file: string
+  /** Tells how far it is: `progress(5000, 135233, 'cities')`. */
+  readonly progress: (done: number, total: number, what: string) => void
+  /** Aborted by Ctrl-C: stop, or throw. */
+  readonly signal: AbortSignal
+}
+
+export interface SqliteOptions {
+  /** Relative to the data folder (`--data`); without one, to the configuration file's folder. */
+  readonly file: string
+  /** Makes the database when it is not there. It has to close it at the end. */
+  readonly create?: ((context: CreateContext) => void | Promise<void>) | undefined
+  /** How often to ask whether another process wrote to it. */
+  readonly poll?: Duration | undefined
+  /** How long a write waits for another process's lock. */
+  readonly busyTimeout?: Duration | undefined
+}
+
+/** A SQLite database, as `sqlite()` of `tidemark/sqlite` gives it. */
+export interface SqliteDatabase extends SqliteOptions {
+  readonly kind: 'sqlite'
+}
+
+export interface KeyspaceConfig {
+  /** The name of one of `databases`. */
+  readonly database: string
+  /** The table whose rows are the values; by default the keyspace's name. */
+  readonly table?: string | undefined
+  /** The columns to be seen; by default all. */
+  readonly columns?: readonly string[] | undefined
+  /** The oldest that an answer may be, as can be proved. 0 reads the database every time. */
+  readonly maxStaleness?: Duration | undefined
+  /** What happens when no answer can be proved that fresh: read the database, give it all the same, or an error. */
+  readonly whenStale?: WhenStale | undefined
+}
+
+/** Everything is optional; flags and TIDEMARK_* variables go before what stands here. See docs/reference/settings.md. */
+export interface TidemarkConfig {
+  readonly host?: string | undefined
+  readonly port?: number | undefined
+  readonly adminHost?: string | undefined
+  readonly adminPort?: number | undefined
+  readonly threads?: number | undefined
+  readonly memory?: Size | undefined
+  readonly requirepass?: string | undefined
+  readonly data?: string | undefined
+  readonly maxConnections?: number | undefined
+  readonly drain?: Duration | undefined
+  /** These four are the defaults of every database and every keyspace. */
+  readonly poll?: Duration | undefined
+  readonly busyTimeout?: Duration | undefined
+  readonly maxStaleness?: Duration | undefined
+  readonly whenStale?: WhenStale | undefined
+  readonly databases?: Readonly<Record<string, SqliteDatabase>> | undefined
+  /** By the prefix of their keys: `cities` holds `cities:2643743`. */
+  readonly keyspaces?: Readonly<Record<string, KeyspaceConfig>> | undefined
+}
+
+/** Gives back what it got: it is there for the types. */
+export function defineConfig(config: TidemarkConfig): TidemarkConfig {
+  return config
+}

@@ -1,0 +1,171 @@
+// One setting's value out of its four places: default < file < environment < flag. What stands in a place that is overridden is
+// checked all the same. Not for: which settings there are (schema.ts) and how they fit together (resolve.ts).
+import { assert } from '../base/assert.ts'
+import { gotText, Mistakes } from './mistakes.ts'
+import { suggestion } from './nearest.ts'
+import { allowedText, readValue, schema } from './schema.ts'
+import type { Setting, SettingValue } from './schema.ts'
+
+export interface Layered {
+  /** Absolute, with what it exports. */
+  readonly file: { readonly name: string; readonly value: unknown } | undefined
+  readonly environment: Readonly<Record<string, string | undefined>>
+  /** By name, without the dashes. */
+  readonly flags: ReadonlyMap<string, string>
+}
+
+export type PlainObject = Readonly<Record<string, unknown>>
+
+export function isPlainObject(value: unknown): value is PlainObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+/** The names that may stand in the file at `prefix` ('' or `databases.*.`). */
+export function namesAt(prefix: string): readonly string[] {
+  const names = schema
+    .filter(each => each.path.startsWith(prefix))
+    .map(each => each.path.slice(prefix.length).split('.')[0]!)
+  return [...new Set(names)].filter(name => name !== '')
+}
+
+export class Layers {
+  readonly mistakes: Mistakes = new Mistakes()
+  readonly #inputs: Layered
+  readonly #root: PlainObject
+  readonly #read = new Map<string, { own: SettingValue | undefined; over: SettingValue | undefined }>()
+
+  constructor(inputs: Layered) {
+    this.#inputs = inputs
+    const value = inputs.file?.value ?? {}
+    this.#root = isPlainObject(value) ? value : {}
+    if (!isPlainObject(value))
+      this.mistakes.add(inputs.file?.name ?? 'config', `got ${gotText(value)}, allowed is an object`)
+    this.#checkNames('', this.#root, '')
+    this.#checkVariables()
+    for (const setting of schema) {
+      if (setting.path.includes('*')) continue
+      const own = setting.path === '' ? undefined : this.#inFile(setting, this.#root, setting.path)
+      this.#read.set(setting.path, { own, over: this.#fromFlag(setting) ?? this.#fromVariable(setting) })
+    }
+  }
+
+  /** The value of a setting that stands at the top; undefined when it is nowhere and has no default. */
+  top(path: string): SettingValue | undefined {
+    const { own, over } = this.#read.get(path)!
+    return over ?? own ?? this.#default(path)
+  }
+
+  /** True when the file says it (and no flag or variable overrides it). */
+  isFromFile(path: string): boolean {
+    const { own, over } = this.#read.get(path)!
+    return own !== undefined && over === undefined
+  }
+
+  /** The entries of `databases` or `keyspaces`; those that are no objects or badly named are reported and left out. */
+  entries(group: 'databases' | 'keyspaces'): readonly (readonly [name: string, entry: PlainObject])[] {
+    const value = this.#root[group] ?? {}
+    if (!isPlainObject(value)) {
+      this.fileMistake(group, `got ${gotText(value)}, allowed is an object with a name for each`)
+      return []
+    }
+    const entries: (readonly [string, PlainObject])[] = []
+    for (const [name, entry] of Object.entries(value)) {
+      if (entry === undefined) continue
+      const path = `${group}.${name}`
+      if (!/^[A-Za-z0-9_.-]{1,64}$/.test(name)) {
+        this.fileMistake(path, 'the name is 1 to 64 of the letters A to Z and a to z, digits, _ . and -')
+      } else if (!isPlainObject(entry)) this.fileMistake(path, `got ${gotText(entry)}, allowed is an object`)
+      else {
+        this.#checkNames(`${group}.*.`, entry, `${path}.`)
+        entries.push([name, entry])
+      }
+    }
+    return entries
+  }
+
+  /**
+   * A setting of an entry. Where there is a setting of the same name at the top, its flag and variable go before the
+   * entry's own, and its value is the default.
+   */
+  inEntry(group: 'databases' | 'keyspaces', name: string, entry: PlainObject, key: string): SettingValue | undefined {
+    const setting = settingAt(`${group}.*.${key}`)
+    const own = this.#inFile(setting, entry, `${group}.${name}.${key}`)
+    if (setting.required === true && entry[key] === undefined) {
+      this.fileMistake(`${group}.${name}.${key}`, `is missing, allowed is ${allowedText(setting.type)}`)
+    }
+    return this.#read.get(key)?.over ?? own ?? (this.#read.has(key) ? this.top(key) : undefined)
+  }
+
+  fileMistake(path: string, what: string): void {
+    this.mistakes.add(path, `${what} (${this.#inputs.file?.name ?? 'no file'})`)
+  }
+
+  #inFile(setting: Setting, holder: PlainObject, path: string): SettingValue | undefined {
+    const raw = holder[path.slice(path.lastIndexOf('.') + 1)]
+    if (raw === undefined) return undefined
+    const value = readValue(setting.type, raw)
+    if (value === undefined) this.fileMistake(path, refusal(setting, raw))
+    return value
+  }
+
+  #fromFlag(setting: Setting): SettingValue | undefined {
+    const raw = setting.flag === undefined ? undefined : this.#inputs.flags.get(setting.flag)
+    if (raw === undefined) return undefined
+    const value = readValue(setting.type, raw)
+    if (value === undefined) this.mistakes.add(`--${setting.flag}`, refusal(setting, raw))
+    return value
+  }
+
+  // An empty variable is how many tools spell one that is not set. Not for a password: there it is a secret that was lost.
+  #fromVariable(setting: Setting): SettingValue | undefined {
+    const raw = setting.environment === undefined ? undefined : this.#inputs.environment[setting.environment]
+    if (raw === undefined || (raw === '' && !isSecret(setting))) return undefined
+    const value = readValue(setting.type, raw)
+    if (value !== undefined) return value
+    // Kubernetes tells every container of a service called tidemark where it is, in a variable of this name.
+    const hint = /^(tcp|udp):\/\//.test(raw) ? ' (set by Kubernetes? `enableServiceLinks: false` turns that off)' : ''
+    this.mistakes.add(setting.environment!, refusal(setting, raw) + hint)
+    return undefined
+  }
+
+  #default(path: string): SettingValue | undefined {
+    const setting = settingAt(path)
+    return setting.default === undefined ? undefined : readValue(setting.type, setting.default)
+  }
+
+  #checkNames(prefix: string, holder: PlainObject, shown: string): void {
+    const known = namesAt(prefix)
+    for (const name of Object.keys(holder)) {
+      if (known.includes(name) || (prefix === 'databases.*.' && name === 'kind')) continue
+      this.fileMistake(shown + name, `there is no such setting${suggestion(name, known)}`)
+    }
+  }
+
+  // Only what looks like a slip of the pen: other tools set variables that begin with TIDEMARK_ too.
+  #checkVariables(): void {
+    const known = schema.flatMap(setting => setting.environment ?? [])
+    for (const name of Object.keys(this.#inputs.environment)) {
+      if (!name.startsWith('TIDEMARK_') || known.includes(name)) continue
+      const meant = suggestion(
+        name.slice('TIDEMARK_'.length),
+        known.map(each => each.slice('TIDEMARK_'.length)),
+      )
+      if (meant !== '') this.mistakes.add(name, `there is no such variable${meant.replace('mean ', 'mean TIDEMARK_')}`)
+    }
+  }
+}
+
+function settingAt(path: string): Setting {
+  const setting = schema.find(each => each.path === path)
+  assert(setting !== undefined, `the schema has ${path}`)
+  return setting
+}
+
+function isSecret(setting: Setting): boolean {
+  return setting.type.kind === 'text' && setting.type.secret === true
+}
+
+function refusal(setting: Setting, raw: unknown): string {
+  const got = isSecret(setting) ? (raw === '' ? 'an empty one' : 'something else') : gotText(raw)
+  return `got ${got}, allowed is ${allowedText(setting.type)}`
+}

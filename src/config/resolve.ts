@@ -1,0 +1,130 @@
+// From what the user wrote (file, environment, flags) to what the server is started with. Reports every mistake at once, as one
+// CONFIG_INVALID. Not for: reading the file (load.ts), looking at the machine; all that matters comes in as arguments.
+import { dirname, isAbsolute, relative, resolve as resolvePath } from 'node:path'
+import { limits } from '../base/limits.ts'
+import type { KeyspaceSettings, ServerSettings, SqliteSettings, WhenStale } from '../server/settings.ts'
+import type { CreateContext } from './config.ts'
+import { Layers } from './layers.ts'
+import type { PlainObject } from './layers.ts'
+import { gotText } from './mistakes.ts'
+import { suggestion } from './nearest.ts'
+
+export interface ResolveInputs {
+  /** The configuration file, absolute, and what it exports. */
+  readonly file?: { readonly file: string; readonly value: unknown } | undefined
+  readonly environment: Readonly<Record<string, string | undefined>>
+  /** By name, without the dashes. */
+  readonly flags: ReadonlyMap<string, string>
+  /** The current folder, absolute. */
+  readonly folder: string
+  /** The threads by default. */
+  readonly cores: number
+}
+
+/** How to make a database that is not there. */
+export interface DatabaseSetup {
+  readonly name: string
+  /** Absolute. */
+  readonly file: string
+  readonly create: ((context: CreateContext) => unknown) | undefined
+}
+
+export interface Resolved {
+  readonly settings: ServerSettings
+  /** One for each database, in the same order. */
+  readonly setups: readonly DatabaseSetup[]
+}
+
+export function resolveSettings(inputs: ResolveInputs): Resolved {
+  const layers = new Layers({ ...inputs, file: inputs.file && shown(inputs.file, inputs.folder) })
+  const dataFolder = dataFolderOf(layers, inputs)
+  const base = dataFolder ?? (inputs.file === undefined ? inputs.folder : dirname(inputs.file.file))
+  const databases = layers.entries('databases').map(([name, entry]) => database(layers, name, entry, base))
+  const known = databases.map(each => each.settings.name)
+  const keyspaces = layers.entries('keyspaces').map(([name, entry]) => keyspace(layers, name, entry, known))
+  const settings: ServerSettings = {
+    host: layers.top('host') as string,
+    port: layers.top('port') as number,
+    adminHost: layers.top('adminHost') as string,
+    adminPort: layers.top('adminPort') as number,
+    threads: (layers.top('threads') as number | undefined) ?? Math.min(inputs.cores, limits.threadsMax),
+    memoryBytes: layers.top('memory') as number,
+    requirepass: layers.top('requirepass') as string | undefined,
+    dataFolder,
+    connectionsMax: layers.top('maxConnections') as number,
+    drainMs: layers.top('drain') as number,
+    databases: databases.map(each => each.settings),
+    keyspaces,
+  }
+  checkTogether(layers, settings)
+  layers.mistakes.throwIfAny()
+  return { settings, setups: databases.map(each => each.setup) }
+}
+
+function shown(
+  file: { readonly file: string; readonly value: unknown },
+  folder: string,
+): { name: string; value: unknown } {
+  const short = relative(folder, file.file)
+  return { name: short.startsWith('..') || isAbsolute(short) ? file.file : short, value: file.value }
+}
+
+function dataFolderOf(layers: Layers, inputs: ResolveInputs): string | undefined {
+  const data = layers.top('data') as string | undefined
+  if (data === undefined) return undefined
+  const from = layers.isFromFile('data') && inputs.file !== undefined ? dirname(inputs.file.file) : inputs.folder
+  return resolvePath(from, data)
+}
+
+function database(
+  layers: Layers,
+  name: string,
+  entry: PlainObject,
+  base: string,
+): { settings: SqliteSettings; setup: DatabaseSetup } {
+  if (entry['kind'] !== 'sqlite') {
+    const got = entry['kind'] === undefined ? 'a plain object' : `kind ${gotText(entry['kind'])}`
+    layers.fileMistake(`databases.${name}`, `got ${got}, allowed is sqlite({ ... }) of 'tidemark/sqlite'`)
+  }
+  const read = (key: string): unknown => layers.inEntry('databases', name, entry, key)
+  const file = resolvePath(base, (read('file') as string | undefined) ?? '')
+  return {
+    settings: { name, file, pollMs: read('poll') as number, busyTimeoutMs: read('busyTimeout') as number },
+    setup: { name, file, create: read('create') as DatabaseSetup['create'] },
+  }
+}
+
+function keyspace(layers: Layers, name: string, entry: PlainObject, databases: readonly string[]): KeyspaceSettings {
+  const read = (key: string): unknown => layers.inEntry('keyspaces', name, entry, key)
+  const database = (read('database') as string | undefined) ?? ''
+  if (database !== '' && !databases.includes(database)) {
+    const known = databases.length === 0 ? 'and there are no databases' : `there is ${databases.join(', ')}`
+    const what = `got ${gotText(database)}, ${known}${suggestion(database, databases)}`
+    layers.fileMistake(`keyspaces.${name}.database`, what)
+  }
+  return {
+    name,
+    database,
+    table: (read('table') as string | undefined) ?? name,
+    columns: read('columns') as readonly string[] | undefined,
+    maxStalenessMs: read('maxStaleness') as number,
+    whenStale: read('whenStale') as WhenStale,
+  }
+}
+
+function checkTogether(layers: Layers, settings: ServerSettings): void {
+  const { host, port, adminHost, adminPort, databases } = settings
+  if (port !== 0 && port === adminPort && host === adminHost) {
+    layers.mistakes.add(
+      'adminPort',
+      `got ${adminPort}, which is the port of the Redis protocol; allowed is another one`,
+    )
+  }
+  const names = new Map<string, string>()
+  for (const { name, file } of databases) {
+    const other = names.get(file)
+    // Two writers of one file would take each other for strangers, and reset everything at every write.
+    if (other !== undefined) layers.fileMistake(`databases.${name}.file`, `is the file of databases.${other} already`)
+    names.set(file, name)
+  }
+}

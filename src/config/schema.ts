@@ -1,0 +1,273 @@
+// Every setting there is: where it stands in the configuration file, its flag, its environment variable, its type, range and
+// default, and what it is for. The file's checks, the flags, the environment, `help serve` and the reference page all
+// derive from this table. The types that the editor shows for a file are in config.ts; a test holds the two together.
+import { limits } from '../base/limits.ts'
+import { formatDuration, formatSize, parseDuration, parseSize } from './units.ts'
+
+export type SettingType =
+  | { readonly kind: 'integer'; readonly min: number; readonly max: number }
+  | { readonly kind: 'size'; readonly min: number; readonly max: number }
+  | { readonly kind: 'duration'; readonly min: number; readonly max: number }
+  | { readonly kind: 'choice'; readonly choices: readonly string[] }
+  | { readonly kind: 'text'; readonly secret?: boolean }
+  /** A file or folder; relative to what, the setting's help says. */
+  | { readonly kind: 'path' }
+  /** A list of names. */
+  | { readonly kind: 'texts' }
+  | { readonly kind: 'function' }
+
+/** What a value of any type is once it has been read: sizes in bytes, durations in milliseconds. */
+export type SettingValue = number | string | readonly string[] | ((...parameters: never[]) => unknown)
+
+export interface Setting {
+  /** Where it stands in the file; `*` is a name that the user chooses. '' for a setting that has no place there. */
+  readonly path: string
+  readonly type: SettingType
+  /** In the form a user would write. */
+  readonly default?: string | number
+  /** What the default is, where it is no fixed value. */
+  readonly defaultText?: string
+  readonly required?: boolean
+  /** Without the dashes. */
+  readonly flag?: string
+  readonly environment?: string
+  readonly help: string
+}
+
+const dayMs = 86_400_000
+
+export const schema: readonly Setting[] = [
+  {
+    path: '',
+    type: { kind: 'path' },
+    defaultText: 'tidemark.config.ts, .js or .mjs in the current folder, if there is one',
+    flag: 'config',
+    environment: 'TIDEMARK_CONFIG',
+    help: 'The configuration file, or the folder that it is in. Without one the server is a plain cache.',
+  },
+  {
+    path: 'host',
+    type: { kind: 'text' },
+    default: '127.0.0.1',
+    flag: 'host',
+    environment: 'TIDEMARK_HOST',
+    help: 'The address that the Redis protocol is served on. Anything but loopback needs a password.',
+  },
+  {
+    path: 'port',
+    type: { kind: 'integer', min: 0, max: 65_535 },
+    default: 6379,
+    flag: 'port',
+    environment: 'TIDEMARK_PORT',
+    help: 'The port of the Redis protocol. 0 takes any free one.',
+  },
+  {
+    path: 'adminHost',
+    type: { kind: 'text' },
+    default: '127.0.0.1',
+    flag: 'admin-host',
+    environment: 'TIDEMARK_ADMIN_HOST',
+    help: 'The address that HTTP (/health, /ready, /metrics) is served on. Anything but loopback needs a password.',
+  },
+  {
+    path: 'adminPort',
+    type: { kind: 'integer', min: 0, max: 65_535 },
+    default: 8379,
+    flag: 'admin-port',
+    environment: 'TIDEMARK_ADMIN_PORT',
+    help: 'The port of HTTP. 0 takes any free one.',
+  },
+  {
+    path: 'threads',
+    type: { kind: 'integer', min: 1, max: limits.threadsMax },
+    defaultText: 'the cores that the process may use',
+    flag: 'threads',
+    environment: 'TIDEMARK_THREADS',
+    help: 'The threads that connections are spread over. All of them share one memory.',
+  },
+  {
+    path: 'memory',
+    type: { kind: 'size', min: limits.memoryBytesMin, max: limits.memoryBytesMax },
+    default: '256mb',
+    flag: 'memory',
+    environment: 'TIDEMARK_MEMORY',
+    help: 'The memory for keys and values, over all threads. When it is full, what was not read for long leaves first.',
+  },
+  {
+    path: 'requirepass',
+    type: { kind: 'text', secret: true },
+    defaultText: 'none: only loopback is listened on',
+    flag: 'requirepass',
+    environment: 'TIDEMARK_REQUIREPASS',
+    help: 'The password that clients give with AUTH. Prefer the environment variable: other users can see the flags of a process.',
+  },
+  {
+    path: 'data',
+    type: { kind: 'path' },
+    defaultText: 'none',
+    flag: 'data',
+    environment: 'TIDEMARK_DATA',
+    help:
+      'The folder of databases that are given by a relative file name, made if it is not there. One server at a time uses it. ' +
+      "Relative to the current folder; in a file, to the file's.",
+  },
+  {
+    path: 'maxConnections',
+    type: { kind: 'integer', min: 1, max: limits.connectionsMax },
+    default: limits.connectionsMax,
+    flag: 'max-connections',
+    environment: 'TIDEMARK_MAX_CONNECTIONS',
+    help: 'Connections at once, over all threads. One more is answered with an error and closed.',
+  },
+  {
+    path: 'drain',
+    type: { kind: 'duration', min: 0, max: 600_000 },
+    default: formatDuration(limits.drainMs),
+    flag: 'drain',
+    environment: 'TIDEMARK_DRAIN',
+    help: 'How long requests under way may take to finish when the server closes.',
+  },
+  {
+    path: 'poll',
+    type: { kind: 'duration', min: 1, max: 60_000 },
+    default: formatDuration(limits.sqlitePollMs),
+    flag: 'poll',
+    environment: 'TIDEMARK_POLL',
+    help: 'How often SQLite databases are asked whether another process wrote to them. As a flag it holds for every database.',
+  },
+  {
+    path: 'busyTimeout',
+    type: { kind: 'duration', min: 0, max: 600_000 },
+    default: formatDuration(limits.sqliteBusyTimeoutMs),
+    flag: 'busy-timeout',
+    environment: 'TIDEMARK_BUSY_TIMEOUT',
+    help: "How long a write waits for another process's lock on a SQLite database. As a flag it holds for every database.",
+  },
+  {
+    path: 'maxStaleness',
+    type: { kind: 'duration', min: 0, max: dayMs },
+    default: formatDuration(limits.maxStalenessMsDefault),
+    flag: 'max-staleness',
+    environment: 'TIDEMARK_MAX_STALENESS',
+    help: 'The oldest that an answer may be, as can be proved. 0 reads the database every time. As a flag it holds for every keyspace.',
+  },
+  {
+    path: 'whenStale',
+    type: { kind: 'choice', choices: ['source', 'serve', 'fail'] },
+    default: 'source',
+    flag: 'when-stale',
+    environment: 'TIDEMARK_WHEN_STALE',
+    help:
+      'What happens when no answer can be proved that fresh: the database is read (source), the answer is given all ' +
+      'the same (serve), or an error is (fail). As a flag it holds for every keyspace.',
+  },
+  {
+    path: 'databases.*.file',
+    type: { kind: 'path' },
+    required: true,
+    help: "The SQLite database. Relative to the data folder; without one, to the configuration file's folder.",
+  },
+  {
+    path: 'databases.*.create',
+    type: { kind: 'function' },
+    defaultText: 'none: the file has to be there',
+    help:
+      'Called with { file, progress, signal } when the database does not exist yet, to make it in `file`, which gets its ' +
+      'own name only once all is done.',
+  },
+  {
+    path: 'databases.*.poll',
+    type: { kind: 'duration', min: 1, max: 60_000 },
+    defaultText: '`poll`',
+    help: 'As `poll`, for this database.',
+  },
+  {
+    path: 'databases.*.busyTimeout',
+    type: { kind: 'duration', min: 0, max: 600_000 },
+    defaultText: '`busyTimeout`',
+    help: 'As `busyTimeout`, for this database.',
+  },
+  {
+    path: 'keyspaces.*.database',
+    type: { kind: 'text' },
+    required: true,
+    help: 'The name, under `databases`, of the database that the rows are in.',
+  },
+  {
+    path: 'keyspaces.*.table',
+    type: { kind: 'text' },
+    defaultText: "the keyspace's name",
+    help: "The table whose rows are the values. The key is `<keyspace>:<id>`, the id being the table's primary key.",
+  },
+  {
+    path: 'keyspaces.*.columns',
+    type: { kind: 'texts' },
+    defaultText: 'all columns of the table',
+    help: 'The columns to be seen. Key columns always are.',
+  },
+  {
+    path: 'keyspaces.*.maxStaleness',
+    type: { kind: 'duration', min: 0, max: dayMs },
+    defaultText: '`maxStaleness`',
+    help: 'As `maxStaleness`, for this keyspace.',
+  },
+  {
+    path: 'keyspaces.*.whenStale',
+    type: { kind: 'choice', choices: ['source', 'serve', 'fail'] },
+    defaultText: '`whenStale`',
+    help: 'As `whenStale`, for this keyspace.',
+  },
+]
+
+/** What is allowed, as the end of a sentence: "allowed is ...". */
+export function allowedText(type: SettingType): string {
+  switch (type.kind) {
+    case 'integer':
+      return `a whole number from ${type.min} to ${type.max}`
+    case 'size':
+      return `a size from ${formatSize(type.min)} to ${formatSize(type.max)}, such as 64kb, 256mb or 1gb`
+    case 'duration':
+      return `a duration from ${formatDuration(type.min)} to ${formatDuration(type.max)}, such as 500ms, 10s or 5m`
+    case 'choice':
+      return `${type.choices.slice(0, -1).join(', ')} or ${type.choices.at(-1)}`
+    case 'text':
+      return 'a text that is not empty'
+    case 'path':
+      return 'the path of a file or folder'
+    case 'texts':
+      return 'a list of one or more different names'
+    case 'function':
+      return 'a function'
+  }
+}
+
+/** The value of `raw`, as written in a file, a flag or a variable; undefined when it is not allowed. */
+export function readValue(type: SettingType, raw: unknown): SettingValue | undefined {
+  switch (type.kind) {
+    case 'integer':
+      return within(type, typeof raw === 'string' && /^\d{1,15}$/.test(raw) ? Number(raw) : raw)
+    case 'size':
+      return within(type, typeof raw === 'string' ? parseSize(raw) : raw)
+    case 'duration':
+      return within(type, typeof raw === 'string' ? parseDuration(raw) : raw === 0 ? 0 : undefined)
+    case 'choice':
+      return type.choices.find(choice => choice === raw)
+    case 'text':
+    case 'path':
+      return typeof raw === 'string' && raw !== '' && !raw.includes('\0') ? raw : undefined
+    case 'texts':
+      return isNames(raw) ? raw : undefined
+    case 'function':
+      return typeof raw === 'function' ? (raw as (...parameters: never[]) => unknown) : undefined
+  }
+}
+
+function within(range: { readonly min: number; readonly max: number }, value: unknown): number | undefined {
+  const fits = typeof value === 'number' && Number.isSafeInteger(value) && value >= range.min && value <= range.max
+  return fits ? value : undefined
+}
+
+function isNames(raw: unknown): raw is readonly string[] {
+  if (!Array.isArray(raw) || raw.length === 0 || new Set(raw).size !== raw.length) return false
+  return raw.every(name => typeof name === 'string' && name !== '')
+}
