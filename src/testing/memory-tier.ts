@@ -1,0 +1,180 @@
+// The plainest tier there is: two Maps and the pure operations. For the contract suite, for simulations, and for the tests
+// of those who build on Tidemark; it can lose and take back what a real tier can. Not for production: it evicts nothing.
+import { assert } from '../base/assert.ts'
+import type { Clock } from '../base/clock.ts'
+import { limits } from '../base/limits.ts'
+import { keyHash, laneOf, laneState, usableHeader, type LaneHeader, type LaneState } from '../coherence/lane.ts'
+import * as coherence from '../coherence/operations.ts'
+import type { ApplyRequest, Decision, LaneDecision, LaneMessage } from '../coherence/operations.ts'
+import { isLive, type RecordHead, type TierRecord, type Token } from '../coherence/record.ts'
+import type { LoadStamp, WriteStamp } from '../coherence/stamp.ts'
+import type { LeaseOptions, ResetOptions, Tier, TierLane, TierLease, TierRead, TierValue } from '../tier/tier.ts'
+
+/** The pure operations, for a test that puts broken ones in their place. */
+export type Operations = typeof coherence
+
+export interface MemoryTierOptions {
+  readonly clock: Clock
+  readonly lanes?: number
+  readonly operations?: Operations
+  /** Called with every message to near caches, in each lane's order. */
+  readonly publish?: (lane: number, message: LaneMessage) => void
+}
+
+interface Entry {
+  readonly record: TierRecord
+  readonly expiresAtMs: number
+}
+
+export class MemoryTier implements Tier {
+  readonly lanes: number
+  readonly #clock: Clock
+  readonly #operations: Operations
+  readonly #publish: (lane: number, message: LaneMessage) => void
+  #shard = 'shard-0'
+  #headers = new Map<number, LaneHeader>()
+  #entries = new Map<string, Entry>()
+
+  constructor(options: MemoryTierOptions) {
+    this.lanes = options.lanes ?? limits.lanesDefault
+    this.#clock = options.clock
+    this.#operations = options.operations ?? coherence
+    this.#publish = options.publish ?? (() => {})
+  }
+
+  read(keys: readonly string[]): TierRead[] {
+    return keys.map(key => {
+      const header = this.#header(this.#laneOf(key))
+      if (header === undefined) return { lane: undefined, record: undefined }
+      const record = this.#record(key)
+      const live = record !== undefined && isLive(record, header, this.#clock.monotonicMs())
+      return { lane: laneState(header), record: live ? record : undefined }
+    })
+  }
+
+  lease(key: string, options: LeaseOptions): TierLease {
+    const nowMs = this.#clock.monotonicMs()
+    const { token, epoch, leaseMs } = options
+    const outcome = this.#decide(key, (header, record) =>
+      this.#operations.lease(header, record, { token, epoch, nowMs, untilMs: nowMs + leaseMs }),
+    )
+    return { outcome, lane: this.lane(this.#laneOf(key)) }
+  }
+
+  fill(key: string, token: Token, value: TierValue<LoadStamp>): coherence.FillOutcome {
+    const { stamp } = value
+    return this.#decide(key, (header, record) => this.#operations.fill(header, record, { token, stamp }), value)
+  }
+
+  put(key: string, value: TierValue<WriteStamp>): coherence.PutOutcome {
+    const nowMs = this.#clock.monotonicMs()
+    const { stamp } = value
+    return this.#decide(key, (header, record) => this.#operations.put(header, record, { key, stamp, nowMs }), value)
+  }
+
+  voidKey(key: string): coherence.VoidOutcome {
+    return this.#decide(key, (header, record) => this.#operations.voidKey(header, record, { key }))
+  }
+
+  begin(key: string, id: Token, fenceMs: number): coherence.BeginOutcome {
+    const untilMs = this.#clock.monotonicMs() + fenceMs
+    return this.#decide(key, (header, record) => this.#operations.begin(header, record, { key, id, untilMs }))
+  }
+
+  putFenced(key: string, id: Token, value: TierValue<WriteStamp>): coherence.PutFencedOutcome {
+    const { stamp } = value
+    return this.#decide(key, (header, record) => this.#operations.putFenced(header, record, { key, id, stamp }), value)
+  }
+
+  lane(lane: number): LaneState | undefined {
+    const header = this.#header(lane)
+    return header === undefined ? undefined : laneState(header)
+  }
+
+  apply(lane: number, request: ApplyRequest): TierLane<coherence.ApplyOutcome> {
+    for (const event of request.events) assert(this.#laneOf(event.key) === lane, 'an event is applied to its own lane')
+    const header = this.#header(lane)
+    const outcome = this.#decideLane(lane, this.#operations.applyToLane(header, request))
+    if (header !== undefined && outcome === 'applied') {
+      for (const event of request.events) {
+        const record = this.#record(event.key)
+        if (record === undefined) continue
+        if (this.#operations.applyToRecord(header, record, event) === 'remove') this.#entries.delete(event.key)
+      }
+    }
+    return { outcome, lane: this.lane(lane) }
+  }
+
+  reset(lane: number, options: ResetOptions): TierLane<coherence.ResetOutcome> {
+    const request = { ...options, shard: this.#shard }
+    const outcome = this.#decideLane(lane, this.#operations.reset(this.#header(lane), request))
+    return { outcome, lane: this.lane(lane) }
+  }
+
+  /** All as it is now; the function returned brings it back, as a failover to a replica that was behind does. */
+  checkpoint(): () => void {
+    const headers = new Map(this.#headers)
+    const entries = new Map(this.#entries)
+    return () => {
+      this.#headers = new Map(headers)
+      this.#entries = new Map(entries)
+    }
+  }
+
+  /** From now on this runs on another primary: no header of before is usable until it is reset. */
+  moveToShard(shard: string): void {
+    this.#shard = shard
+  }
+
+  evict(key: string): void {
+    this.#entries.delete(key)
+  }
+
+  loseHeader(lane: number): void {
+    this.#headers.delete(lane)
+  }
+
+  #laneOf(key: string): number {
+    return laneOf(keyHash(key), this.lanes)
+  }
+
+  #header(lane: number): LaneHeader | undefined {
+    assert(lane >= 0 && lane < this.lanes, 'there is such a lane')
+    return usableHeader(this.#headers.get(lane), this.#shard)
+  }
+
+  #record(key: string): TierRecord | undefined {
+    const entry = this.#entries.get(key)
+    return entry === undefined || entry.expiresAtMs <= this.#clock.monotonicMs() ? undefined : entry.record
+  }
+
+  #decide<Outcome>(
+    key: string,
+    operation: (header: LaneHeader | undefined, record: RecordHead | undefined) => Decision<Outcome>,
+    value?: TierValue<LoadStamp | WriteStamp>,
+  ): Outcome {
+    const lane = this.#laneOf(key)
+    const decision = operation(this.#header(lane), this.#record(key))
+    const { record } = decision
+    if (record === 'remove') this.#entries.delete(key)
+    else if (record !== 'keep') this.#store(key, record, value)
+    return this.#decideLane(lane, decision)
+  }
+
+  #store(key: string, head: RecordHead, value: TierValue<LoadStamp | WriteStamp> | undefined): void {
+    if (head.type !== 'value') {
+      this.#entries.set(key, { record: head, expiresAtMs: Infinity })
+      return
+    }
+    assert(value !== undefined, 'a value comes with its payload')
+    const payload = value.payload === null ? null : value.payload.slice()
+    const expiresAtMs = value.ttlMs === undefined ? Infinity : this.#clock.monotonicMs() + value.ttlMs
+    this.#entries.set(key, { record: { ...head, payload }, expiresAtMs })
+  }
+
+  #decideLane<Outcome>(lane: number, decision: LaneDecision<Outcome>): Outcome {
+    if (decision.header !== 'keep') this.#headers.set(lane, decision.header)
+    if (decision.message !== undefined) this.#publish(lane, decision.message)
+    return decision.outcome
+  }
+}

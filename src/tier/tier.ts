@@ -1,0 +1,98 @@
+// Where the shared records live: what every tier does, embedded or on a cluster. A tier stores headers, records and
+// payloads and runs the operations of coherence/operations.ts; it decides nothing itself. testing/tier-contract.ts is the
+// suite that every tier must pass.
+//
+// Atomic: each call on one key, and each call on one lane, is one step against all others of that lane. `read` of several
+// keys is one step a key. Nothing is retried inside: a refusal is an outcome, an unreachable tier rejects.
+//
+// Times given are durations, counted on the tier's own clock. Payloads and stamps are the tier's own after a call, and
+// the caller may use its buffers again; payloads that come back may be shared and are not written to.
+import type { Generation } from '../coherence/generation.ts'
+import type { LaneState } from '../coherence/lane.ts'
+import type { Position } from '../coherence/mark.ts'
+import type {
+  ApplyOutcome,
+  ApplyRequest,
+  BeginOutcome,
+  FillOutcome,
+  LeaseOutcome,
+  PutFencedOutcome,
+  PutOutcome,
+  ResetOutcome,
+  VoidOutcome,
+} from '../coherence/operations.ts'
+import type { TierRecord, Token } from '../coherence/record.ts'
+import type { LoadStamp, WriteStamp } from '../coherence/stamp.ts'
+
+/** A tier over local memory answers at once, one over the network later. */
+export type Awaitable<T> = T | Promise<T>
+
+/** A record and its lane, as they were at one instant. */
+export interface TierRead {
+  /** undefined: the lane has no usable header; there is no record then, and no proof of anything. */
+  readonly lane: LaneState | undefined
+  /** Of the lane's generation, and not expired; undefined when there is none. */
+  readonly record: TierRecord | undefined
+}
+
+export interface TierLease {
+  readonly outcome: LeaseOutcome
+  /** The lane when the lease was granted: its mark goes into the load's stamp. undefined without a header. */
+  readonly lane: LaneState | undefined
+}
+
+/** What an operation on a lane came to, and the lane after it: where to start again from after a mismatch. */
+export interface TierLane<Outcome> {
+  readonly outcome: Outcome
+  readonly lane: LaneState | undefined
+}
+
+/** The value does not fit the tier; whatever was under the key is removed. */
+export type TooLarge = 'too-large'
+
+export interface TierValue<Stamp> {
+  /** null: the source has no such key, and that is worth knowing. */
+  readonly payload: Uint8Array | null
+  readonly stamp: Stamp
+  /** Without it the record stays until it is evicted. */
+  readonly ttlMs?: number
+}
+
+export interface LeaseOptions {
+  readonly token: Token
+  /** The epoch that the caller would load from. */
+  readonly epoch: bigint
+  readonly leaseMs: number
+}
+
+export interface ResetOptions {
+  /** The lane as it was last seen; undefined when it had no usable header. */
+  readonly expected: Pick<LaneState, 'generation' | 'mark'> | undefined
+  readonly to: Position
+  /** A new one, its nonce freshly drawn. */
+  readonly generation: Generation
+}
+
+/** The shared records of one deployment. Keys are whole keys, their keyspace's prefix included. */
+export interface Tier {
+  /** How many lanes there are; a key's is laneOf(keyHash(key), lanes). */
+  readonly lanes: number
+  /** In the order of `keys`. */
+  read(keys: readonly string[]): Awaitable<readonly TierRead[]>
+  lease(key: string, options: LeaseOptions): Awaitable<TierLease>
+  /** Stores a load under the lease that it was made for; `stamp.lsn` is the mark that the lease came with. */
+  fill(key: string, token: Token, value: TierValue<LoadStamp>): Awaitable<FillOutcome | TooLarge>
+  /** Stores what a committed write returned. Of several writes of a key in one transaction: the last one only. */
+  put(key: string, value: TierValue<WriteStamp>): Awaitable<PutOutcome | TooLarge>
+  /** Removes the key's value and voids its lease. */
+  voidKey(key: string): Awaitable<VoidOutcome>
+  /** For a source without a log: before the write. */
+  begin(key: string, id: Token, fenceMs: number): Awaitable<BeginOutcome>
+  /** For a source without a log: after the write. */
+  putFenced(key: string, id: Token, value: TierValue<WriteStamp>): Awaitable<PutFencedOutcome | TooLarge>
+  /** The lane's state; undefined without a usable header. */
+  lane(lane: number): Awaitable<LaneState | undefined>
+  /** Applies a batch of the feed: every event's key belongs to this lane. */
+  apply(lane: number, request: ApplyRequest): Awaitable<TierLane<ApplyOutcome>>
+  reset(lane: number, options: ResetOptions): Awaitable<TierLane<ResetOutcome>>
+}
