@@ -61,6 +61,12 @@ export class Layers {
     return own !== undefined && over === undefined
   }
 
+  /** All names in `databases` or `keyspaces`, those with mistakes in them too. */
+  names(group: 'databases' | 'keyspaces'): readonly string[] {
+    const value = this.#root[group]
+    return isPlainObject(value) ? Object.keys(value) : []
+  }
+
   /** The entries of `databases` or `keyspaces`; those that are no objects or badly named are reported and left out. */
   entries(group: 'databases' | 'keyspaces'): readonly (readonly [name: string, entry: PlainObject])[] {
     const value = this.#root[group] ?? {}

@@ -40,7 +40,7 @@ export function resolveSettings(inputs: ResolveInputs): Resolved {
   const dataFolder = dataFolderOf(layers, inputs)
   const base = dataFolder ?? (inputs.file === undefined ? inputs.folder : dirname(inputs.file.file))
   const databases = layers.entries('databases').map(([name, entry]) => database(layers, name, entry, base))
-  const known = databases.map(each => each.settings.name)
+  const known = layers.names('databases')
   const keyspaces = layers.entries('keyspaces').map(([name, entry]) => keyspace(layers, name, entry, known))
   const settings: ServerSettings = {
     host: layers.top('host') as string,
@@ -87,7 +87,7 @@ function database(
     layers.fileMistake(`databases.${name}`, `got ${got}, allowed is sqlite({ ... }) of 'tidemark/sqlite'`)
   }
   const read = (key: string): unknown => layers.inEntry('databases', name, entry, key)
-  const file = resolvePath(base, (read('file') as string | undefined) ?? '')
+  const file = resolvePath(base, (read('file') as string | undefined) ?? `${name}.db`)
   return {
     settings: { name, file, pollMs: read('poll') as number, busyTimeoutMs: read('busyTimeout') as number },
     setup: { name, file, create: read('create') as DatabaseSetup['create'] },

@@ -1,0 +1,64 @@
+// From the command line to a verb. Resolves with the process's exit code.
+import { readFileSync } from 'node:fs'
+import { messageOf, TidemarkError } from '../base/errors.ts'
+import { suggestion } from '../config/nearest.ts'
+import { mainHelp, serveHelp } from './help.ts'
+import { cliHelp, runCli } from './redis-cli.ts'
+import { runServe } from './serve.ts'
+import { exitCodes } from './terminal.ts'
+import type { Terminal } from './terminal.ts'
+
+const verbs = ['serve', 'cli', 'help']
+
+export async function run(args: readonly string[], terminal: Terminal): Promise<number> {
+  try {
+    return await dispatch(args, terminal)
+  } catch (thrown) {
+    if (!(thrown instanceof TidemarkError)) throw thrown
+    terminal.stderr.write(`tidemark: ${thrown.code} ${messageOf(thrown)}\n`)
+    return exitCodes.failure
+  }
+}
+
+async function dispatch(args: readonly string[], terminal: Terminal): Promise<number> {
+  const [verb, ...rest] = args
+  switch (verb) {
+    case 'serve':
+      return runServe(rest, terminal)
+    case 'cli':
+      return runCli(rest, terminal)
+    case '--version':
+    case '-v':
+      terminal.stdout.write(`tidemark ${version()} (Node ${process.versions.node})\n`)
+      return exitCodes.done
+    case 'help':
+    case '--help':
+    case '-h':
+      return help(rest[0], terminal)
+    case undefined:
+      terminal.stderr.write(mainHelp)
+      return exitCodes.usage
+    default: {
+      const what = verb.startsWith('-') ? 'flag' : 'verb'
+      const known = verb.startsWith('-') ? ['--help', '--version'] : verbs
+      terminal.stderr.write(`tidemark: there is no ${what} ${verb}${suggestion(verb, known)}; see tidemark --help\n`)
+      return exitCodes.usage
+    }
+  }
+}
+
+function help(verb: string | undefined, terminal: Terminal): number {
+  const text = { serve: serveHelp, cli: () => cliHelp, help: () => mainHelp }[verb ?? 'help']
+  if (text === undefined) {
+    terminal.stderr.write(`tidemark: there is no verb ${verb}${suggestion(verb ?? '', verbs)}; see tidemark --help\n`)
+    return exitCodes.usage
+  }
+  terminal.stdout.write(text())
+  return exitCodes.done
+}
+
+function version(): string {
+  // Two folders up both from src/cli and from dist/cli.
+  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8')
+  return (JSON.parse(text) as { version: string }).version
+}

@@ -1,0 +1,95 @@
+// The verb `serve`: flags, configuration and databases that are not there yet, then the server, until Ctrl-C.
+import { mkdirSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
+import { basename } from 'node:path'
+import { systemClock } from '../base/clock.ts'
+import type { Clock } from '../base/clock.ts'
+import { messageOf, TidemarkError } from '../base/errors.ts'
+import { createDatabase } from '../config/create-database.ts'
+import { findConfig, loadConfig } from '../config/load.ts'
+import { resolveSettings } from '../config/resolve.ts'
+import type { DatabaseSetup, Resolved } from '../config/resolve.ts'
+import { startServer } from '../server/supervisor.ts'
+import { parseServeFlags } from './flags.ts'
+import { serveHelp } from './help.ts'
+import { Progress } from './progress.ts'
+import { StopSignal } from './stop-signal.ts'
+import { exitCodes } from './terminal.ts'
+import type { Terminal } from './terminal.ts'
+import { welcome } from './welcome.ts'
+
+/** Resolves with the exit code once the server has closed; rejects with a TidemarkError when it could not start. */
+export async function runServe(args: readonly string[], terminal: Terminal): Promise<number> {
+  const { flags, help, mistakes } = parseServeFlags(args)
+  if (help) {
+    terminal.stdout.write(serveHelp())
+    return exitCodes.done
+  }
+  if (mistakes.length > 0) {
+    for (const mistake of mistakes) terminal.stderr.write(`tidemark: ${mistake}\n`)
+    terminal.stderr.write('See tidemark help serve.\n')
+    return exitCodes.usage
+  }
+  const clock = systemClock()
+  const stop = new StopSignal(terminal, clock)
+  try {
+    const configFile = findConfig(flags.get('config') ?? (terminal.env['TIDEMARK_CONFIG'] || undefined), terminal.cwd())
+    const resolved = await readConfiguration(configFile, flags, terminal)
+    makeDataFolder(resolved.settings.dataFolder)
+    for (const setup of resolved.setups) await create(setup, terminal, clock, stop.signal)
+    await serveUntilStopped(resolved, configFile, terminal, clock, stop)
+    return exitCodes.done
+  } finally {
+    stop.close()
+  }
+}
+
+async function readConfiguration(
+  configFile: string | undefined,
+  flags: ReadonlyMap<string, string>,
+  terminal: Terminal,
+): Promise<Resolved> {
+  const file = configFile === undefined ? undefined : await loadConfig(configFile)
+  return resolveSettings({
+    file,
+    environment: terminal.env,
+    flags,
+    folder: terminal.cwd(),
+    cores: availableParallelism(),
+  })
+}
+
+function makeDataFolder(folder: string | undefined): void {
+  if (folder === undefined) return
+  try {
+    mkdirSync(folder, { recursive: true })
+  } catch (thrown) {
+    throw new TidemarkError('DATA_UNWRITABLE', `--data: cannot make ${folder}: ${messageOf(thrown)}`, { cause: thrown })
+  }
+}
+
+async function create(setup: DatabaseSetup, terminal: Terminal, clock: Clock, signal: AbortSignal): Promise<void> {
+  const progress = new Progress(terminal.stdout, clock, `Creating ${basename(setup.file)}`)
+  try {
+    await createDatabase(setup, { signal, progress: (done, total, what) => progress.update(done, total, what) })
+  } finally {
+    progress.close()
+  }
+}
+
+async function serveUntilStopped(
+  { settings }: Resolved,
+  configFile: string | undefined,
+  terminal: Terminal,
+  clock: Clock,
+  stop: StopSignal,
+): Promise<void> {
+  const log = (line: string): void => void terminal.stderr.write(`${line}\n`)
+  if (stop.signal.aborted) return
+  const server = await startServer(settings, { clock, log })
+  if (!stop.signal.aborted) terminal.stdout.write(welcome({ server, settings, configFile }))
+  await stop.received()
+  terminal.stdout.write('\nClosing: requests under way are finished first. Ctrl-C again exits at once.\n')
+  await server.stop()
+  terminal.stdout.write('Closed.\n')
+}

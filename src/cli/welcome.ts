@@ -1,0 +1,115 @@
+// What the terminal says once the server is up: what listens where, what it serves, and commands to try that do work, with the
+// key of a row that is there. Reads the databases for that, a little; writes nothing.
+import { DatabaseSync } from 'node:sqlite'
+import type { KeyspaceSettings, ServerSettings } from '../server/settings.ts'
+import type { KeyspaceDescription } from '../source/source.ts'
+import { formatSize } from '../config/units.ts'
+
+export interface WelcomeInputs {
+  readonly server: {
+    readonly address: string
+    readonly port: number
+    readonly adminAddress: string
+    readonly adminPort: number
+    readonly keyspaces: readonly KeyspaceDescription[]
+  }
+  readonly settings: ServerSettings
+  /** Absolute. */
+  readonly configFile: string | undefined
+}
+
+interface Glimpse {
+  /** Such as `135,233 rows`. */
+  readonly rows: string
+  /** Of some row, when there is one whose id is simply spelt. */
+  readonly id: string | undefined
+  /** A whole number in that row, as a column and its value. */
+  readonly number: readonly [column: string, value: string] | undefined
+}
+
+// Counting goes through all rows: past so many it would be felt.
+const countedRowsMax = 1_000_000
+
+export function welcome({ server, settings, configFile }: WelcomeInputs): string {
+  const lines = [
+    `Tidemark is ready, with ${settings.threads} thread${settings.threads === 1 ? '' : 's'} and ${formatSize(settings.memoryBytes)} of memory.`,
+    '',
+    `  Redis protocol  ${endpoint(server.address, server.port)}${settings.requirepass === undefined ? '' : ' (password required)'}`,
+    `  HTTP            http://${endpoint(server.adminAddress, server.adminPort)}/health  /ready  /metrics`,
+    `  Configuration   ${configFile ?? 'none: a plain cache'}`,
+  ]
+  const tries: string[] = []
+  for (const description of server.keyspaces) {
+    const keyspace = settings.keyspaces.find(each => each.name === description.name)
+    const file = settings.databases.find(each => each.name === keyspace?.database)?.file
+    if (keyspace === undefined || file === undefined) continue
+    const glimpse = look(file, description)
+    lines.push(`  Keyspace        ${keyspaceLine(keyspace, description, glimpse, file)}`)
+    if (tries.length === 0) tries.push(...commands(description, glimpse))
+  }
+  if (tries.length === 0) tries.push('SET greeting hello EX 60', 'GET greeting', 'TTL greeting')
+  const ours = import.meta.filename.endsWith('.ts') ? 'npm run -s tidemark -- cli' : 'npx tidemark cli'
+  const port = server.port === 6379 ? '' : ` -p ${server.port}`
+  lines.push('', `Try, with redis-cli${port} or with ${ours}${port}:`, '', ...tries.map(each => `  ${each}`))
+  lines.push('', 'Ctrl-C closes it.', '')
+  return lines.join('\n')
+}
+
+function endpoint(address: string, port: number): string {
+  return `${address.includes(':') ? `[${address}]` : address}:${port}`
+}
+
+function keyspaceLine(
+  keyspace: KeyspaceSettings,
+  description: KeyspaceDescription,
+  glimpse: Glimpse,
+  file: string,
+): string {
+  const key = [description.name, ...description.keyColumns.map(column => `<${column}>`)].join(':')
+  return `${key}  ${glimpse.rows} of table ${keyspace.table} in ${file}`
+}
+
+function commands(description: KeyspaceDescription, { id, number }: Glimpse): string[] {
+  if (id === undefined) return []
+  const key = `${description.name}:${id}`
+  // Its own value, so that trying it does no harm.
+  const third = number === undefined ? `EXISTS ${key}` : `HSET ${key} ${number[0]} ${number[1]}`
+  return [`GET ${key}`, `HGETALL ${key}`, third]
+}
+
+function look(file: string, description: KeyspaceDescription): Glimpse {
+  const table = quoted(description.table)
+  const keys = description.keyColumns
+  const number = description.columns.find(column => column.type === 'integer' && !column.key)?.name
+  const database = new DatabaseSync(file, { readOnly: true })
+  try {
+    const counted = database
+      .prepare(`SELECT count(*) AS n FROM (SELECT 1 FROM ${table} LIMIT ${countedRowsMax + 1})`)
+      .get()
+    const statement = database.prepare(
+      `SELECT ${[...keys, ...(number === undefined ? [] : [number])].map(quoted).join(', ')} FROM ${table} LIMIT 1`,
+    )
+    statement.setReadBigInts(true)
+    const row = statement.get()
+    const ids = row === undefined ? [] : keys.map(key => row[key])
+    const plain =
+      ids.length > 0 && ids.every(id => typeof id === 'bigint' || (typeof id === 'string' && /^[\w.-]+$/.test(id)))
+    const value = row === undefined || number === undefined ? undefined : row[number]
+    return {
+      rows: rowsText(Number(counted?.['n'])),
+      id: plain ? ids.map(String).join(':') : undefined,
+      number: number !== undefined && typeof value === 'bigint' ? [number, String(value)] : undefined,
+    }
+  } finally {
+    database.close()
+  }
+}
+
+function rowsText(count: number): string {
+  if (count > countedRowsMax) return `more than ${countedRowsMax.toLocaleString('en-US')} rows`
+  return count === 1 ? '1 row' : `${count.toLocaleString('en-US')} rows`
+}
+
+function quoted(name: string): string {
+  return `"${name.replaceAll('"', '""')}"`
+}
