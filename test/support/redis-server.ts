@@ -1,0 +1,85 @@
+// A real redis-server on a free loopback port, with nothing on disk, to compare with. Undefined where none is installed:
+// a test then says so by being skipped, which TIDEMARK_NO_SKIP=1 turns into a failure.
+import { spawn, spawnSync } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { createServer, connect } from 'node:net'
+import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as wait } from 'node:timers/promises'
+
+export interface RedisServer {
+  readonly port: number
+  stop(): Promise<void>
+}
+
+const ATTEMPTS = 5
+const READY_POLLS = 500
+const READY_POLL_MS = 10
+
+/** Whether redis-server can be run here; says so loudly, or throws with TIDEMARK_NO_SKIP=1, when it cannot. */
+export function redisInstalled(): boolean {
+  if (spawnSync('redis-server', ['--version']).status === 0) return true
+  const message = 'redis-server is not installed: comparisons with the real Redis do not run'
+  if (process.env['TIDEMARK_NO_SKIP'] === '1') throw new Error(message)
+  console.error(`!!!! SKIPPED: ${message}`)
+  return false
+}
+
+export async function freePort(): Promise<number> {
+  const server = createServer()
+  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
+  const { port } = server.address() as AddressInfo
+  await new Promise(resolve => server.close(resolve))
+  return port
+}
+
+function answers(port: number): Promise<boolean> {
+  return new Promise(resolve => {
+    const socket = connect(port, '127.0.0.1')
+    socket.once('error', () => resolve(false))
+    socket.once('connect', () => socket.write('PING\r\n'))
+    // Any reply will do: with a password it is an error.
+    socket.once('data', () => {
+      socket.destroy()
+      resolve(true)
+    })
+  })
+}
+
+async function startOnce(args: readonly string[]): Promise<RedisServer | undefined> {
+  const port = await freePort()
+  const folder = mkdtempSync(join(tmpdir(), 'tidemark-redis-'))
+  const settings = ['--port', String(port), '--bind', '127.0.0.1', '--dir', folder, '--save', '', '--appendonly', 'no']
+  const child = spawn('redis-server', [...settings, ...args], { stdio: 'ignore' })
+  const ended = new Promise<void>(resolve => {
+    child.once('exit', () => resolve())
+    child.once('error', () => resolve())
+  })
+  // A test that dies takes its server with it.
+  const kill = (): void => void child.kill('SIGKILL')
+  process.once('exit', kill)
+  const stop = async (): Promise<void> => {
+    process.removeListener('exit', kill)
+    child.kill('SIGKILL')
+    await ended
+    rmSync(folder, { recursive: true, force: true })
+  }
+  for (let poll = 0; poll < READY_POLLS && child.exitCode === null; poll++) {
+    if (await answers(port)) return { port, stop }
+    await wait(READY_POLL_MS)
+  }
+  await stop()
+  return undefined
+}
+
+/** Starts redis-server with further arguments such as `['--requirepass', 'x']`; undefined when it is not installed. */
+export async function startRedis(args: readonly string[] = []): Promise<RedisServer | undefined> {
+  if (!redisInstalled()) return undefined
+  // Another process may take the port between finding it and listening.
+  for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+    const server = await startOnce(args)
+    if (server !== undefined) return server
+  }
+  throw new Error(`redis-server does not start with ${args.join(' ')}`)
+}
