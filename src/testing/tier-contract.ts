@@ -1,0 +1,59 @@
+// The contract suite of tiers: run it in a test file for every implementation. What cannot happen to a tier (a rollback,
+// another primary) is left out of its fixture, and the tests of it are skipped.
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import type { Awaitable } from '../tier/tier.ts'
+import * as rules from './tier-rules.ts'
+import * as schedules from './tier-schedules.ts'
+import { TierScene, type TierFixture } from './tier-scene.ts'
+
+export type { TierFixture } from './tier-scene.ts'
+
+/** Registers one `node:test` test for each rule and schedule. `make` is called once a test and gives a fresh tier. */
+export function tierContract(name: string, make: () => Awaitable<TierFixture>): void {
+  const groups: Record<string, rules.TierRules> = {
+    read: rules.readRules,
+    lease: rules.leaseRules,
+    fill: rules.fillRules,
+    put: rules.putRules,
+    'late put': rules.latePutRules,
+    apply: rules.applyRules,
+    reset: rules.resetRules,
+    void: rules.voidRules,
+    fence: rules.fenceRules,
+    'schedules of writers': schedules.writeSchedules,
+    'schedules of chunks': schedules.chunkSchedules,
+    'schedules of losses': schedules.lossSchedules,
+    'schedules of fences': schedules.fenceSchedules,
+  }
+  describe(name, () => {
+    test('a lane without a header has no state and no records, and nothing but a reset has any effect', async () => {
+      await withScene(make, async scene => {
+        await schedules.nothingHasAnyEffect(scene)
+        await scene.reset()
+        assert.equal(await scene.record(), undefined)
+      })
+    })
+    for (const [group, tests] of Object.entries(groups)) {
+      describe(group, () => {
+        for (const [sentence, rule] of Object.entries(tests)) {
+          test(sentence, async t => {
+            await withScene(make, async scene => {
+              await scene.reset()
+              if ((await rule(scene)) === rules.NOT_FOR_THIS_TIER) t.skip(rules.NOT_FOR_THIS_TIER)
+            })
+          })
+        }
+      })
+    }
+  })
+}
+
+async function withScene(make: () => Awaitable<TierFixture>, body: (scene: TierScene) => Promise<void>): Promise<void> {
+  const fixture = await make()
+  try {
+    await body(new TierScene(fixture))
+  } finally {
+    await fixture.close?.()
+  }
+}
