@@ -3,8 +3,6 @@ import { readFileSync } from 'node:fs'
 import { messageOf, TidemarkError } from '../base/errors.ts'
 import { suggestion } from '../config/nearest.ts'
 import { mainHelp, serveHelp } from './help.ts'
-import { cliHelp, runCli } from './redis-cli.ts'
-import { runServe } from './serve.ts'
 import { exitCodes } from './terminal.ts'
 import type { Terminal } from './terminal.ts'
 
@@ -23,10 +21,11 @@ export async function run(args: readonly string[], terminal: Terminal): Promise<
 async function dispatch(args: readonly string[], terminal: Terminal): Promise<number> {
   const [verb, ...rest] = args
   switch (verb) {
+    // A verb is imported when it is asked for: the prompt should not wait for the server's code.
     case 'serve':
-      return runServe(rest, terminal)
+      return (await import('./serve.ts')).runServe(rest, terminal)
     case 'cli':
-      return runCli(rest, terminal)
+      return (await import('./redis-cli.ts')).runCli(rest, terminal)
     case '--version':
     case '-v':
       terminal.stdout.write(`tidemark ${version()} (Node ${process.versions.node})\n`)
@@ -47,13 +46,16 @@ async function dispatch(args: readonly string[], terminal: Terminal): Promise<nu
   }
 }
 
-function help(verb: string | undefined, terminal: Terminal): number {
-  const text = { serve: serveHelp, cli: () => cliHelp, help: () => mainHelp }[verb ?? 'help']
+async function help(verb: string | undefined, terminal: Terminal): Promise<number> {
+  let text: string | undefined
+  if (verb === undefined || verb === 'help') text = mainHelp
+  else if (verb === 'serve') text = serveHelp()
+  else if (verb === 'cli') text = (await import('./redis-cli.ts')).cliHelp
   if (text === undefined) {
     terminal.stderr.write(`tidemark: there is no verb ${verb}${suggestion(verb ?? '', verbs)}; see tidemark --help\n`)
     return exitCodes.usage
   }
-  terminal.stdout.write(text())
+  terminal.stdout.write(text)
   return exitCodes.done
 }
 

@@ -2,6 +2,8 @@
 // key of a row that is there. Reads the databases for that, a little; writes nothing.
 import { DatabaseSync } from 'node:sqlite'
 import type { KeyspaceSettings, ServerSettings } from '../server/settings.ts'
+import { formatRowId } from '../source/row-id.ts'
+import type { SqlValue } from '../source/row-value.ts'
 import type { KeyspaceDescription } from '../source/source.ts'
 import { formatSize } from '../config/units.ts'
 
@@ -91,18 +93,25 @@ function look(file: string, description: KeyspaceDescription): Glimpse {
     )
     statement.setReadBigInts(true)
     const row = statement.get()
-    const ids = row === undefined ? [] : keys.map(key => row[key])
-    const plain =
-      ids.length > 0 && ids.every(id => typeof id === 'bigint' || (typeof id === 'string' && /^[\w.-]+$/.test(id)))
     const value = row === undefined || number === undefined ? undefined : row[number]
     return {
       rows: rowsText(Number(counted?.['n'])),
-      id: plain ? ids.map(String).join(':') : undefined,
+      id: row === undefined ? undefined : simpleId(description, row),
       number: number !== undefined && typeof value === 'bigint' ? [number, String(value)] : undefined,
     }
   } finally {
     database.close()
   }
+}
+
+/** The row's id, unless a shell would need quotes for it. */
+function simpleId(description: KeyspaceDescription, row: Readonly<Record<string, SqlValue>>): string | undefined {
+  const columns = description.keyColumns.flatMap(name => description.columns.find(column => column.name === name) ?? [])
+  const id = formatRowId(
+    columns,
+    description.keyColumns.map(name => row[name]!),
+  )
+  return id !== undefined && /^[\w.:%-]+$/.test(id) ? id : undefined
 }
 
 function rowsText(count: number): string {
