@@ -57,6 +57,8 @@ function afterElement(pattern: Uint8Array, at: number, end: number, byte: number
     case BACKSLASH:
       if (end - at >= 2) at++
       break
+    default:
+      break
   }
   return pattern[at] === byte ? at + 1 : -1
 }

@@ -1,0 +1,58 @@
+// Everything a user can be refused with, in one table. The code is stable and is also the first word of the reply over
+// the Redis protocol; the message of each occurrence says what was got, what is allowed, and which setting changes it.
+// Expected outcomes (a miss, a refused fill) are return values, and broken invariants are assertions: neither is here.
+
+export const errorTable = {
+  CONFIG_INVALID:
+    'The configuration file, a flag or an environment variable has a mistake; each is listed with its path.',
+  NODE_TOO_OLD: 'Node is older than Tidemark needs.',
+  ADDRESS_TAKEN: 'Another process listens on the address already.',
+  ADDRESS_REFUSED: 'The address cannot be listened on.',
+  PASSWORD_REQUIRED: 'Only loopback addresses are listened on while no password is set.',
+  DATA_LOCKED: 'Another server uses the data folder.',
+  DATA_UNWRITABLE: 'The data folder or a file in it cannot be written.',
+  SETUP_FAILED: "The configuration's own set-up of a database failed.",
+  SOURCE_UNAVAILABLE: 'The database of record cannot be reached or opened.',
+  SOURCE_BUSY: 'The database of record stayed locked by someone else for too long.',
+  SOURCE_TIMEOUT: 'The database of record did not answer in time; whether a write took place is not known.',
+  SOURCE_FAILED: 'The database of record reported an error.',
+  MAPPING_INVALID: 'A table cannot be mapped to a keyspace.',
+  ROW_INVALID:
+    'A value does not fit its table: unknown column, wrong type, or a broken constraint. Nothing was changed.',
+  ROW_KEY_INVALID: "A row key's id does not spell the table's key columns.",
+  ROW_KEY_COLUMN: 'Key columns of a row cannot be changed.',
+  ROW_TTL: 'Row keys have no expiry: the row lives as long as the database keeps it.',
+  ROW_OPERATION: 'The operation does not exist for row keys.',
+  CROSS_SOURCE: 'One command writes to more than one database, which could not be one transaction.',
+  STALE: 'No answer can be proved as fresh as asked for, and the keyspace is set to fail then.',
+  VALUE_TOO_LARGE: 'A key or value is larger than the limit.',
+  MEMORY_FULL: 'The record does not fit in memory.',
+  SHUTTING_DOWN: 'The server is closing.',
+} as const
+
+export type ErrorCode = keyof typeof errorTable
+
+/** The one error class that users meet. `code` is stable; `cause` keeps what led to it. */
+export class TidemarkError extends Error {
+  override readonly name = 'TidemarkError'
+  readonly code: ErrorCode
+
+  constructor(code: ErrorCode, message: string, options?: { cause?: unknown }) {
+    super(message, options)
+    this.code = code
+  }
+
+  /** A plain object that survives postMessage between threads; see fromJSON. */
+  toJSON(): { code: ErrorCode; message: string } {
+    return { code: this.code, message: this.message }
+  }
+
+  static fromJSON(json: { code: ErrorCode; message: string }): TidemarkError {
+    return new TidemarkError(json.code, json.message)
+  }
+}
+
+/** The error's message, for values of unknown type that were thrown. */
+export function messageOf(thrown: unknown): string {
+  return thrown instanceof Error ? thrown.message : String(thrown)
+}

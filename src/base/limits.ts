@@ -1,0 +1,68 @@
+// Every bound of the system, in one place, with its unit in its name. A bound that depends on another is asserted
+// against it below, so that a change of one cannot silently break the other.
+import { assert } from './assert.ts'
+
+export const limits = {
+  // wire
+  /** Arguments in one request, the command's name included (Redis: 1024 * 1024). */
+  argumentsMax: 1_048_576,
+  /** Bytes of an inline request or of a length line (Redis: PROTO_INLINE_MAX_SIZE). */
+  inlineBytesMax: 65_536,
+  /** Bytes of one argument; a value of the largest size and some more, so that the refusal can name the key. */
+  argumentBytesMax: 67_174_400,
+  /** Bytes of one whole request. */
+  requestBytesMax: 268_435_456,
+  /** Arguments and bytes that a connection may send before it has authenticated (Redis: 10 and 16 KiB). */
+  unauthenticatedArgumentsMax: 10,
+  unauthenticatedArgumentBytesMax: 16_384,
+  /** Reply bytes waiting for one connection's reader; past it, its requests wait. */
+  replyBacklogBytesMax: 4_194_304,
+  /** Bytes of the receive buffer that all connections of one thread share. */
+  receiveBufferBytes: 65_536,
+
+  // store
+  /** The smallest and the largest memory budget. */
+  memoryBytesMin: 1_048_576,
+  memoryBytesMax: 17_179_869_184,
+  keyBytesMax: 65_535,
+  valueBytesMax: 67_108_864,
+  /** A record may take this share of the budget: 1/8. */
+  recordShareOfMemory: 8,
+  segmentBytesMin: 4_096,
+  segmentBytesMax: 262_144,
+  shardsMax: 64,
+  threadsMax: 128,
+
+  // coherence
+  lanesMax: 4096,
+  lanesDefault: 64,
+  /** Changes that a lane's header remembers. */
+  recentChangesMax: 32,
+  leaseMs: 2_000,
+  stampBytesMax: 512,
+  /** Transactions in progress that a snapshot names; with more of them, only those below xmin count as seen. */
+  snapshotInProgressMax: 16,
+  /** Samples of a database's position that a node keeps for its proofs. */
+  freshnessSamplesMax: 64,
+
+  // sources and cache
+  loadBatchMax: 512,
+  /** How long a reader waits for another process's or thread's load before it loads by itself. */
+  fillWaitMs: 250,
+  sourceTimeoutMs: 10_000,
+  sqliteBusyTimeoutMs: 5_000,
+  sqlitePollMs: 25,
+  maxStalenessMsDefault: 500,
+
+  // server
+  connectionsMax: 10_000,
+  drainMs: 5_000,
+} as const
+
+assert(limits.argumentBytesMax > limits.valueBytesMax, 'a value of the largest size fits an argument')
+assert(limits.requestBytesMax > limits.argumentBytesMax, 'a request holds an argument of the largest size')
+assert(
+  limits.keyBytesMax < limits.recordShareOfMemory ** -1 * limits.memoryBytesMin,
+  'a record with the longest key fits the smallest memory',
+)
+assert(limits.maxStalenessMsDefault >= 4 * limits.sqlitePollMs, 'a late poll does not trip the default bound')

@@ -1,0 +1,95 @@
+// Systems of record: what the cache asks of a database. A Source loads and writes many keys at once; a ChangeFeed tells,
+// in order, what changed. Not for: anything that knows of memory, lanes or clients.
+import type { Position } from '../coherence/mark.ts'
+import type { ChangeEvent, SourceLoadStamp, WriteStamp } from '../coherence/stamp.ts'
+
+/** How a table's column looks to a keyspace. `json` is how its values are spelt in the JSON view. */
+export interface ColumnDescription {
+  readonly name: string
+  /** 'any' takes every type (a column of a table that is not STRICT and declares none). */
+  readonly type: 'integer' | 'real' | 'text' | 'blob' | 'any'
+  readonly nullable: boolean
+  readonly key: boolean
+}
+
+export interface KeyspaceDescription {
+  readonly name: string
+  readonly table: string
+  /** In the table's order: the order of the JSON view's members and of HGETALL's fields. */
+  readonly columns: readonly ColumnDescription[]
+  /** The key columns in the order in which an id spells them, joined by ':'. */
+  readonly keyColumns: readonly string[]
+}
+
+/** A row key without its keyspace's prefix, in its one canonical spelling. */
+export type RowId = string
+
+/** One row as JSON text in UTF-8: an object with all columns of the keyspace. null: there is no such row. */
+export type RowBytes = Uint8Array | null
+
+export interface LoadResult {
+  /** In the order of the ids asked for. */
+  readonly rows: readonly RowBytes[]
+  readonly stamp: SourceLoadStamp
+}
+
+export type RowOperation =
+  /** The whole row: columns not in `row` get their default. `condition` as SET's NX and XX. */
+  | { readonly kind: 'replace'; readonly row: Uint8Array; readonly condition?: 'absent' | 'present' }
+  /** Some columns, given as text (as HSET does); inserts the row if there is none. */
+  | { readonly kind: 'update'; readonly fields: readonly (readonly [name: string, value: Uint8Array])[] }
+  /** Columns to set to NULL, as HDEL does. */
+  | { readonly kind: 'unset'; readonly fields: readonly string[] }
+  | { readonly kind: 'remove' }
+
+export interface RowWrite {
+  readonly keyspace: string
+  readonly id: RowId
+  readonly operation: RowOperation
+}
+
+export interface RowOutcome {
+  /** False when the condition did not hold or there was nothing to unset or remove: nothing was changed. */
+  readonly changed: boolean
+  /** The row before. */
+  readonly before: RowBytes
+  /** The row as the database returned it. */
+  readonly after: RowBytes
+  /** Fields that were NULL or had no row and now have a value (update), or that had a value and are NULL now (unset). */
+  readonly fields: number
+  /** False when `after` may not be what the transaction left behind (triggers): remove the cached row instead. */
+  readonly exact: boolean
+}
+
+export interface WriteResult {
+  /** In the order of the writes. */
+  readonly outcomes: readonly RowOutcome[]
+  readonly stamp: WriteStamp
+}
+
+/** A system of record. All methods reject with a TidemarkError; a call that rejects has changed nothing, save SOURCE_TIMEOUT. */
+export interface Source {
+  readonly name: string
+  /** One query for all of `ids`. An id that is no canonical key of the table rejects with ROW_KEY_INVALID. */
+  load(keyspace: string, ids: readonly RowId[]): Promise<LoadResult>
+  /** One transaction for all of `writes`; resolves once it is durable. */
+  write(writes: readonly RowWrite[]): Promise<WriteResult>
+  close(): Promise<void>
+}
+
+/** What a feed tells, in the order of the log. */
+export interface FeedHandler {
+  /** These are all changes after the last position told and up to `position`, all visible to new queries. */
+  changes(position: Position, events: readonly ChangeEvent[]): void
+  /** Something changed and nobody knows what: nothing loaded before is to be trusted. */
+  reset(position: Position, reason: string): void
+  /** Everything visible at `takenAtMs` (monotonic, taken before asking) lies at or before `position`. */
+  sample(takenAtMs: number, position: Position): void
+}
+
+export interface ChangeFeed {
+  readonly epoch: bigint
+  /** The position before which `subscribe` tells nothing. */
+  readonly position: Position
+  subscribe(handler: FeedHandler): void
+}

@@ -1,0 +1,224 @@
+// The store: bytes by key in memory that all threads share. Reads take no lock and move nothing (store-reader.ts); writes
+// lock one shard (store-writer.ts); this file makes a store, and does what concerns all of it. Eviction is S3-FIFO over
+// segments, expiry is by wall clock. store/layout.ts draws the memory.
+// Not for: what values mean, databases, freshness. It takes numbers, never the configuration.
+import { assert } from '../base/assert.ts'
+import { checkStore } from './check.ts'
+import {
+  geometryOf,
+  LAYOUT_VERSION,
+  MAGIC,
+  Segment,
+  SegmentState,
+  Shard,
+  ShardTotals,
+  Superblock,
+  WINDOW_MASK,
+  WINDOW_SHIFT,
+} from './layout.ts'
+import { release } from './lock.ts'
+import { keyOffsetBytes, recordExpiresAtMs, recordHash, recordType } from './record.ts'
+import type { SharedStore } from './store-reader.ts'
+import { StoreWriter } from './store-writer.ts'
+
+export interface StoreStatistics {
+  /** The budget: all of the store's memory. */
+  readonly memoryBytes: number
+  /** Bytes of records that can still be found. */
+  readonly liveBytes: number
+  /** Bytes of segments in use and of the index, live or not. */
+  readonly usedBytes: number
+  readonly records: number
+  readonly visible: number
+  readonly evicted: number
+  readonly expired: number
+  readonly moved: number
+  readonly shardsWiped: number
+}
+
+export class Store extends StoreWriter {
+  private constructor(shared: SharedStore, thread: number) {
+    super(shared, thread)
+  }
+
+  /**
+   * Makes a store of `memoryBytes`, all told, for so many threads; the caller is thread 0. `seed` places keys and should be
+   * random (32 bits).
+   */
+  static create(options: { memoryBytes: number; threads?: number; seed: number }): Store {
+    const memoryBytes = Math.floor(options.memoryBytes / 4096) * 4096
+    const threads = options.threads ?? 1
+    const geometry = geometryOf(memoryBytes, threads)
+    const shared = { memory: new SharedArrayBuffer(memoryBytes), threads }
+    const control = new Int32Array(shared.memory, 0, 1024)
+    control[Superblock.magic] = MAGIC
+    control[Superblock.layoutVersion] = LAYOUT_VERSION
+    control[Superblock.seed] = options.seed | 0
+    const store = new Store(shared, 0)
+    store.segments.rebuildPool()
+    for (let shard = 0; shard < geometry.shards; shard++) {
+      store.index.wipe(shard)
+      store.giveSpare(shard)
+    }
+    return store
+  }
+
+  /** Another thread's view of the same store. Every thread has a number of its own. */
+  static attach(shared: SharedStore, thread: number): Store {
+    const control = new Int32Array(shared.memory, 0, 1024)
+    assert(control[Superblock.magic] === MAGIC, 'the memory is a store')
+    assert(control[Superblock.layoutVersion] === LAYOUT_VERSION, 'the memory has this layout')
+    return new Store(shared, thread)
+  }
+
+  /** Empties the store, shard by shard. */
+  clear(): void {
+    for (let shard = 0; shard < this.geometry.shards; shard++) {
+      this.lockShard(shard)
+      this.wipe(shard)
+      this.unlockShard(shard)
+    }
+  }
+
+  /**
+   * Frees whatever a dead thread held: its shards are wiped (it is a cache), a run it had reserved goes back. Returns how
+   * many shards were wiped. Called by whoever watches the threads, before the number is given to another.
+   */
+  recover(deadThread: number): number {
+    let wiped = 0
+    if (this.segments.poolHeldBy(deadThread)) this.segments.recoverPool()
+    for (let shard = 0; shard < this.geometry.shards; shard++) {
+      const at = this.queues.shardAt(shard)
+      if (Atomics.load(this.control, at + Shard.lock) !== deadThread + 1) continue
+      this.wipe(shard)
+      this.queues.addTotal(shard, ShardTotals.wiped, 1)
+      release(this.control, at + Shard.lock, at + Shard.waiters)
+      wiped++
+    }
+    this.lockAll()
+    for (let segment = 0; segment < this.geometry.segments; segment++) {
+      const reserved = this.segments.get(segment, Segment.state) === SegmentState.reserved
+      if (reserved && this.segments.get(segment, Segment.owner) === -(deadThread + 1)) this.segments.push(segment, 1)
+    }
+    this.unlockAll()
+    return wiped
+  }
+
+  /** How many strings, hashes and rows there are; expired ones count until they are reclaimed, as in Redis. */
+  size(): number {
+    return this.#sum(Shard.visible)
+  }
+
+  #sum(field: number): number {
+    let sum = 0
+    for (let shard = 0; shard < this.geometry.shards; shard++) sum += this.control[this.queues.shardAt(shard) + field]!
+    return sum
+  }
+
+  statistics(): StoreStatistics {
+    const total = (which: number): number => {
+      let sum = 0
+      for (let shard = 0; shard < this.geometry.shards; shard++) sum += this.queues.total(shard, which)
+      return sum
+    }
+    const { memoryBytes, segmentUnits, data } = this.geometry
+    const free = this.control[Superblock.poolCount]!
+    return {
+      memoryBytes,
+      liveBytes: total(ShardTotals.liveUnits) * 8,
+      usedBytes: data * 8 + (this.geometry.segments - free) * segmentUnits * 8,
+      records: this.#sum(Shard.records),
+      visible: this.size(),
+      evicted: total(ShardTotals.evicted),
+      expired: total(ShardTotals.expired),
+      moved: total(ShardTotals.moved),
+      shardsWiped: total(ShardTotals.wiped),
+    }
+  }
+
+  /**
+   * Visits about `count` live records from `cursor` (0: from the beginning) and returns the next cursor, 0 at the end. A key
+   * that is there from the first call to the last is visited at least once.
+   */
+  scan(cursor: number, count: number, wallMs: number, visit: (key: Buffer, type: number) => void): number {
+    const { shards, bucketsPerShard } = this.geometry
+    let seen = 0
+    let bucket = cursor
+    for (let steps = 0; bucket < shards * bucketsPerShard; steps++) {
+      if (seen >= count || steps > count * 10 + 1000) return bucket
+      const shard = Math.floor(bucket / bucketsPerShard)
+      // A bucket that is added while we are on our way comes after all that could be split into it.
+      if (bucket - shard * bucketsPerShard >= this.index.bucketsOf(shard)) bucket = (shard + 1) * bucketsPerShard
+      else seen += this.#visitBucket(this.index.unitOfBucket(bucket++), wallMs, visit)
+    }
+    return 0
+  }
+
+  #visitBucket(bucket: number, wallMs: number, visit: (key: Buffer, type: number) => void): number {
+    const words = this.windowWords[bucket >>> WINDOW_SHIFT]!
+    const at = (bucket & WINDOW_MASK) << 1
+    if (words[at + 1] === 0 && this.index.isEmpty(bucket)) return 0
+    const shard = this.index.shardOfBucket(bucket)
+    const found: [Buffer, number][] = []
+    this.lockShard(shard)
+    try {
+      this.index.eachRecord(bucket, record => {
+        const expiresAtMs = recordExpiresAtMs(this.memory, record)
+        if (expiresAtMs !== 0 && expiresAtMs <= wallMs) return
+        const keyAt = (record & WINDOW_MASK) * 8 + keyOffsetBytes(this.memory, record)
+        const keyBytes = this.windowWords[record >>> WINDOW_SHIFT]![(record & WINDOW_MASK) << 1]! & 0xffff
+        const key = Buffer.from(this.memory.bytes[record >>> WINDOW_SHIFT]!.subarray(keyAt, keyAt + keyBytes))
+        found.push([key, recordType(this.memory, record)])
+      })
+    } finally {
+      this.unlockShard(shard)
+    }
+    for (const [key, type] of found) visit(key, type)
+    return found.length
+  }
+
+  /** Removes expired records from the next `buckets` buckets of every shard; returns how many. */
+  sweep(wallMs: number, buckets: number): number {
+    let removed = 0
+    for (let shard = 0; shard < this.geometry.shards; shard++) {
+      this.lockShard(shard)
+      try {
+        removed += this.#sweepShard(shard, wallMs, buckets)
+      } finally {
+        this.unlockShard(shard)
+      }
+    }
+    return removed
+  }
+
+  #sweepShard(shard: number, wallMs: number, buckets: number): number {
+    const at = this.queues.shardAt(shard) + Shard.sweepBucket
+    const { bucketsPerShard } = this.geometry
+    const expired: number[] = []
+    const used = this.index.bucketsOf(shard)
+    for (let i = 0; i < Math.min(buckets, used); i++) {
+      const bucket = this.control[at]! % used
+      this.control[at] = bucket + 1
+      this.index.eachRecord(this.index.unitOfBucket(shard * bucketsPerShard + bucket), record => {
+        const expiresAtMs = recordExpiresAtMs(this.memory, record)
+        if (expiresAtMs !== 0 && expiresAtMs <= wallMs) expired.push(record)
+      })
+    }
+    for (const record of expired) {
+      if (!this.index.locateRecord(recordHash(this.memory, record), record)) continue
+      this.drop(shard, record)
+      this.queues.addTotal(shard, ShardTotals.expired, 1)
+    }
+    return expired.length
+  }
+
+  /** Walks the whole memory under all locks and asserts every invariant. For tests, and for whoever suspects something. */
+  check(): void {
+    this.lockAll()
+    try {
+      checkStore(this.memory, this.geometry, this.seed)
+    } finally {
+      this.unlockAll()
+    }
+  }
+}
