@@ -63,6 +63,8 @@ export class RequestParser {
   authenticated = true
 
   readonly #argumentsMax: number
+  /** The largest count of one digit that is allowed. */
+  readonly #fastCountMax: number
   readonly #argumentBytesMax: number
   readonly #inlineBytesMax: number
   readonly #requestBytesMax: number
@@ -80,6 +82,7 @@ export class RequestParser {
 
   constructor(options: RequestParserOptions = {}) {
     this.#argumentsMax = options.argumentsMax ?? limits.argumentsMax
+    this.#fastCountMax = Math.min(9, this.#argumentsMax)
     this.#argumentBytesMax = options.argumentBytesMax ?? limits.argumentBytesMax
     this.#inlineBytesMax = options.inlineBytesMax ?? limits.inlineBytesMax
     this.#requestBytesMax = options.requestBytesMax ?? limits.requestBytesMax
@@ -101,7 +104,8 @@ export class RequestParser {
     }
     if (buffer[at] !== STAR) return this.#inline(buffer, at, end)
     const digit = at + 3 < end ? buffer[at + 1]! - ZERO : 0
-    if (digit > 0 && digit <= 9 && buffer[at + 2] === CR) return this.#arguments(buffer, at, end, at + 4, digit, 0)
+    if (digit > 0 && digit <= this.#fastCountMax && buffer[at + 2] === CR)
+      return this.#arguments(buffer, at, end, at + 4, digit, 0)
     return this.#counted(buffer, at, end)
   }
 
