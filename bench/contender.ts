@@ -29,7 +29,15 @@ export const tidemark: Contender = {
     process.execPath,
     '--conditions=tidemark-source',
     resolve(root, 'src/cli/main.ts'),
-    ...['serve', '--port', String(port), '--admin-port', '0', '--threads', '1', '--memory', '1gb'],
+    'serve',
+    '--port',
+    String(port),
+    '--admin-port',
+    '0',
+    '--threads',
+    '1',
+    '--memory',
+    '1gb',
   ],
 }
 
@@ -38,8 +46,18 @@ const redis: Contender = {
   version: async () => /v=(\S+)/.exec((await run('redis-server', ['--version'])).stdout)?.[1] ?? 'unknown',
   command: port => [
     'redis-server',
-    ...['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no'],
-    ...['--maxmemory', '1gb', '--maxmemory-policy', 'allkeys-lru'],
+    '--port',
+    String(port),
+    '--bind',
+    '127.0.0.1',
+    '--save',
+    '',
+    '--appendonly',
+    'no',
+    '--maxmemory',
+    '1gb',
+    '--maxmemory-policy',
+    'allkeys-lru',
   ],
 }
 
