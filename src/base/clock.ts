@@ -13,7 +13,10 @@ export interface Clock {
   monotonicMs(): number
   /** Milliseconds since 1970-01-01 UTC; may jump. Expiry times of keys are on this scale, as in Redis. */
   wallMs(): number
-  /** Calls `callback` once, after at least `delayMs`. An unreferenced timer does not keep the process alive. */
+  /**
+   * Calls `callback` once, after at least `delayMs`; 0 is the event loop's next turn. An unreferenced timer does not
+   * keep the process alive.
+   */
   timer(delayMs: number, callback: () => void, options?: { unref?: boolean }): Timer
 }
 
@@ -38,6 +41,12 @@ class SystemClock implements Clock {
   }
 
   timer(delayMs: number, callback: () => void, options?: { unref?: boolean }): Timer {
+    if (delayMs <= 0) {
+      // setTimeout waits for a millisecond at least.
+      const handle = setImmediate(callback)
+      if (options?.unref === true) handle.unref()
+      return { cancel: () => clearImmediate(handle) }
+    }
     const handle = setTimeout(callback, delayMs)
     if (options?.unref === true) handle.unref()
     return { cancel: () => clearTimeout(handle) }

@@ -52,6 +52,8 @@ export const limits = {
   sourceTimeoutMs: 10_000,
   sqliteBusyTimeoutMs: 5_000,
   sqlitePollMs: 25,
+  /** Row writes that are committed to SQLite together, and so the longest that loads wait behind them. */
+  sqliteGroupWritesMax: 1_024,
   maxStalenessMsDefault: 500,
 
   // server

@@ -1,54 +1,96 @@
-// A clock that stands still until a test moves it: both of its times, and the timers that fall due on the way.
+// A clock that a test moves by hand: nothing that waits on it happens before `advance` says so, and everything that is
+// due happens in order. Not for: real I/O, which takes the time it takes.
 import { assert } from '../base/assert.ts'
 import type { Clock, Timer } from '../base/clock.ts'
 
 interface Pending {
   readonly dueMs: number
+  readonly order: number
   readonly callback: () => void
 }
 
 export class ManualClock implements Clock {
-  readonly #wallOffsetMs: number
-  #nowMs: number
-  /** In the order in which they fire. */
+  #monotonicMs: number
+  #wallMs: number
   #pending: Pending[] = []
+  #order = 0
 
-  /** Starts at `monotonicMs` and `wallMs`. */
-  constructor(monotonicMs = 1_000, wallMs = 1_700_000_000_000) {
-    this.#nowMs = monotonicMs
-    this.#wallOffsetMs = wallMs - monotonicMs
+  /** Both times are where the clock stands at first. */
+  constructor(monotonicMs = 1_000_000, wallMs = 1_700_000_000_000) {
+    this.#monotonicMs = monotonicMs
+    this.#wallMs = wallMs
   }
 
   monotonicMs(): number {
-    return this.#nowMs
+    return this.#monotonicMs
   }
 
   wallMs(): number {
-    return this.#nowMs + this.#wallOffsetMs
+    return this.#wallMs
   }
 
-  timer(delayMs: number, callback: () => void): Timer {
-    const pending = { dueMs: this.#nowMs + Math.max(0, delayMs), callback }
-    const after = this.#pending.findIndex(other => other.dueMs > pending.dueMs)
-    this.#pending.splice(after === -1 ? this.#pending.length : after, 0, pending)
-    return {
-      cancel: () => {
-        this.#pending = this.#pending.filter(other => other !== pending)
-      },
-    }
+  /** Timers that have not run yet. */
+  get pending(): number {
+    return this.#pending.length
   }
 
-  /** Moves time on by `ms`, stopping at each timer that falls due to call it, those set meanwhile included. */
+  /**
+   * A timer of 0 ms needs no time to pass, so it runs by itself, in a microtask. A callback never runs inside the call
+   * that set it up.
+   */
+  timer(delayMs: number, callback: () => void, _options?: { unref?: boolean }): Timer {
+    assert(!Number.isNaN(delayMs), 'a timer has a delay')
+    const pending = { dueMs: this.#monotonicMs + Math.max(0, delayMs), order: this.#order++, callback }
+    this.#pending.push(pending)
+    if (delayMs <= 0) queueMicrotask(() => this.#run(pending))
+    return { cancel: () => void this.#remove(pending) }
+  }
+
+  /**
+   * Moves both clocks on by `ms` and runs all timers that fall due, in order, each at its own time; also those that
+   * these set up. What they do asynchronously happens later: await it.
+   */
   advance(ms: number): void {
-    assert(ms >= 0, 'time goes forward')
-    const endMs = this.#nowMs + ms
-    for (;;) {
-      const next = this.#pending[0]
-      if (next === undefined || next.dueMs > endMs) break
-      this.#pending.shift()
-      this.#nowMs = next.dueMs
-      next.callback()
+    assert(ms >= 0, 'time goes forward; jumpWall moves the wall clock alone')
+    const until = this.#monotonicMs + ms
+    for (let next = this.#next(until); next !== undefined; next = this.#next(until)) {
+      this.#moveTo(next.dueMs)
+      this.#run(next)
     }
-    this.#nowMs = endMs
+    this.#moveTo(until)
+  }
+
+  /** Moves the wall clock alone, either way, as an administrator or a suspended machine does. */
+  jumpWall(ms: number): void {
+    this.#wallMs += ms
+  }
+
+  #moveTo(ms: number): void {
+    const by = Math.max(0, ms - this.#monotonicMs)
+    this.#monotonicMs += by
+    this.#wallMs += by
+  }
+
+  #next(until: number): Pending | undefined {
+    let first: Pending | undefined
+    for (const pending of this.#pending) {
+      if (pending.dueMs > until) continue
+      const earlier =
+        first === undefined ||
+        pending.dueMs < first.dueMs ||
+        (pending.dueMs === first.dueMs && pending.order < first.order)
+      if (earlier) first = pending
+    }
+    return first
+  }
+
+  #run(pending: Pending): void {
+    if (this.#remove(pending)) pending.callback()
+  }
+
+  #remove(pending: Pending): boolean {
+    const at = this.#pending.indexOf(pending)
+    if (at >= 0) this.#pending.splice(at, 1)
+    return at >= 0
   }
 }
