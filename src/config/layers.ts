@@ -69,7 +69,7 @@ export class Layers {
 
   /** The entries of `databases` or `keyspaces`; those that are no objects or badly named are reported and left out. */
   entries(group: 'databases' | 'keyspaces'): readonly (readonly [name: string, entry: PlainObject])[] {
-    const value = this.#root[group] ?? {}
+    const value = this.#root[group] === undefined ? {} : this.#root[group]
     if (!isPlainObject(value)) {
       this.fileMistake(group, `got ${gotText(value)}, allowed is an object with a name for each`)
       return []

@@ -20,7 +20,7 @@ const durationUnits: ReadonlyMap<string, number> = new Map([
 ])
 
 function quantity(text: string, units: ReadonlyMap<string, number>): number | undefined {
-  const match = /^(\d{1,15}(?:\.\d{1,9})?)([a-z]*)$/.exec(text.trim().toLowerCase())
+  const match = /^(\d{1,16}(?:\.\d{1,9})?)([a-z]*)$/.exec(text.trim().toLowerCase())
   const unit = units.get(match?.[2] ?? '-')
   if (match === null || unit === undefined) return undefined
   const value = Number(match[1]) * unit
@@ -40,7 +40,7 @@ export function parseDuration(text: string): number | undefined {
 function inLargestUnit(value: number, units: ReadonlyMap<string, number>): string {
   let [best, bestSize] = ['', 0]
   for (const [unit, size] of units)
-    if (size > bestSize && value % size === 0 && value >= size) [best, bestSize] = [unit, size]
+    if (size >= bestSize && value % size === 0 && value >= size) [best, bestSize] = [unit, size]
   return `${value / (bestSize || 1)}${best}`
 }
 

@@ -1,0 +1,92 @@
+// The table of settings itself: complete, consistent, and the same as the types that the editor shows.
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import { defineConfig } from '../../src/config/config.ts'
+import type { KeyspaceConfig, SqliteDatabase, TidemarkConfig } from '../../src/config/config.ts'
+import { namesAt } from '../../src/config/layers.ts'
+import { allowedText, readValue, schema } from '../../src/config/schema.ts'
+
+// Complete, or the compiler complains; with nothing more than the types have, or it complains too.
+const keyspace: Required<KeyspaceConfig> = {
+  database: 'd',
+  table: 't',
+  columns: ['a'],
+  maxStaleness: '500ms',
+  whenStale: 'serve',
+}
+const database: Required<SqliteDatabase> = {
+  kind: 'sqlite',
+  file: 'f',
+  create: () => {},
+  poll: '25ms',
+  busyTimeout: '1s',
+}
+const everything: Required<TidemarkConfig> = {
+  host: '127.0.0.1',
+  port: 1,
+  adminHost: '127.0.0.1',
+  adminPort: 2,
+  threads: 1,
+  memory: '1mb',
+  requirepass: 'secret',
+  data: 'data',
+  maxConnections: 1,
+  drain: '1s',
+  poll: '1s',
+  busyTimeout: '1s',
+  maxStaleness: 0,
+  whenStale: 'fail',
+  databases: { d: database },
+  keyspaces: { k: keyspace },
+}
+
+describe('the schema', () => {
+  test('has the settings that the types have, and no others', () => {
+    assert.deepEqual([...namesAt('')].sort(), Object.keys(everything).sort())
+    assert.deepEqual([...namesAt('databases.*.'), 'kind'].sort(), Object.keys(database).sort())
+    assert.deepEqual([...namesAt('keyspaces.*.')].sort(), Object.keys(keyspace).sort())
+  })
+  test('names no path, flag or variable twice', () => {
+    for (const key of ['path', 'flag', 'environment'] as const) {
+      const names = schema.map(setting => setting[key]).filter(name => name !== undefined)
+      assert.equal(new Set(names).size, names.length, key)
+    }
+  })
+  test('spells flags and variables as the path', () => {
+    for (const { path, flag, environment } of schema) {
+      if (path.includes('*')) assert.equal(flag ?? environment, undefined, path)
+      else if (path !== '') {
+        const kebab = path.replaceAll(/[A-Z]/g, letter => `-${letter.toLowerCase()}`)
+        assert.equal(flag, kebab)
+        assert.equal(environment, `TIDEMARK_${kebab.replaceAll('-', '_').toUpperCase()}`)
+      }
+    }
+  })
+  test('has defaults that it allows itself, and a default or its explanation for all that is not required', () => {
+    for (const setting of schema) {
+      if (setting.default !== undefined)
+        assert.notEqual(readValue(setting.type, setting.default), undefined, setting.path)
+      const explained = setting.required === true || setting.default !== undefined || setting.defaultText !== undefined
+      assert.ok(explained, setting.path)
+    }
+  })
+  test('takes both ends of every range and nothing beyond', () => {
+    for (const { path, type } of schema) {
+      if (type.kind !== 'integer' && type.kind !== 'size' && type.kind !== 'duration') continue
+      const unit = type.kind === 'duration' ? 'ms' : ''
+      for (const [value, expected] of [
+        [type.min, type.min],
+        [type.max, type.max],
+        [type.min - 1, undefined],
+        [type.max + 1, undefined],
+      ] as const) {
+        assert.equal(readValue(type, `${value}${unit}`), expected, `${path} ${value}`)
+      }
+      assert.match(allowedText(type), /from .+ to /)
+    }
+  })
+})
+
+test('defineConfig gives back what it got', () => {
+  assert.equal(defineConfig(everything), everything)
+})
