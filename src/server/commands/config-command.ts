@@ -1,0 +1,95 @@
+// CONFIG: GET tells, under Redis' names, what clients and tools look for; RESETSTAT. Settings are changed in the
+// configuration and by flags (src/config), so SET and REWRITE are refused.
+import { globMatches } from '../../base/glob.ts'
+import { limits } from '../../base/limits.ts'
+import type { Command } from './command.ts'
+import {
+  type Server,
+  type ServerCall,
+  arityError,
+  serverHandler,
+  unknownSubcommandError,
+  writeHelp,
+} from './server-call.ts'
+
+const HELP = [
+  'GET <pattern>',
+  '    Return parameters matching the glob-like <pattern> and their values.',
+  'RESETSTAT',
+  '    Reset statistics reported by the INFO command.',
+]
+
+/** Redis' parameters that have a meaning here, with their values in Redis' spelling. */
+function parameters({ settings, port }: Server): Record<string, string> {
+  return {
+    appendonly: 'no',
+    bind: settings.host,
+    databases: '1',
+    dir: settings.dataFolder ?? '',
+    'io-threads': String(settings.threads),
+    maxclients: String(settings.connectionsMax),
+    maxmemory: String(settings.memoryBytes),
+    'maxmemory-policy': 'allkeys-lfu',
+    port: String(port),
+    'proto-max-bulk-len': String(limits.argumentBytesMax),
+    requirepass: settings.requirepass ?? '',
+    save: '',
+    'tcp-keepalive': '300',
+    timeout: '0',
+  }
+}
+
+function get(call: ServerCall): void {
+  const all = parameters(call.server)
+  const told = new Set<string>()
+  for (let i = 2; i < call.argc; i++) {
+    const pattern = Buffer.from(call.text(i).toLowerCase())
+    for (const name of Object.keys(all)) if (globMatches(pattern, Buffer.from(name))) told.add(name)
+  }
+  call.out.map(told.size)
+  for (const name of told) {
+    call.out.text(name)
+    call.out.text(all[name]!)
+  }
+}
+
+function resetStatistics(call: ServerCall): void {
+  call.server.statistics.reset()
+  call.out.simple('OK')
+}
+
+function refuse(call: ServerCall): void {
+  call.out.error('ERR settings are changed in the configuration file, by flags or by the environment, at the start')
+}
+
+const subcommands: Record<string, [arity: number, run: (call: ServerCall) => void]> = {
+  get: [-3, get],
+  resetstat: [2, resetStatistics],
+  set: [-4, refuse],
+  rewrite: [2, refuse],
+  help: [2, call => writeHelp(call, 'CONFIG', HELP)],
+}
+
+function config(call: ServerCall): void {
+  const name = call.text(1).toLowerCase()
+  const found = Object.hasOwn(subcommands, name) ? subcommands[name] : undefined
+  if (found === undefined) return call.out.error(unknownSubcommandError('CONFIG', call.text(1)))
+  const [arity, run] = found
+  if (arity >= 0 ? call.argc !== arity : call.argc < -arity) return call.out.error(arityError(`config|${name}`))
+  run(call)
+}
+
+export const configCommand: Command = {
+  name: 'config',
+  arity: -2,
+  flags: ['admin', 'noscript', 'loading', 'stale'],
+  categories: ['admin', 'slow', 'dangerous'],
+  keys: [0, 0, 0],
+  group: 'server',
+  since: '2.0.0',
+  complexity: 'O(N) where N is the number of parameters',
+  summary: 'Tells settings under the names that Redis has for them.',
+  syntax: 'GET parameter [parameter ...] | RESETSTAT',
+  subcommands: Object.keys(subcommands),
+  handler: serverHandler(config),
+}

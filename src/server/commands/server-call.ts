@@ -1,0 +1,103 @@
+// What the handlers of connection.ts and server.ts know beyond the store and the cache: the client they serve, and the
+// server around it. Not for: commands on keys, which need neither.
+import type { ServerSettings } from '../settings.ts'
+import type { ServerMetrics, Statistics } from '../metrics.ts'
+import type { Call, Handler, Respond } from './command.ts'
+import type { CommandTable } from './command-table.ts'
+
+/** One connected client, as its commands see and change it. */
+export interface Client {
+  readonly id: number
+  readonly remoteAddress: string
+  readonly localAddress: string
+  readonly connectedAtMs: number
+  /** On the monotonic clock, as of the latest bytes received. */
+  readonly activeAtMs: number
+  /** The name of the latest command. */
+  readonly lastCommand: string
+  /** Bytes received and not yet executed, and bytes of replies not yet taken. */
+  readonly inputBytes: number
+  readonly outputBytes: number
+  resp: 2 | 3
+  name: string
+  libraryName: string
+  libraryVersion: string
+  authenticated: boolean
+  /** Whether replies are sent: CLIENT REPLY. `skip-next` becomes `skip` for one command. */
+  replies: 'on' | 'off' | 'skip' | 'skip-next'
+  /** Close the connection after the reply that is being written. */
+  closing: boolean
+  /** Closes the connection now. */
+  kill(): void
+}
+
+/** Which clients CLIENT LIST and CLIENT KILL mean; every field that is there must match. */
+export interface ClientFilter {
+  readonly ids?: readonly number[]
+  readonly remoteAddress?: string
+  readonly localAddress?: string
+  readonly user?: string
+  readonly type?: string
+  /** Excepts this client. */
+  readonly notId?: number
+}
+
+/** What one thread asks all others. */
+export interface PeerQuestion {
+  readonly about: 'list' | 'kill'
+  readonly filter: ClientFilter
+}
+
+/** For 'list' lines that begin with `id=`; for 'kill' the ids that were killed. */
+export type PeerAnswer = readonly string[]
+
+export interface Server {
+  readonly settings: ServerSettings
+  /** The port that is really listened on. */
+  readonly port: number
+  readonly table: CommandTable
+  readonly metrics: ServerMetrics
+  /** Counts since the start or the latest CONFIG RESETSTAT. */
+  readonly statistics: Statistics
+  readonly runId: string
+  readonly startedWallMs: number
+  /** The clients of this thread. */
+  readonly clients: ReadonlyMap<number, Client>
+  /** The answers of all other threads. */
+  askPeers(question: PeerQuestion): Promise<PeerAnswer>
+  /** Whether the password is the one that is asked for; takes the same time for all wrong ones. */
+  passwordMatches(password: Buffer): boolean
+}
+
+export interface ServerCall extends Call {
+  readonly client: Client
+  readonly server: Server
+}
+
+/** A handler of a call that is always a ServerCall: the dispatcher makes no other. */
+export function serverHandler(handler: (call: ServerCall) => void | Promise<Respond>): Handler {
+  return call => handler(call as ServerCall)
+}
+
+/** The texts that handlers of several commands answer with. */
+export const SYNTAX_ERROR = 'ERR syntax error'
+
+export function arityError(name: string): string {
+  return `ERR wrong number of arguments for '${name}' command`
+}
+
+export function unknownSubcommandError(container: string, subcommand: string): string {
+  return `ERR unknown subcommand '${subcommand.slice(0, 128)}'. Try ${container.toUpperCase()} HELP.`
+}
+
+/** What HELP of a command with sub-commands answers. */
+export function writeHelp(call: Call, container: string, lines: readonly string[]): void {
+  const all = [
+    `${container} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:`,
+    ...lines,
+    'HELP',
+    '    Prints this help.',
+  ]
+  call.out.array(all.length)
+  for (const line of all) call.out.simple(line)
+}

@@ -1,0 +1,135 @@
+// Every metric of a server, declared once with its help text. Counted by each thread in a row of its own and added up
+// when read (base/metrics.ts); row 0 is the supervisor's. What the store counts itself is copied in before it is read.
+import { Metrics, type MetricTable } from '../base/metrics.ts'
+import { errorTable } from '../base/errors.ts'
+
+/** The first words of error replies that are counted by name; any other counts as the last. */
+export const countedErrors: readonly string[] = [
+  'ERR',
+  'WRONGTYPE',
+  'NOAUTH',
+  'WRONGPASS',
+  'NOPROTO',
+  'OOM',
+  ...Object.keys(errorTable),
+  'other',
+]
+
+const latencyBoundsSeconds = [
+  0.000_001, 0.000_002_5, 0.000_005, 0.000_01, 0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005,
+  0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10,
+]
+
+/** One of so many commands is timed: two readings of the clock would cost as much as a hit. A power of two. */
+export const TIMED_EVERY = 16
+
+export type MetricName =
+  | 'tidemark_hits_total'
+  | 'tidemark_misses_total'
+  | 'tidemark_loads_total'
+  | 'tidemark_load_errors_total'
+  | 'tidemark_writes_total'
+  | 'tidemark_evictions_total'
+  | 'tidemark_expired_total'
+  | 'tidemark_memory_used_bytes'
+  | 'tidemark_memory_limit_bytes'
+  | 'tidemark_entries'
+  | 'tidemark_shard_wipes_total'
+  | 'tidemark_connections'
+  | 'tidemark_connections_total'
+  | 'tidemark_connections_refused_total'
+  | 'tidemark_protocol_errors_total'
+  | 'tidemark_commands_total'
+  | 'tidemark_command_errors_total'
+  | 'tidemark_command_seconds'
+  | 'tidemark_error_replies_total'
+  | 'tidemark_input_bytes_total'
+  | 'tidemark_output_bytes_total'
+  | 'tidemark_threads'
+  | 'tidemark_thread_deaths_total'
+
+/** The table for a server with these commands. */
+export function metricTable(commandNames: readonly string[]): Record<MetricName, MetricTable[string]> {
+  const command = { name: 'command', values: commandNames }
+  return {
+    tidemark_hits_total: { type: 'counter', help: 'Keys that were read and found in memory.' },
+    tidemark_misses_total: { type: 'counter', help: 'Keys that were read and not found in memory.' },
+    tidemark_loads_total: { type: 'counter', help: 'Rows loaded from databases, missing rows included.' },
+    tidemark_load_errors_total: { type: 'counter', help: 'Loads from databases that failed.' },
+    tidemark_writes_total: { type: 'counter', help: 'Rows written to databases.' },
+    tidemark_evictions_total: { type: 'counter', help: 'Records that left memory to make room.' },
+    tidemark_expired_total: { type: 'counter', help: 'Records reclaimed because their time was over.' },
+    tidemark_memory_used_bytes: { type: 'gauge', help: 'Bytes of the memory budget that hold records.' },
+    tidemark_memory_limit_bytes: { type: 'gauge', help: 'The memory budget, in bytes.' },
+    tidemark_entries: { type: 'gauge', help: 'Keys in memory.' },
+    tidemark_shard_wipes_total: { type: 'counter', help: 'Shards emptied because a thread died while it wrote to them.' },
+    tidemark_connections: { type: 'gauge', help: 'Connections that are open.' },
+    tidemark_connections_total: { type: 'counter', help: 'Connections accepted.' },
+    tidemark_connections_refused_total: { type: 'counter', help: 'Connections refused because too many were open.' },
+    tidemark_protocol_errors_total: { type: 'counter', help: 'Connections closed because of a malformed request.' },
+    tidemark_commands_total: { type: 'counter', help: 'Commands executed, by name.', label: command },
+    tidemark_command_errors_total: { type: 'counter', help: 'Commands answered with an error.', label: command },
+    tidemark_command_seconds: {
+      type: 'histogram',
+      help: `Time from a command's start to its reply, by name. One of ${TIMED_EVERY} commands is timed, so its count is a sample of tidemark_commands_total.`,
+      label: command,
+      bounds: latencyBoundsSeconds,
+    },
+    tidemark_error_replies_total: {
+      type: 'counter',
+      help: 'Error replies, by their first word.',
+      label: { name: 'code', values: countedErrors },
+    },
+    tidemark_input_bytes_total: { type: 'counter', help: 'Bytes received from clients.' },
+    tidemark_output_bytes_total: { type: 'counter', help: 'Bytes of replies given to the network.' },
+    tidemark_threads: { type: 'gauge', help: 'Threads that serve.' },
+    tidemark_thread_deaths_total: { type: 'counter', help: 'Threads that ended without being asked to.' },
+  }
+}
+
+export type ServerMetrics = Metrics<Record<MetricName, MetricTable[string]>>
+
+/** `thread` 0 is the supervisor; `buffer` is its buffer, in the other threads. */
+export function serverMetrics(
+  commandNames: readonly string[],
+  threads: number,
+  thread: number,
+  buffer?: SharedArrayBuffer,
+): ServerMetrics {
+  return new Metrics(metricTable(commandNames), threads + 1, thread, buffer)
+}
+
+/**
+ * The counters as INFO shows them: since the start, or since CONFIG RESETSTAT in any thread, which keeps the values of
+ * that moment in shared memory. (Prometheus' counters are never set back.)
+ */
+export class Statistics {
+  readonly baseline: SharedArrayBuffer
+  readonly #metrics: ServerMetrics
+  readonly #values: Float64Array<SharedArrayBuffer>
+  readonly #first = new Map<MetricName, number>()
+  readonly #counters: (readonly [name: MetricName, labelIndex: number])[] = []
+
+  /** `baseline` is that of another thread; absent to make one. */
+  constructor(metrics: ServerMetrics, commandNames: readonly string[], baseline?: SharedArrayBuffer) {
+    this.#metrics = metrics
+    for (const [name, definition] of Object.entries(metricTable(commandNames))) {
+      if (definition.type !== 'counter') continue
+      this.#first.set(name as MetricName, this.#counters.length)
+      const labels = definition.label?.values.length ?? 1
+      for (let index = 0; index < labels; index++) this.#counters.push([name as MetricName, index])
+    }
+    this.baseline = baseline ?? new SharedArrayBuffer(this.#counters.length * 8)
+    this.#values = new Float64Array(this.baseline)
+  }
+
+  total(name: MetricName, labelIndex = 0): number {
+    return this.#metrics.total(name, labelIndex) - this.#values[this.#first.get(name)! + labelIndex]!
+  }
+
+  reset(): void {
+    for (const [slot, [name, labelIndex]] of this.#counters.entries()) {
+      this.#values[slot] = this.#metrics.total(name, labelIndex)
+    }
+  }
+}

@@ -1,0 +1,94 @@
+// What all sessions of one thread share: the output they write into in turn, the parser of whole requests, the
+// dispatcher, and the counts. Not for: the thread's life (thread.ts).
+import type { Clock } from '../base/clock.ts'
+import { afterThisTurn } from '../base/turn.ts'
+import { ReplyWriter } from '../wire/reply-writer.ts'
+import { RequestParser } from '../wire/request-parser.ts'
+import { Dispatcher, type DispatcherParts } from './dispatch.ts'
+import { Lookahead } from './lookahead.ts'
+import type { Session } from './session.ts'
+
+/** Parsers kept for the next cut requests. */
+const SPARE_PARSERS_MAX = 64
+
+export interface SessionThreadParts extends Omit<DispatcherParts, 'out'> {
+  /** The sessions by their clients' ids; the server's view of its clients is the same map. */
+  readonly sessions: Map<number, Session>
+  readonly nextClientId: () => number
+  readonly sessionClosed: () => void
+}
+
+export class SessionThread {
+  /** A session that has run so many requests in one turn lets the others go first. */
+  readonly commandsPerTurn = 4096
+  /** So many bytes of replies are sent without waiting for the end of the batch. */
+  readonly flushBytes = 262_144
+  /** An output buffer that grew larger is given back. */
+  readonly outputKeptBytes = 1_048_576
+  /** So much is read, and kept, from a connection whose earlier request waits. */
+  readonly keptBytesMax = 262_144
+  readonly pendingBytesMin = 1024
+
+  readonly clock: Clock
+  readonly passwordless: boolean
+  readonly sessions: Map<number, Session>
+  readonly out: ReplyWriter = new ReplyWriter()
+  readonly dispatcher: Dispatcher
+  readonly lookahead: Lookahead
+  readonly nextClientId: () => number
+  readonly sessionClosed: () => void
+  parser: RequestParser = new RequestParser()
+
+  readonly #parts: SessionThreadParts
+  readonly #input: Float64Array
+  readonly #output: Float64Array
+  readonly #spareParsers: RequestParser[] = []
+
+  constructor(parts: SessionThreadParts) {
+    this.#parts = parts
+    this.clock = parts.clock
+    this.sessions = parts.sessions
+    this.nextClientId = parts.nextClientId
+    this.sessionClosed = parts.sessionClosed
+    this.passwordless = parts.server.settings.requirepass === undefined
+    this.dispatcher = new Dispatcher({ ...parts, out: this.out })
+    this.lookahead = new Lookahead(parts.server.table, parts.cache)
+    this.#input = parts.server.metrics.counterView('tidemark_input_bytes_total')
+    this.#output = parts.server.metrics.counterView('tidemark_output_bytes_total')
+  }
+
+  /** Readies the output for a session's batch, and reads the clocks. Returns the monotonic time. */
+  begin(session: Session): number {
+    this.out.length = 0
+    this.out.resp = session.resp
+    return this.dispatcher.tick()
+  }
+
+  countInput(bytes: number): void {
+    this.#input[0]! += bytes
+  }
+
+  countOutput(bytes: number): void {
+    this.#output[0]! += bytes
+  }
+
+  protocolError(): void {
+    this.#parts.server.metrics.add('tidemark_protocol_errors_total', 1)
+  }
+
+  defer(callback: () => void): void {
+    afterThisTurn(callback)
+  }
+
+  /** The thread's parser, for the rest of the request that it has begun; the thread goes on with another. */
+  lendParser(): RequestParser {
+    const lent = this.parser
+    this.parser = this.#spareParsers.pop() ?? new RequestParser()
+    return lent
+  }
+
+  takeParserBack(parser: RequestParser): void {
+    parser.reset()
+    if (this.#spareParsers.length < SPARE_PARSERS_MAX) this.#spareParsers.push(parser)
+  }
+}

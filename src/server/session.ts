@@ -1,0 +1,308 @@
+// One client's connection: cuts requests from the bytes that arrive, runs them in order, and sends the replies, one
+// write a batch. Not for: what requests mean (dispatch.ts), nor how bytes travel (transport.ts).
+//
+//   received --> [pending bytes] --> parse, run, parse, run ... --> the thread's ReplyWriter --> write
+//
+//   ready     runs what arrives at once, from the shared receive buffer where it lies
+//   waiting   a command's promise is out: later requests are kept, and rows they will read are asked for ahead
+//   blocked   the client reads its replies too slowly: nothing is read or run until they are gone
+//   yielded   has run long enough for one turn of the event loop; the others go first
+//
+// A request that is cut stays in a buffer of the session's own, with a parser of its own that remembers how far it got.
+// The thread's ReplyWriter is used by all sessions in turn: whatever is in it is sent before a session lets go.
+// Hot path (received, #execute, #flush): nothing is allocated for a request that is whole and answered at once.
+import { limits } from '../base/limits.ts'
+import type { RequestParser } from '../wire/request-parser.ts'
+import { NEED_MORE, PROTOCOL_ERROR } from '../wire/request-parser.ts'
+import type { Client } from './commands/server-call.ts'
+import type { Respond } from './commands/command.ts'
+import type { Pending } from './dispatch.ts'
+import type { SessionThread } from './session-thread.ts'
+import type { Connection, ConnectionEvents } from './transport.ts'
+
+type State = 'ready' | 'waiting' | 'blocked' | 'yielded' | 'closed'
+
+const NO_BYTES = Buffer.alloc(0)
+
+export class Session implements Client, ConnectionEvents {
+  readonly id: number
+  readonly remoteAddress: string
+  readonly localAddress: string
+  readonly connectedAtMs: number
+  activeAtMs: number
+  resp: 2 | 3 = 2
+  name = ''
+  libraryName = ''
+  libraryVersion = ''
+  authenticated: boolean
+  replies: Client['replies'] = 'on'
+  closing = false
+
+  readonly #thread: SessionThread
+  readonly #connection: Connection
+  #state: State = 'ready'
+  // Bytes received and not executed: pending[from, to).
+  #pending: Buffer = NO_BYTES
+  #from = 0
+  #to = 0
+  /** The parser of a request that is cut; it remembers how far it got. */
+  #cut: RequestParser | undefined
+  #paused = false
+  #ended = false
+  #lastCommand = -1
+  /** Pending bytes, from `from` on, that were searched for keys to load ahead. */
+  #lookedAhead = 0
+
+  constructor(thread: SessionThread, connection: Connection) {
+    this.#thread = thread
+    this.#connection = connection
+    this.id = thread.nextClientId()
+    this.authenticated = thread.passwordless
+    this.remoteAddress = connection.remoteAddress
+    this.localAddress = connection.localAddress
+    this.connectedAtMs = thread.clock.monotonicMs()
+    this.activeAtMs = this.connectedAtMs
+    thread.sessions.set(this.id, this)
+  }
+
+  get inputBytes(): number {
+    return this.#to - this.#from
+  }
+
+  get outputBytes(): number {
+    return this.#connection.unsentBytes
+  }
+
+  get lastCommand(): string {
+    return this.#thread.dispatcher.table.commands[this.#lastCommand]?.name ?? 'NULL'
+  }
+
+  // ConnectionEvents
+
+  received(buffer: Buffer, end: number): void {
+    if (this.closing) return
+    this.#thread.countInput(end)
+    if (this.#state !== 'ready' || this.#to !== this.#from) {
+      this.#keep(buffer, 0, end)
+      if (this.#state === 'ready' && this.inputBytes >= (this.#cut?.bytesNeeded ?? 1)) this.#work(this.#pending)
+      else if (this.#state === 'waiting') this.#lookAhead()
+    } else {
+      this.#from = 0
+      this.#to = end
+      this.#work(buffer)
+    }
+    if (this.#state === 'closed') return
+    // The kernel has more of this connection at once, then: let the other connections have their turn.
+    const full = end === buffer.length && end >= limits.receiveBufferBytes
+    if (full && this.#state === 'ready') this.#yield()
+    this.#pauseIfMuchIsKept()
+  }
+
+  drained(): void {
+    if (this.#state !== 'blocked' || this.closing) return
+    this.#state = 'ready'
+    this.#goOn()
+  }
+
+  ended(): void {
+    this.#ended = true
+    this.#closeIfDone()
+  }
+
+  closed(): void {
+    if (this.#state === 'closed') return
+    this.#state = 'closed'
+    this.#dropPending()
+    this.#thread.sessions.delete(this.id)
+    this.#thread.sessionClosed()
+  }
+
+  /** Finishes the command that runs, sends its reply, and closes. */
+  shutdown(): void {
+    this.closing = true
+    if (this.#state !== 'waiting') this.#connection.close()
+  }
+
+  kill(): void {
+    this.#connection.destroy()
+  }
+
+  // Executing
+
+  /** Runs what is complete of buffer[from, to) and keeps the rest. `buffer` is #pending or the receive buffer. */
+  #work(buffer: Buffer): void {
+    const thread = this.#thread
+    this.activeAtMs = thread.begin(this)
+    const end = this.#to
+    const at = this.#execute(buffer, this.#from, end)
+    this.#flush()
+    if (at === end || this.closing) this.#dropPending()
+    else if (buffer === this.#pending) {
+      this.#lookedAhead = Math.max(0, this.#lookedAhead - (at - this.#from))
+      this.#from = at
+    } else {
+      this.#from = this.#to = 0
+      this.#lookedAhead = 0
+      this.#keep(buffer, at, end)
+    }
+    if (this.closing && this.#state !== 'closed') this.#connection.close()
+    else if (this.#state === 'waiting') this.#lookAhead()
+  }
+
+  /** Returns the position after the last request that was run. */
+  #execute(buffer: Buffer, at: number, end: number): number {
+    const thread = this.#thread
+    const { dispatcher, out } = thread
+    let left = thread.commandsPerTurn
+    while (at < end) {
+      const parser = this.#cut ?? thread.parser
+      parser.authenticated = this.authenticated
+      const next = parser.parse(buffer, at, end)
+      if (next < 0) {
+        if (next === NEED_MORE && this.#cut === undefined) this.#cut = thread.lendParser()
+        else if (next === PROTOCOL_ERROR) this.#refuse(parser.error)
+        return next === NEED_MORE ? at : end
+      }
+      at = next
+      if (parser.argc !== 0) {
+        const pending = dispatcher.run(this, parser)
+        this.#lastCommand = dispatcher.latest
+        if (pending !== undefined) this.#await(pending)
+      }
+      if (this.#cut !== undefined) this.#returnParser()
+      if (this.#state !== 'ready') return at
+      if (this.closing) return end
+      if (--left === 0 && at < end) {
+        this.#yield()
+        return at
+      }
+      if (out.length >= thread.flushBytes) {
+        this.#flush()
+        if (this.#state !== 'ready') return at
+      }
+    }
+    return at
+  }
+
+  #refuse(error: string): void {
+    this.#thread.protocolError()
+    this.#thread.out.error(error)
+    this.closing = true
+  }
+
+  #await(pending: Pending): void {
+    this.#state = 'waiting'
+    pending.reply.then(
+      respond => this.#settled(pending, respond, undefined),
+      (reason: unknown) => this.#settled(pending, undefined, reason),
+    )
+  }
+
+  #settled(pending: Pending, respond: Respond | undefined, reason: unknown): void {
+    if (this.#state === 'closed') return
+    this.#thread.begin(this)
+    this.#thread.dispatcher.complete(this, pending, respond, reason)
+    this.#state = 'ready'
+    this.#flush()
+    if (this.closing) this.#connection.close()
+    else if (this.#state === 'ready') this.#goOn()
+  }
+
+  /** Runs what was kept while the session could not go on, and reads on. */
+  #goOn(): void {
+    if (this.#to !== this.#from && !this.closing) this.#work(this.#pending)
+    if (this.#state !== 'ready') return
+    if (this.#paused && !this.#ended) {
+      this.#paused = false
+      this.#connection.resume()
+    }
+    this.#closeIfDone()
+  }
+
+  #yield(): void {
+    this.#state = 'yielded'
+    this.#pause()
+    this.#thread.defer(() => {
+      if (this.#state !== 'yielded' || this.closing) return
+      this.#state = 'ready'
+      this.#goOn()
+    })
+  }
+
+  /** After the client's end: what it asked before is still answered; a request that is cut never completes. */
+  #closeIfDone(): void {
+    if (this.#ended && this.#state === 'ready') this.#connection.close()
+  }
+
+  // Replies
+
+  #flush(): void {
+    const { out } = this.#thread
+    const length = out.length
+    if (length !== 0) {
+      this.#thread.countOutput(length)
+      const connection = this.#connection
+      if (connection.unsentBytes !== 0) {
+        connection.write(Buffer.from(out.buffer.subarray(0, length)))
+        out.length = 0
+      } else if (connection.write(out.buffer.subarray(0, length))) out.length = 0
+      else out.detach()
+      if (out.buffer.length > this.#thread.outputKeptBytes) out.recycle()
+    }
+    if (this.#state === 'ready' && this.#connection.unsentBytes > limits.replyBacklogBytesMax) {
+      this.#state = 'blocked'
+      this.#pause()
+    }
+  }
+
+  // Pending bytes
+
+  #keep(buffer: Buffer, start: number, end: number): void {
+    const kept = this.#to - this.#from
+    const total = kept + end - start
+    if (this.#to + end - start > this.#pending.length) {
+      const larger = total > this.#pending.length ? Buffer.allocUnsafeSlow(this.#roomFor(total)) : this.#pending
+      this.#pending.copy(larger, 0, this.#from, this.#to)
+      this.#pending = larger
+      this.#from = 0
+      this.#to = kept
+    }
+    buffer.copy(this.#pending, this.#to, start, end)
+    this.#to += end - start
+  }
+
+  /** By doubling, but no more than a cut request needs: what a length line promises is only taken as it arrives. */
+  #roomFor(bytes: number): number {
+    const needed = this.#state === 'ready' ? (this.#cut?.bytesNeeded ?? 0) : 0
+    const doubled = Math.max(bytes, 2 * this.#pending.length, this.#thread.pendingBytesMin)
+    return needed >= bytes ? Math.min(needed, doubled) : doubled
+  }
+
+  #dropPending(): void {
+    this.#pending = NO_BYTES
+    this.#from = this.#to = 0
+    this.#lookedAhead = 0
+    if (this.#cut !== undefined) this.#returnParser()
+  }
+
+  #returnParser(): void {
+    this.#thread.takeParserBack(this.#cut!)
+    this.#cut = undefined
+  }
+
+  #pauseIfMuchIsKept(): void {
+    if (this.#state !== 'ready' && this.inputBytes > this.#thread.keptBytesMax) this.#pause()
+  }
+
+  #pause(): void {
+    if (this.#paused) return
+    this.#paused = true
+    this.#connection.pause()
+  }
+
+  #lookAhead(): void {
+    if (this.inputBytes === this.#lookedAhead) return
+    const from = this.#from + this.#lookedAhead
+    this.#lookedAhead = this.#thread.lookahead.scan(this.#pending, from, this.#to) - this.#from
+  }
+}
