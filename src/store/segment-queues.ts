@@ -259,7 +259,8 @@ export class SegmentQueues {
     let bestLive = Infinity
     let live = 0
     let usable = 0
-    const cost = (segment: number): number => this.#segments.get(segment, Segment.liveUnits)
+    // A run's live units stand in its first segment: each of its segments counts as its share, for all of it has to go.
+    const costs = new Float64Array(this.#geometry.segments)
     for (let segment = 0; segment < this.#geometry.segments; segment++) {
       const state = this.#segments.get(segment, Segment.state)
       const movable =
@@ -273,11 +274,12 @@ export class SegmentQueues {
         continue
       }
       usable++
-      live += state === SegmentState.free ? 0 : cost(segment)
+      if (state === SegmentState.run) costs[segment] = costs[segment - 1]!
+      else if (state !== SegmentState.free) costs[segment] = this.#liveUnitsShare(segment)
+      live += costs[segment]!
       if (usable > count) {
-        const leaving = segment - count
         usable = count
-        live -= this.#segments.get(leaving, Segment.state) === SegmentState.free ? 0 : cost(leaving)
+        live -= costs[segment - count]!
       }
       if (usable === count && live < bestLive) {
         best = segment - count + 1
@@ -285,5 +287,9 @@ export class SegmentQueues {
       }
     }
     return best
+  }
+
+  #liveUnitsShare(segment: number): number {
+    return this.#segments.get(segment, Segment.liveUnits) / this.#segments.get(segment, Segment.runSegments)
   }
 }
