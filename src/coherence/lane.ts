@@ -13,6 +13,8 @@ export interface RecentChange {
   /** The commit's end position. */
   readonly lsn: Position
   readonly xid: bigint
+  /** The position of the transaction's last change to the key. */
+  readonly change: Position
 }
 
 /** The last changes applied, oldest first: what tells a late put from an outdated one. */
@@ -67,7 +69,7 @@ export function noRecentChanges(lsn: Position): RecentChanges {
 export function rememberChanges(recent: RecentChanges, events: readonly ChangeEvent[]): RecentChanges {
   if (events.length === 0) return recent
   const changes = [...recent.changes]
-  for (const event of events) changes.push({ keyHash: keyHash(event.key), lsn: event.lsn, xid: event.xid })
+  for (const { key, lsn, xid, change } of events) changes.push({ keyHash: keyHash(key), lsn, xid, change })
   let completeFrom = recent.completeFrom
   const tooMany = Math.max(0, changes.length - limits.recentChangesMax)
   for (const gone of changes.splice(0, tooMany)) if (gone.lsn > completeFrom) completeFrom = gone.lsn
@@ -75,10 +77,14 @@ export function rememberChanges(recent: RecentChanges, events: readonly ChangeEv
 }
 
 /**
- * Whether the list proves that no transaction but `xid` changed the key after `at`. Two keys of one hash count as one:
- * that refuses a put, and never takes a wrong one.
+ * Whether the list proves that the key was not changed after `at` by another transaction, nor by `xid` itself after the row
+ * was read back at `at`. Two keys of one hash count as one: that refuses a put, and never takes a wrong one.
  */
 export function unchangedSince(recent: RecentChanges, hash: number, at: Position, xid: bigint): boolean {
   if (recent.completeFrom > at) return false
-  return !recent.changes.some(change => change.keyHash === hash && change.lsn > at && change.xid !== xid)
+  for (const change of recent.changes) {
+    if (change.keyHash !== hash || change.lsn <= at) continue
+    if (change.xid !== xid || change.change >= at) return false
+  }
+  return true
 }

@@ -153,7 +153,7 @@ export function put(
   return { outcome: 'stored', record: { type: 'value', generation, stamp }, ...published }
 }
 
-/** Whether no later change of the key by another transaction can have been applied to the lane yet. */
+/** Whether no change of the key after the one that returned the row can have been applied to the lane yet. */
 function putIsInTime(header: LaneHeader, key: string, stamp: WriteStamp): boolean {
   const { mark, recent } = header
   // A part of the transaction after the mark is applied: its change of this very key may be in that part.

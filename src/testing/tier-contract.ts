@@ -26,8 +26,8 @@ export function tierContract(name: string, make: () => Awaitable<TierFixture>): 
     'schedules of losses': schedules.lossSchedules,
     'schedules of fences': schedules.fenceSchedules,
   }
-  describe(name, () => {
-    test('a lane without a header has no state and no records, and nothing but a reset has any effect', async () => {
+  void describe(name, () => {
+    void test('a lane without a header has no state and no records, and nothing but a reset has any effect', async () => {
       await withScene(make, async scene => {
         await schedules.nothingHasAnyEffect(scene)
         await scene.reset()
@@ -35,9 +35,9 @@ export function tierContract(name: string, make: () => Awaitable<TierFixture>): 
       })
     })
     for (const [group, tests] of Object.entries(groups)) {
-      describe(group, () => {
+      void describe(group, () => {
         for (const [sentence, rule] of Object.entries(tests)) {
-          test(sentence, async t => {
+          void test(sentence, async t => {
             await withScene(make, async scene => {
               await scene.reset()
               if ((await rule(scene)) === rules.NOT_FOR_THIS_TIER) t.skip(rules.NOT_FOR_THIS_TIER)

@@ -170,17 +170,23 @@ export const putRules: TierRules = {
 
 export const latePutRules: TierRules = {
   'a put behind the mark is stored when no other transaction has changed the key since': async s => {
-    await s.apply(150n, [s.event(1n, 120n), s.event(2n, 130n, 129n, s.neighbours[0])])
-    assert.equal(await s.put('a', s.write(1n, 120n)), 'stored')
+    await s.apply(150n, [s.event(1n, 120n, 118n), s.event(2n, 130n, 129n, s.neighbours[0])])
+    assert.equal(await s.put('a', s.write(1n, 119n)), 'stored')
     assert.equal(await s.value(), 'a')
   },
   'a put behind the mark is late when another transaction has changed the key since': async s => {
-    await s.apply(150n, [s.event(1n, 120n), s.event(2n, 130n)])
+    await s.apply(150n, [s.event(1n, 120n, 118n), s.event(2n, 130n)])
     assert.equal(await s.put('a', s.write(1n, 119n)), 'late')
     assert.equal(await s.value(), undefined)
   },
+  'a put behind the mark is late when its own transaction changed the key after returning the row': async s => {
+    await s.apply(150n, [s.event(1n, 120n, 112n)])
+    assert.equal(await s.put('before the trigger', s.write(1n, 111n)), 'late')
+    assert.equal(await s.put('at the change', s.write(1n, 112n)), 'late')
+    assert.equal(await s.put('after it', s.write(1n, 113n)), 'stored')
+  },
   'a change before the put, or at it, does not make it late': async s => {
-    await s.apply(150n, [s.event(9n, 110n), s.event(1n, 120n)])
+    await s.apply(150n, [s.event(9n, 110n), s.event(1n, 120n, 109n)])
     assert.equal(await s.put('a', s.write(1n, 110n)), 'stored')
   },
   'a put is late when the lane does not remember back to it, and not when it just does': async s => {

@@ -24,9 +24,9 @@ export interface TierFixture {
 const encoder = new TextEncoder()
 const decoder = new TextDecoder()
 
-export const EPOCH = 7n
+export const EPOCH: bigint = 7n
 /** Where the scene's lane starts. */
-export const START = 100n
+export const START: bigint = 100n
 const LEASE_MS = 1_000
 const NEIGHBOURS = 4
 
@@ -67,7 +67,7 @@ export class TierScene {
   }
 
   /** Gives the lane a new generation, whatever it was before. */
-  async reset(to: Position = START, epoch = EPOCH): Promise<LaneState> {
+  async reset(to: Position = START, epoch: bigint = EPOCH): Promise<LaneState> {
     const expected = await this.tier.lane(this.lane)
     const { outcome, lane } = await this.tier.reset(this.lane, { expected, to, generation: this.generation(epoch) })
     assert.equal(outcome, 'reset')
@@ -75,7 +75,7 @@ export class TierScene {
     return lane
   }
 
-  generation(epoch = EPOCH): Generation {
+  generation(epoch: bigint = EPOCH): Generation {
     return { epoch, nonce: this.#nonce++ }
   }
 
@@ -85,7 +85,7 @@ export class TierScene {
     return lane
   }
 
-  write(xid: bigint, at: Position, epoch = EPOCH): WriteStamp {
+  write(xid: bigint, at: Position, epoch: bigint = EPOCH): WriteStamp {
     return { kind: 'write', xid, at, epoch, upto: at }
   }
 
@@ -95,33 +95,33 @@ export class TierScene {
     return { kind: 'load', snapshot: boundedSnapshot(xmin, xmax, running), flush, lsn, epoch, upto: flush }
   }
 
-  put(text: string | null, stamp: WriteStamp, key = this.key): ReturnType<Tier['put']> {
+  put(text: string | null, stamp: WriteStamp, key: string = this.key): ReturnType<Tier['put']> {
     return this.tier.put(key, { payload: bytesOf(text), stamp })
   }
 
-  async lease(token: Token, key = this.key, epoch = EPOCH): Promise<string> {
+  async lease(token: Token, key: string = this.key, epoch: bigint = EPOCH): Promise<string> {
     return (await this.tier.lease(key, { token, epoch, leaseMs: LEASE_MS })).outcome
   }
 
-  fill(token: Token, text: string | null, stamp: LoadStamp, key = this.key): ReturnType<Tier['fill']> {
+  fill(token: Token, text: string | null, stamp: LoadStamp, key: string = this.key): ReturnType<Tier['fill']> {
     return this.tier.fill(key, token, { payload: bytesOf(text), stamp })
   }
 
   /** Lease and fill, both expected to be taken. */
-  async loadInto(text: string | null, stamp: LoadStamp, key = this.key): Promise<void> {
+  async loadInto(text: string | null, stamp: LoadStamp, key: string = this.key): Promise<void> {
     assert.equal(await this.lease(999n, key), 'granted')
     assert.equal(await this.fill(999n, text, stamp, key), 'filled')
   }
 
-  begin(id: Token, fenceMs = LEASE_MS): ReturnType<Tier['begin']> {
+  begin(id: Token, fenceMs: number = LEASE_MS): ReturnType<Tier['begin']> {
     return this.tier.begin(this.key, id, fenceMs)
   }
 
-  putFenced(id: Token, text: string, stamp = this.write(1n, START)): ReturnType<Tier['putFenced']> {
+  putFenced(id: Token, text: string, stamp: WriteStamp = this.write(1n, START)): ReturnType<Tier['putFenced']> {
     return this.tier.putFenced(this.key, id, { payload: bytesOf(text), stamp })
   }
 
-  event(xid: bigint, lsn: Position, change: Position = lsn - 1n, key = this.key): ChangeEvent {
+  event(xid: bigint, lsn: Position, change: Position = lsn - 1n, key: string = this.key): ChangeEvent {
     return { key, xid, lsn, change }
   }
 
@@ -132,13 +132,13 @@ export class TierScene {
     return (await this.tier.apply(this.lane, request)).outcome
   }
 
-  async record(key = this.key): Promise<TierRecord | undefined> {
+  async record(key: string = this.key): Promise<TierRecord | undefined> {
     const [answer] = await this.tier.read([key])
     return answer!.record
   }
 
   /** The live value's text, null when it is known to be absent, undefined when there is no value. */
-  async value(key = this.key): Promise<string | null | undefined> {
+  async value(key: string = this.key): Promise<string | null | undefined> {
     const record = await this.record(key)
     if (record?.type !== 'value') return undefined
     return record.payload === null ? null : decoder.decode(record.payload)

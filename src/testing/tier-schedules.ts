@@ -15,10 +15,17 @@ export const writeSchedules: TierRules = {
     assert.equal(await s.value(), undefined)
   },
   'a slow writer does not overwrite a later one whose change was applied and whose row was evicted': async s => {
-    await s.apply(150n, [s.event(1n, 110n), s.event(2n, 120n)])
+    await s.apply(150n, [s.event(1n, 110n, 108n), s.event(2n, 120n, 118n)])
     await s.tier.voidKey(s.key)
     assert.equal(await s.put('first', s.write(1n, 109n)), 'late')
     assert.equal(await s.put('second', s.write(2n, 119n)), 'stored')
+  },
+  'the first of two writes in one transaction does not come back once the second is applied and evicted': async s => {
+    assert.equal(await s.put('second', s.write(1n, 112n)), 'stored')
+    await s.apply(150n, [s.event(1n, 120n, 111n)])
+    await s.tier.voidKey(s.key)
+    assert.equal(await s.put('first', s.write(1n, 110n)), 'late')
+    assert.equal(await s.put('second', s.write(1n, 112n)), 'stored')
   },
   'writes stay in memory while others commit: the lane remembers that nobody changed their keys': async s => {
     for (let round = 0n; round < 8n; round++) {
