@@ -1,0 +1,266 @@
+// The tier of one process: records in the shared store, headers in the lane table, the operations of coherence/ run under
+// the lane's lock and then the record's shard lock. One instance a thread and source; all threads see the same records.
+// Not for: the path of a hit, which reads store and lane table by itself (cache/cache.ts).
+//
+// A record's payload is the row; a lease's or fence's value is its token and, in monotonic ms, its end: 16 bytes.
+import { assert } from '../base/assert.ts'
+import type { Clock } from '../base/clock.ts'
+import type { Generation } from '../coherence/generation.ts'
+import { keyHash, laneOf, laneState, type LaneHeader, type LaneState } from '../coherence/lane.ts'
+import * as coherence from '../coherence/operations.ts'
+import type { ApplyRequest, Decision } from '../coherence/operations.ts'
+import { isLive, type RecordHead, type TierRecord, type Token } from '../coherence/record.ts'
+import { decodeStamp, encodeStamp } from '../coherence/record-codec.ts'
+import type { LoadStamp, WriteStamp } from '../coherence/stamp.ts'
+import { RecordType } from '../store/layout.ts'
+import type { Store } from '../store/store.ts'
+import { EMBEDDED_SHARD, type LaneTable } from './lane-table.ts'
+import type { LeaseOptions, ResetOptions, Tier, TierLane, TierLease, TierRead, TierValue, TooLarge } from './tier.ts'
+
+export interface EmbeddedTierOptions {
+  readonly store: Store
+  readonly table: LaneTable
+  /** The source's lanes are [firstLane, firstLane + lanes) of the table. */
+  readonly firstLane: number
+  readonly lanes: number
+  readonly clock: Clock
+  /** The number, below 2^16, by which records of this key name their keyspace. */
+  readonly keyspaceOf: (key: string) => number
+}
+
+/** Of no lane: what a record of an earlier generation is given, whose own is not known any more. */
+const GONE: Generation = { epoch: -1n, nonce: -1 }
+const NOTHING = new Uint8Array(0)
+
+interface Place {
+  readonly key: Buffer
+  readonly hash: number
+  readonly lane: number
+}
+
+export class EmbeddedTier implements Tier {
+  readonly lanes: number
+  readonly #store: Store
+  readonly #table: LaneTable
+  readonly #firstLane: number
+  readonly #clock: Clock
+  readonly #keyspaceOf: (key: string) => number
+
+  constructor(options: EmbeddedTierOptions) {
+    this.lanes = options.lanes
+    this.#store = options.store
+    this.#table = options.table
+    this.#firstLane = options.firstLane
+    this.#clock = options.clock
+    this.#keyspaceOf = options.keyspaceOf
+  }
+
+  read(keys: readonly string[]): TierRead[] {
+    return keys.map(text => {
+      const place = this.#place(text)
+      return this.#table.withLane(place.lane, () => {
+        const header = this.#table.header(place.lane)
+        if (header === undefined) return { lane: undefined, record: undefined }
+        const record = this.#store.withLock(place.hash, () => this.#record(place, header, true))
+        const live = record !== undefined && isLive(record, header, this.#clock.monotonicMs())
+        return { lane: laneState(header), record: live ? record : undefined }
+      })
+    })
+  }
+
+  lease(key: string, options: LeaseOptions): TierLease {
+    const nowMs = this.#clock.monotonicMs()
+    const { token, epoch, leaseMs } = options
+    const place = this.#place(key)
+    return this.#table.withLane(place.lane, () => {
+      const outcome = this.#decide(place, key, (header, record) =>
+        coherence.lease(header, record, { token, epoch, nowMs, untilMs: nowMs + leaseMs }),
+      )
+      assert(outcome !== 'too-large', 'a lease fits')
+      return { outcome, lane: this.#state(place.lane) }
+    })
+  }
+
+  fill(key: string, token: Token, value: TierValue<LoadStamp>): coherence.FillOutcome | TooLarge {
+    const { stamp } = value
+    return this.#run(key, (header, record) => coherence.fill(header, record, { token, stamp }), value)
+  }
+
+  put(key: string, value: TierValue<WriteStamp>): coherence.PutOutcome | TooLarge {
+    const nowMs = this.#clock.monotonicMs()
+    const { stamp } = value
+    return this.#run(key, (header, record) => coherence.put(header, record, { key, stamp, nowMs }), value)
+  }
+
+  voidKey(key: string): coherence.VoidOutcome {
+    const outcome = this.#run(key, (header, record) => coherence.voidKey(header, record, { key }))
+    assert(outcome !== 'too-large', 'a removal fits')
+    return outcome
+  }
+
+  begin(key: string, id: Token, fenceMs: number): coherence.BeginOutcome {
+    const untilMs = this.#clock.monotonicMs() + fenceMs
+    const outcome = this.#run(key, (header, record) => coherence.begin(header, record, { key, id, untilMs }))
+    assert(outcome !== 'too-large', 'a fence fits')
+    return outcome
+  }
+
+  putFenced(key: string, id: Token, value: TierValue<WriteStamp>): coherence.PutFencedOutcome | TooLarge {
+    const { stamp } = value
+    return this.#run(key, (header, record) => coherence.putFenced(header, record, { key, id, stamp }), value)
+  }
+
+  lane(lane: number): LaneState | undefined {
+    const at = this.#firstLane + lane
+    return this.#table.withLane(at, () => this.#state(at))
+  }
+
+  apply(lane: number, request: ApplyRequest): TierLane<coherence.ApplyOutcome> {
+    const at = this.#firstLane + lane
+    return this.#table.withLane(at, () => {
+      const header = this.#table.header(at)
+      const { outcome, header: next } = coherence.applyToLane(header, request)
+      if (header !== undefined && outcome === 'applied') {
+        for (const event of request.events) this.#applyEvent(at, header, event)
+      }
+      if (next !== 'keep') this.#table.setHeader(at, next)
+      return { outcome, lane: this.#state(at) }
+    })
+  }
+
+  #applyEvent(lane: number, header: LaneHeader, event: ApplyRequest['events'][number]): void {
+    const place = this.#place(event.key)
+    assert(place.lane === lane, 'an event is applied to its own lane')
+    this.#store.withLock(place.hash, () => {
+      const record = this.#record(place, header, false)
+      if (record === undefined || coherence.applyToRecord(header, record, event) === 'keep') return
+      this.#store.remove(place.key, 0, place.key.length, place.hash)
+    })
+  }
+
+  reset(lane: number, options: ResetOptions): TierLane<coherence.ResetOutcome> {
+    const at = this.#firstLane + lane
+    return this.#table.withLane(at, () => {
+      const { outcome, header } = coherence.reset(this.#table.header(at), { ...options, shard: EMBEDDED_SHARD })
+      if (header !== 'keep') this.#table.setHeader(at, header)
+      return { outcome, lane: this.#state(at) }
+    })
+  }
+
+  /** The monotonic ms as of which the lane is proved true. */
+  asOf(lane: number): number {
+    return this.#table.asOf(this.#firstLane + lane)
+  }
+
+  /** Publishes a proof for all threads, unless the lane has begun anew since `generation`. */
+  setAsOf(lane: number, generation: Generation, asOfMs: number): void {
+    const at = this.#firstLane + lane
+    this.#table.withLane(at, () => {
+      const header = this.#table.header(at)
+      if (header?.generation.nonce === generation.nonce) this.#table.setAsOf(at, asOfMs)
+    })
+  }
+
+  /** A key's lane, in [0, lanes). */
+  laneOf(key: string): number {
+    return laneOf(keyHash(key), this.lanes)
+  }
+
+  #place(text: string): Place {
+    const key = Buffer.from(text)
+    return { key, hash: this.#store.hash(key, 0, key.length), lane: this.#firstLane + this.laneOf(text) }
+  }
+
+  #state(lane: number): LaneState | undefined {
+    const header = this.#table.header(lane)
+    return header === undefined ? undefined : laneState(header)
+  }
+
+  #run<Outcome>(
+    key: string,
+    operation: (header: LaneHeader | undefined, record: RecordHead | undefined) => Decision<Outcome>,
+    value?: TierValue<LoadStamp | WriteStamp>,
+  ): Outcome | TooLarge {
+    const place = this.#place(key)
+    return this.#table.withLane(place.lane, () => this.#decide(place, key, operation, value))
+  }
+
+  // Under the lane's lock.
+  #decide<Outcome>(
+    place: Place,
+    key: string,
+    operation: (header: LaneHeader | undefined, record: RecordHead | undefined) => Decision<Outcome>,
+    value?: TierValue<LoadStamp | WriteStamp>,
+  ): Outcome | TooLarge {
+    const header = this.#table.header(place.lane)
+    return this.#store.withLock(place.hash, () => {
+      const decision = operation(header, header === undefined ? undefined : this.#record(place, header, false))
+      let fits = true
+      if (decision.record === 'remove') this.#store.remove(place.key, 0, place.key.length, place.hash)
+      else if (decision.record !== 'keep') fits = this.#write(place, key, decision.record, value)
+      if (decision.header !== 'keep') this.#table.setHeader(place.lane, decision.header)
+      return fits ? decision.outcome : 'too-large'
+    })
+  }
+
+  #write(place: Place, text: string, head: RecordHead, value: TierValue<LoadStamp | WriteStamp> | undefined): boolean {
+    const { key, hash, lane } = place
+    const generation = this.#table.tag(lane)
+    const coherent = { lane, keyspace: this.#keyspaceOf(text), generation, stamp: NOTHING }
+    const wallMs = this.#clock.wallMs()
+    if (head.type !== 'value') {
+      const bytes = Buffer.alloc(16)
+      bytes.writeBigUInt64LE(head.type === 'lease' ? head.token : head.id, 0)
+      bytes.writeDoubleLE(head.untilMs, 8)
+      const type = head.type === 'lease' ? RecordType.lease : RecordType.fence
+      return this.#store.put(key, 0, key.length, hash, type, bytes, 0, 16, 0, wallMs, coherent) === 'stored'
+    }
+    assert(value !== undefined, 'a value comes with its payload')
+    const payload = value.payload ?? NOTHING
+    const type = value.payload === null ? RecordType.absentRow : RecordType.row
+    const expiresAtMs = value.ttlMs === undefined ? 0 : wallMs + value.ttlMs
+    const stamped = { ...coherent, stamp: encodeStamp(value.stamp) }
+    const outcome = this.#store.put(
+      key,
+      0,
+      key.length,
+      hash,
+      type,
+      payload,
+      0,
+      payload.length,
+      expiresAtMs,
+      wallMs,
+      stamped,
+    )
+    if (outcome !== 'stored') this.#store.remove(key, 0, key.length, hash)
+    return outcome === 'stored'
+  }
+
+  // Under the lane's and the record's lock. What is no record of the protocol's (a plain key from before the key's prefix
+  // named a keyspace) counts as nothing. `withPayload` false leaves payloads empty.
+  #record(place: Place, header: LaneHeader, withPayload: boolean): TierRecord | undefined {
+    const { key, hash, lane } = place
+    const store = this.#store
+    const type = store.find(key, 0, key.length, hash, this.#clock.wallMs())
+    if (type < RecordType.row || store.foundLane !== lane) return undefined
+    const generation = store.foundGeneration === this.#table.tag(lane) ? header.generation : GONE
+    if (type === RecordType.lease || type === RecordType.fence) {
+      const bytes = Buffer.alloc(16)
+      store.copyValue(bytes, 0)
+      const token = bytes.readBigUInt64LE(0)
+      const untilMs = bytes.readDoubleLE(8)
+      if (type === RecordType.lease) return { type: 'lease', generation, token, untilMs }
+      return { type: 'fence', generation, id: token, untilMs }
+    }
+    const bytes = store.foundStamp()
+    const stamp = decodeStamp(bytes, 0, bytes.length)
+    assert(stamp !== undefined, 'a stored stamp can be read')
+    let payload: Buffer | null = null
+    if (type === RecordType.row) {
+      payload = Buffer.allocUnsafe(withPayload ? store.foundValueBytes : 0)
+      if (withPayload) store.copyValue(payload, 0)
+    }
+    return { type: 'value', generation, stamp, payload }
+  }
+}

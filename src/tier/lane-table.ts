@@ -1,0 +1,170 @@
+// The lanes' headers in memory that all threads share, beside the store. Fixed places, a lock each. What the path of every
+// hit needs, a lane's generation and how fresh it is proved to be, are single words that are read without a lock.
+// Not for: what the headers mean (coherence/), records (the store).
+//
+//   a lane, 128 bytes and its recent changes:
+//     int32   0: lock   1: waiters   2: present   3: tag   4: nonce   5: sequence   6: recent changes, how many
+//     double  5: as of, monotonic ms (-Infinity: nothing is proved)
+//     int64   6: epoch   7: mark.lsn   8: mark.sub   9: recent is complete from
+//     int64  16 + 4i: lsn, xid, change, key hash of the i-th recent change, oldest first
+//
+// The tag stands for the generation in records: 32 bits, drawn from a counter and so never twice.
+import { assert } from '../base/assert.ts'
+import { limits } from '../base/limits.ts'
+import { NO_PROOF } from '../coherence/freshness.ts'
+import { generationsEqual } from '../coherence/generation.ts'
+import type { LaneHeader, RecentChange } from '../coherence/lane.ts'
+import { acquire, release } from '../store/lock.ts'
+
+const LANE_DOUBLES = 16 + 4 * limits.recentChangesMax
+const LANE_WORDS = LANE_DOUBLES * 2
+/** Before the lanes: the counter of tags. */
+const HEAD_DOUBLES = 8
+
+const Word = { lock: 0, waiters: 1, present: 2, tag: 3, nonce: 4, sequence: 5, recent: 6 } as const
+const Double = { asOf: 5, epoch: 6, lsn: 7, sub: 8, completeFrom: 9, changes: 16 } as const
+
+/** Headers have no home but this memory. */
+export const EMBEDDED_SHARD = 'memory'
+
+export class LaneTable {
+  readonly shared: SharedArrayBuffer
+  readonly lanes: number
+  readonly #words: Int32Array<SharedArrayBuffer>
+  readonly #doubles: Float64Array<SharedArrayBuffer>
+  readonly #longs: BigInt64Array<SharedArrayBuffer>
+  readonly #thread: number
+
+  private constructor(shared: SharedArrayBuffer, thread: number) {
+    this.shared = shared
+    this.lanes = (shared.byteLength / 8 - HEAD_DOUBLES) / LANE_DOUBLES
+    this.#words = new Int32Array(shared)
+    this.#doubles = new Float64Array(shared)
+    this.#longs = new BigInt64Array(shared)
+    this.#thread = thread
+  }
+
+  /** A table of so many lanes, over all sources, none with a header; the caller is thread 0. */
+  static create(lanes: number): LaneTable {
+    assert(lanes <= limits.lanesMax, 'lanes are within their limit')
+    const table = new LaneTable(new SharedArrayBuffer((HEAD_DOUBLES + lanes * LANE_DOUBLES) * 8), 0)
+    for (let lane = 0; lane < lanes; lane++) table.setAsOf(lane, NO_PROOF)
+    return table
+  }
+
+  static attach(shared: SharedArrayBuffer, thread: number): LaneTable {
+    return new LaneTable(shared, thread)
+  }
+
+  #wordAt(lane: number): number {
+    return HEAD_DOUBLES * 2 + lane * LANE_WORDS
+  }
+
+  #doubleAt(lane: number): number {
+    return HEAD_DOUBLES + lane * LANE_DOUBLES
+  }
+
+  /** Runs one operation on a lane and its records, alone. Taken before any lock of the store. */
+  withLane<T>(lane: number, operation: () => T): T {
+    const at = this.#wordAt(lane)
+    acquire(this.#words, at + Word.lock, at + Word.waiters, this.#thread)
+    try {
+      return operation()
+    } finally {
+      release(this.#words, at + Word.lock, at + Word.waiters)
+    }
+  }
+
+  /** Stands for the lane's generation in its records; 0: it has none. Read without the lock. */
+  tag(lane: number): number {
+    return this.#words[this.#wordAt(lane) + Word.tag]!
+  }
+
+  /**
+   * The monotonic ms as of which the lane is proved to be true. Read without the lock: an aligned double is read whole on
+   * every machine that Node runs on. To be read before, or confirmed after, the record that it is to vouch for.
+   */
+  asOf(lane: number): number {
+    return this.#doubles[this.#doubleAt(lane) + Double.asOf]!
+  }
+
+  setAsOf(lane: number, asOfMs: number): void {
+    this.#doubles[this.#doubleAt(lane) + Double.asOf] = asOfMs
+  }
+
+  /** The lane's header. Under its lock. */
+  header(lane: number): LaneHeader | undefined {
+    const word = this.#wordAt(lane)
+    if (this.#words[word + Word.present] === 0) return undefined
+    const at = this.#doubleAt(lane)
+    const changes: RecentChange[] = []
+    for (let i = 0; i < this.#words[word + Word.recent]!; i++) {
+      const change = at + Double.changes + 4 * i
+      changes.push({
+        lsn: this.#longs[change]!,
+        xid: this.#longs[change + 1]!,
+        change: this.#longs[change + 2]!,
+        keyHash: Number(this.#longs[change + 3]!),
+      })
+    }
+    return {
+      // Epochs are unsigned, and an Int64Array is not.
+      generation: {
+        epoch: BigInt.asUintN(64, this.#longs[at + Double.epoch]!),
+        nonce: this.#words[word + Word.nonce]! >>> 0,
+      },
+      sequence: this.#words[word + Word.sequence]!,
+      mark: { lsn: this.#longs[at + Double.lsn]!, sub: this.#longs[at + Double.sub]! },
+      shard: EMBEDDED_SHARD,
+      recent: { changes, completeFrom: this.#longs[at + Double.completeFrom]! },
+    }
+  }
+
+  /** Stores a header. Under the lane's lock. Another generation proves nothing yet, and its records get another tag. */
+  setHeader(lane: number, header: LaneHeader): void {
+    const before = this.header(lane)
+    const word = this.#wordAt(lane)
+    const at = this.#doubleAt(lane)
+    if (before === undefined || !generationsEqual(before.generation, header.generation)) {
+      this.setAsOf(lane, NO_PROOF)
+      this.#words[word + Word.tag] = Atomics.add(this.#words, 0, 1) + 1
+      this.#longs[at + Double.epoch] = header.generation.epoch
+      this.#words[word + Word.nonce] = header.generation.nonce
+    }
+    this.#words[word + Word.sequence] = header.sequence
+    this.#longs[at + Double.lsn] = header.mark.lsn
+    this.#longs[at + Double.sub] = header.mark.sub
+    this.#longs[at + Double.completeFrom] = header.recent.completeFrom
+    if (before === undefined || before.recent !== header.recent) this.#setRecent(word, at, header.recent.changes)
+    this.#words[word + Word.present] = 1
+  }
+
+  #setRecent(word: number, at: number, changes: readonly RecentChange[]): void {
+    this.#words[word + Word.recent] = changes.length
+    for (const [i, change] of changes.entries()) {
+      const place = at + Double.changes + 4 * i
+      this.#longs[place] = change.lsn
+      this.#longs[place + 1] = change.xid
+      this.#longs[place + 2] = change.change
+      this.#longs[place + 3] = BigInt(change.keyHash)
+    }
+  }
+
+  /**
+   * Takes the header from every lane whose lock a dead thread holds, and frees the lock: whoever runs the tide begins the
+   * lane anew. Returns how many.
+   */
+  recover(deadThread: number): number {
+    let lost = 0
+    for (let lane = 0; lane < this.lanes; lane++) {
+      const at = this.#wordAt(lane)
+      if (Atomics.load(this.#words, at + Word.lock) !== deadThread + 1) continue
+      this.setAsOf(lane, NO_PROOF)
+      this.#words[at + Word.present] = 0
+      this.#words[at + Word.tag] = 0
+      release(this.#words, at + Word.lock, at + Word.waiters)
+      lost++
+    }
+    return lost
+  }
+}
