@@ -180,7 +180,7 @@ export function hset(call: Call): void | Promise<Respond> {
   const end = call.end[1]!
   const fields: HashField[] = []
   for (let i = 2; i < call.argc; i += 2) {
-    fields.push([buffer.subarray(call.start[i]!, call.end[i]!), buffer.subarray(call.start[i + 1]!, call.end[i + 1]!)])
+    fields.push([buffer.subarray(call.start[i], call.end[i]), buffer.subarray(call.start[i + 1], call.end[i + 1])])
   }
   const hash = hashOf(call, 1)
   let bytes = 0

@@ -11,7 +11,7 @@ import { isRowKey } from './lookup.ts'
 
 /** Argument i as a row key, copied. */
 export function rowKey(call: Call, i: number): string {
-  const bytes = call.buffer.subarray(call.start[i]!, call.end[i]!)
+  const bytes = call.buffer.subarray(call.start[i], call.end[i])
   if (isUtf8(bytes)) return bytes.toString()
   throw new TidemarkError(
     'ROW_KEY_INVALID',

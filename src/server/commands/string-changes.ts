@@ -133,7 +133,7 @@ export function append(call: Call): void {
   const start = call.start[1]!
   const end = call.end[1]!
   const hash = hashOf(call, 1)
-  const tail = buffer.subarray(call.start[2]!, call.end[2]!)
+  const tail = buffer.subarray(call.start[2], call.end[2])
   let bytes = 0
   const outcome = store.withLock(hash, () => {
     const type = findLocked(call, 1, hash)

@@ -225,7 +225,7 @@ export function mset(call: Call): void | Promise<Respond> {
   const { buffer, start, end } = call
   const pairs: Pair[] = []
   for (let i = 1; i < call.argc; i += 2) {
-    pairs.push({ key: buffer.subarray(start[i]!, end[i]!), value: buffer.subarray(start[i + 1]!, end[i + 1]!) })
+    pairs.push({ key: buffer.subarray(start[i], end[i]), value: buffer.subarray(start[i + 1], end[i + 1]) })
   }
   putStrings(call.store, pairs, call.wallMs)
   call.out.simple('OK')

@@ -1,0 +1,245 @@
+// The commands on plain keys: the scripts of command-scripts.ts against ours, and against the real redis-server with the
+// replies compared byte by byte, in RESP2 and RESP3; then random sequences of commands, the same way.
+import { after, before, describe, test } from 'node:test'
+import assert from 'node:assert/strict'
+import { randomInt } from 'node:crypto'
+import { systemClock } from '../../src/base/clock.ts'
+import { seededRandom } from '../../src/base/random.ts'
+import { Store } from '../../src/store/store.ts'
+import { CommandRunner, keyCommands, plain } from '../support/call.ts'
+import type { Argument } from '../support/call.ts'
+import { FakeCache } from '../support/fake-cache.ts'
+import { rawReplies } from '../support/raw-replies.ts'
+import { startRedis } from '../support/redis-server.ts'
+import type { RedisServer } from '../support/redis-server.ts'
+import { RandomCommands } from './random-commands.ts'
+import { argumentsOf, scripts } from './command-scripts.ts'
+
+function newRunner(memoryBytes: number = 4_194_304): CommandRunner {
+  const store = Store.create({ memoryBytes, seed: 7 })
+  const runner = new CommandRunner(store, new FakeCache(store).asCache())
+  runner.wallMs = Math.floor(systemClock().wallMs())
+  return runner
+}
+
+async function ourReplies(resp: 2 | 3, commands: readonly (readonly Argument[])[]): Promise<Buffer[]> {
+  const runner = newRunner()
+  runner.resp = resp
+  const replies: Buffer[] = []
+  for (const command of commands) replies.push(await runner.raw(...command))
+  runner.store.check()
+  return replies
+}
+
+async function redisReplies(
+  port: number,
+  resp: 2 | 3,
+  commands: readonly (readonly Argument[])[],
+): Promise<Buffer[]> {
+  const all = [['FLUSHALL'], ['HELLO', resp], ...commands]
+  return (await rawReplies(port, all)).slice(2)
+}
+
+function show(command: readonly Argument[]): string {
+  return command.map(arg => JSON.stringify(String(arg)).slice(0, 60)).join(' ')
+}
+
+/** Replies whose order is the server's own are compared as sets of keys. */
+function comparable(command: readonly Argument[], reply: Buffer): unknown {
+  if (String(command[0]).toUpperCase() !== 'KEYS') return reply.toString('latin1')
+  const keys = plain(reply)
+  return Array.isArray(keys) ? keys.map(String).sort() : keys
+}
+
+async function compare(port: number, resp: 2 | 3, commands: readonly (readonly Argument[])[]): Promise<void> {
+  const theirs = await redisReplies(port, resp, commands)
+  const ours = await ourReplies(resp, commands)
+  for (const [i, command] of commands.entries()) {
+    const context = `RESP${resp}, command ${i}: ${show(command)}`
+    assert.deepEqual(comparable(command, ours[i]!), comparable(command, theirs[i]!), context)
+  }
+}
+
+describe('commands on plain keys', () => {
+  for (const [name, script] of Object.entries(scripts)) {
+    test(name, async () => {
+      const replies = await ourReplies(2, script.map(argumentsOf))
+      for (const [i, step] of script.entries()) {
+        assert.deepEqual(plain(replies[i]!), step[1], `step ${i}: ${show(argumentsOf(step))}`)
+      }
+    })
+  }
+
+  test('every command has a script', () => {
+    const used = new Set(
+      Object.values(scripts)
+        .flat()
+        .map(step => String(argumentsOf(step)[0]).toLowerCase()),
+    )
+    for (const { name } of keyCommands) assert.ok(used.has(name), `no script for ${name}`)
+  })
+
+  test('an expired key is absent for every command, and a live one is not', async () => {
+    const runner = newRunner()
+    const { wallMs } = runner
+    await runner.line('SET a 5 PX 1000')
+    await runner.line('HSET h f v')
+    await runner.line('PEXPIRE h 1000')
+    runner.wallMs = wallMs + 400
+    assert.equal(await runner.line('PTTL a'), 600)
+    assert.equal(await runner.line('TTL a'), 1)
+    runner.wallMs = wallMs + 600
+    assert.equal(await runner.line('TTL a'), 0)
+    assert.equal(await runner.line('EXISTS a h'), 2)
+    runner.wallMs = wallMs + 1001
+    assert.equal(await runner.line('EXISTS a h'), 0)
+    assert.equal(await runner.line('GET a'), null)
+    assert.equal(await runner.line('TTL a'), -2)
+    assert.equal(await runner.line('DEL a'), 0)
+    assert.deepEqual(await runner.line('KEYS *'), [])
+    assert.equal(await runner.line('RENAME a b'), '-ERR no such key')
+    assert.equal(await runner.line('HSET h g w'), 1)
+    assert.deepEqual(await runner.line('HGETALL h'), ['g', 'w'])
+    assert.equal(await runner.line('PTTL h'), -1)
+    assert.equal(await runner.line('INCR a'), 1)
+    assert.equal(await runner.line('PTTL a'), -1)
+  })
+
+  test('a SCAN to its end sees every key once when nothing is written', async () => {
+    const runner = newRunner()
+    const expected: string[] = []
+    for (let i = 0; i < 500; i++) {
+      await runner.line(`SET key:${i} ${i}`)
+      if (String(i).includes('7')) expected.push(`key:${i}`)
+    }
+    const seen: string[] = []
+    let cursor = '0'
+    let calls = 0
+    do {
+      const [next, keys] = (await runner.line(`SCAN ${cursor} MATCH *7* COUNT 20`)) as [string, string[]]
+      seen.push(...keys)
+      cursor = next
+      calls++
+    } while (cursor !== '0')
+    assert.deepEqual(seen.sort(), expected.sort())
+    assert.ok(calls > 5, `COUNT bounds a call: ${calls} calls`)
+    assert.deepEqual(((await runner.line('KEYS *7*')) as string[]).sort(), expected)
+    assert.deepEqual(await runner.line('SCAN 18446744073709551615'), ['0', []])
+  })
+
+  test('keys and values over their limits are refused with the limit, and nothing changes', async () => {
+    const runner = newRunner(1_048_576)
+    const key = 'k'.repeat(65_536)
+    const value = 'v'.repeat(200_000)
+    const { valueBytesMax } = runner.store
+    for (const command of [
+      ['SET', key, '1'],
+      ['SETNX', key, '1'],
+      ['MSET', 'a', '1', key, '1'],
+      ['INCR', key],
+      ['APPEND', key, '1'],
+      ['HSET', key, 'f', 'v'],
+      ['SETEX', key, '10', '1'],
+    ]) {
+      assert.match(String(await runner.run(...command)), /^-VALUE_TOO_LARGE a key of 65536 bytes: .* 65535 bytes/)
+    }
+    const refused = new RegExp(`^-VALUE_TOO_LARGE a value of \\d+ bytes: .* ${valueBytesMax} bytes .*--memory`)
+    for (const command of [
+      ['SET', 'a', value],
+      ['SET', 'a', value, 'EX', '10'],
+      ['SETNX', 'a', value],
+      ['SETEX', 'a', '10', value],
+      ['MSET', 'b', '1', 'a', value],
+      ['APPEND', 'a', value],
+      ['HSET', 'a', 'f', value],
+    ]) {
+      assert.match(String(await runner.run(...command)), refused)
+    }
+    assert.deepEqual(await runner.run('KEYS', '*'), [])
+    assert.equal(await runner.run('GET', key), null)
+    const half = 'v'.repeat(Math.ceil(valueBytesMax / 2) + 1)
+    assert.equal(await runner.run('SET', 'a', half), 'OK')
+    assert.match(String(await runner.run('APPEND', 'a', half)), refused)
+    assert.equal(await runner.run('STRLEN', 'a'), half.length)
+  })
+
+  test('values larger than a segment are set together, appended to, counted and renamed', async () => {
+    const runner = newRunner(2_097_152)
+    const large = 'x'.repeat(30_000)
+    assert.equal(await runner.run('MSET', 'a', large, 'b', large, 'c', '1'), 'OK')
+    assert.deepEqual(await runner.run('MGET', 'a', 'b', 'c'), [large, large, '1'])
+    assert.equal(await runner.run('APPEND', 'a', 'y'), 30_001)
+    assert.equal(await runner.run('GET', 'a'), `${large}y`)
+    assert.equal(await runner.run('EXPIRE', 'a', '100'), 1)
+    assert.equal(await runner.run('RENAME', 'a', 'd'), 'OK')
+    assert.equal(await runner.run('GETEX', 'd', 'PERSIST'), `${large}y`)
+    assert.equal(await runner.run('SET', 'b', large, 'GET'), large)
+    assert.equal(await runner.run('HSET', 'h', 'f', large, 'g', 'small'), 2)
+    assert.equal(await runner.run('HGET', 'h', 'f'), large)
+    assert.equal(await runner.run('HGET', 'h', 'g'), 'small')
+    const key = 'k'.repeat(20_000)
+    assert.equal(await runner.run('INCR', key), 1)
+    assert.equal(await runner.run('INCR', key), 2)
+    runner.store.check()
+  })
+
+  test('hits and misses of plain keys are counted once for each key', async () => {
+    const store = Store.create({ memoryBytes: 1_048_576, seed: 7 })
+    const cache = new FakeCache(store)
+    const runner = new CommandRunner(store, cache.asCache())
+    await runner.line('SET a 1')
+    await runner.line('HSET h f v')
+    assert.deepEqual([cache.hits[0], cache.misses[0]], [0, 0])
+    for (const line of ['GET a', 'MGET a b', 'EXISTS a b', 'HGET h f', 'HGETALL x', 'STRLEN a', 'GET b']) {
+      await runner.line(line)
+    }
+    assert.deepEqual([cache.hits[0], cache.misses[0]], [5, 4])
+  })
+})
+
+describe('commands on plain keys, compared with the real redis-server', () => {
+  let redis: RedisServer | undefined
+  before(async () => {
+    redis = await startRedis()
+  })
+  after(async () => {
+    await redis?.stop()
+  })
+
+  for (const [name, script] of Object.entries(scripts)) {
+    test(name, async t => {
+      if (redis === undefined) return t.skip('redis-server is not installed')
+      for (const resp of [2, 3] as const) await compare(redis.port, resp, script.map(argumentsOf))
+      const replies = await redisReplies(redis.port, 2, script.map(argumentsOf))
+      for (const [i, step] of script.entries()) assert.deepEqual(plain(replies[i]!), step[1], `step ${i}`)
+    })
+  }
+
+  test('random sequences of commands give the same replies', async t => {
+    if (redis === undefined) return t.skip('redis-server is not installed')
+    const first = Number(process.env['TIDEMARK_SEED'] ?? randomInt(2 ** 40))
+    for (let seed = first; seed < first + 30; seed++) {
+      const random = new RandomCommands(seededRandom(seed))
+      const commands = Array.from({ length: 300 }, () => random.next())
+      try {
+        await compare(redis.port, seed % 2 === 0 ? 2 : 3, commands)
+      } catch (error) {
+        console.error(`TIDEMARK_SEED=${seed} repeats this`)
+        throw error
+      }
+    }
+  })
+
+  test('arity, flags, categories and key positions of every command are those of COMMAND INFO', async t => {
+    if (redis === undefined) return t.skip('redis-server is not installed')
+    const [raw] = await rawReplies(redis.port, [['COMMAND', 'INFO', ...keyCommands.map(command => command.name)]])
+    const infos = plain(raw!) as [string, number, string[], number, number, number, string[]][]
+    for (const [i, command] of keyCommands.entries()) {
+      const [name, arity, flags, firstKey, lastKey, step, categories] = infos[i]!
+      assert.deepEqual(
+        [command.name, command.arity, [...command.flags], [...command.keys], [...command.categories]],
+        [name, arity, flags, [firstKey, lastKey, step], categories],
+      )
+    }
+  })
+})
