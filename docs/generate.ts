@@ -5,9 +5,9 @@ import { join } from 'node:path'
 import { errorTable } from '../src/base/errors.ts'
 import { limits } from '../src/base/limits.ts'
 import { allowedText, schema } from '../src/config/schema.ts'
-import { commandTable } from '../src/server/commands/table.ts'
-import type { Setting } from '../src/config/schema.ts'
+import { commandNames, commandTable } from '../src/server/commands/table.ts'
 import { metricTable } from '../src/server/metrics.ts'
+import type { Setting } from '../src/config/schema.ts'
 
 const folder = join(import.meta.dirname, 'reference')
 
@@ -82,7 +82,7 @@ ${rows.join('\n')}
 }
 
 function metricsPage(): string {
-  const rows = Object.entries(metricTable).map(([name, metric]) => {
+  const rows = Object.entries(metricTable(commandNames)).map(([name, metric]) => {
     const label = metric.label === undefined ? '' : `\`${metric.label.name}\``
     return `| \`${name}\` | ${metric.type} | ${label} | ${cell(metric.help)} |`
   })
@@ -106,7 +106,7 @@ const groupTitles = {
 
 function commandsPage(): string {
   const sections = Object.entries(groupTitles).map(([group, title]) => {
-    const rows = commandTable
+    const rows = commandTable.commands
       .filter(command => command.group === group)
       .map(({ name, syntax, summary, complexity, subcommands = [] }) => {
         const more =

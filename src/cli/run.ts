@@ -9,6 +9,13 @@ import type { Terminal } from './terminal.ts'
 const verbs = ['serve', 'cli', 'help']
 
 export async function run(args: readonly string[], terminal: Terminal): Promise<number> {
+  const code = await codeOf(args, terminal)
+  // Timers and sockets that the code of a configuration left behind would keep the process from ending.
+  if (args[0] === 'serve') terminal.stdout.write('', () => terminal.exit(code))
+  return code
+}
+
+async function codeOf(args: readonly string[], terminal: Terminal): Promise<number> {
   try {
     return await dispatch(args, terminal)
   } catch (thrown) {
