@@ -388,7 +388,10 @@ export const scripts: Readonly<Record<string, readonly Step[]>> = {
     ['SCAN 0 COUNT', SYNTAX],
     ['SCAN 0 foo bar', SYNTAX],
     ['SCAN x', '-ERR invalid cursor'],
-    [['SCAN', ''], ['0', ['a']]],
+    [
+      ['SCAN', ''],
+      ['0', ['a']],
+    ],
     [['SCAN', ' 0'], '-ERR invalid cursor'],
     ['SCAN 99999999999999999999999', '-ERR invalid cursor'],
     ['SCAN 18446744073709551616', '-ERR invalid cursor'],

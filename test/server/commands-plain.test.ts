@@ -31,11 +31,7 @@ async function ourReplies(resp: 2 | 3, commands: readonly (readonly Argument[])[
   return replies
 }
 
-async function redisReplies(
-  port: number,
-  resp: 2 | 3,
-  commands: readonly (readonly Argument[])[],
-): Promise<Buffer[]> {
+async function redisReplies(port: number, resp: 2 | 3, commands: readonly (readonly Argument[])[]): Promise<Buffer[]> {
   const all = [['FLUSHALL'], ['HELLO', resp], ...commands]
   return (await rawReplies(port, all)).slice(2)
 }
