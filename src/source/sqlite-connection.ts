@@ -146,21 +146,21 @@ export class SqliteConnection {
   }
 
   begin(): void {
-    this.#control.begin.run()
+    execute(this.#control.begin)
   }
 
   /** Takes the write lock at once, so that nothing after it can be refused by a lock. */
   beginWrite(): void {
-    this.#control.beginWrite.run()
+    execute(this.#control.beginWrite)
   }
 
   commit(): void {
-    this.#control.commit.run()
+    execute(this.#control.commit)
   }
 
   /** Does nothing when SQLite has rolled back already, as it does after some errors. */
   rollback(): void {
-    if (this.#database.isTransaction) this.#control.rollback.run()
+    if (this.#database.isTransaction) execute(this.#control.rollback)
   }
 
   isInTransaction(): boolean {
@@ -168,21 +168,26 @@ export class SqliteConnection {
   }
 
   savepoint(): void {
-    this.#savepoint.begin.run()
+    execute(this.#savepoint.begin)
   }
 
   releaseSavepoint(): void {
-    this.#savepoint.release.run()
+    execute(this.#savepoint.release)
   }
 
   rollbackSavepoint(): void {
-    this.#savepoint.rollback.run()
-    this.#savepoint.release.run()
+    execute(this.#savepoint.rollback)
+    execute(this.#savepoint.release)
   }
 
   close(): void {
     this.#database.close()
   }
+}
+
+// Not `run`: it also returns the last rowid, and throws when that is past 2^53, although the statement has worked.
+function execute(statement: StatementSync): void {
+  statement.all()
 }
 
 function inodeOf(file: string): string | undefined {
