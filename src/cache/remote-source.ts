@@ -1,0 +1,93 @@
+// A source that lives in another thread, seen from a server thread. Requests are numbered and answered in any order; one
+// that is not answered in time rejects, and its answer is then ignored.
+import type { MessagePort } from 'node:worker_threads'
+import type { Clock, Timer } from '../base/clock.ts'
+import { TidemarkError } from '../base/errors.ts'
+import { limits } from '../base/limits.ts'
+import type { LoadResult, RowId, RowWrite, Source, WriteResult } from '../source/source.ts'
+import { ownBytes, unpackOutcomes, unpackRows, type SourceReply, type SourceRequest } from './source-messages.ts'
+
+interface Waiting {
+  readonly resolve: (reply: SourceReply) => void
+  readonly reject: (error: unknown) => void
+  readonly timer: Timer
+}
+
+export class RemoteSource implements Source {
+  readonly name: string
+  readonly #port: MessagePort
+  readonly #clock: Clock
+  readonly #waiting = new Map<number, Waiting>()
+  #lastId = 0
+  #closed = false
+
+  constructor(name: string, port: MessagePort, clock: Clock) {
+    this.name = name
+    this.#port = port
+    this.#clock = clock
+    port.on('message', (reply: SourceReply) => this.#receive(reply))
+    port.on('close', () => this.#fail())
+    port.unref()
+  }
+
+  async load(keyspace: string, ids: readonly RowId[]): Promise<LoadResult> {
+    const reply = await this.#ask({ id: ++this.#lastId, kind: 'load', keyspace, ids })
+    if (reply.kind !== 'loaded') throw this.#unexpected(reply)
+    return { rows: unpackRows(reply.rows), stamp: reply.stamp }
+  }
+
+  async write(writes: readonly RowWrite[]): Promise<WriteResult> {
+    const reply = await this.#ask({ id: ++this.#lastId, kind: 'write', writes: ownBytes(writes) })
+    if (reply.kind !== 'written') throw this.#unexpected(reply)
+    return { outcomes: unpackOutcomes(reply.outcomes), stamp: reply.stamp }
+  }
+
+  close(): Promise<void> {
+    this.#port.close()
+    return Promise.resolve()
+  }
+
+  #ask(request: SourceRequest): Promise<SourceReply> {
+    if (this.#closed) return Promise.reject(this.#gone())
+    const { promise, resolve, reject } = Promise.withResolvers<SourceReply>()
+    const timer = this.#clock.timer(limits.sourceTimeoutMs, () => this.#giveUp(request), { unref: true })
+    this.#waiting.set(request.id, { resolve, reject, timer })
+    this.#port.postMessage(request)
+    return promise
+  }
+
+  #receive(reply: SourceReply): void {
+    const waiting = this.#waiting.get(reply.id)
+    if (waiting === undefined) return
+    this.#waiting.delete(reply.id)
+    waiting.timer.cancel()
+    if (reply.kind === 'failed') waiting.reject(TidemarkError.fromJSON(reply.error))
+    else waiting.resolve(reply)
+  }
+
+  #giveUp(request: SourceRequest): void {
+    const waiting = this.#waiting.get(request.id)
+    this.#waiting.delete(request.id)
+    const doubt = request.kind === 'write' ? '; whether the write took place is not known' : ''
+    const message = `database '${this.name}' did not answer within ${limits.sourceTimeoutMs} ms${doubt}`
+    waiting?.reject(new TidemarkError('SOURCE_TIMEOUT', message))
+  }
+
+  // The other side is gone: what was sent may or may not have been done.
+  #fail(): void {
+    this.#closed = true
+    for (const waiting of this.#waiting.values()) {
+      waiting.timer.cancel()
+      waiting.reject(this.#gone())
+    }
+    this.#waiting.clear()
+  }
+
+  #gone(): TidemarkError {
+    return new TidemarkError('SOURCE_UNAVAILABLE', `the thread of database '${this.name}' has ended`)
+  }
+
+  #unexpected(reply: SourceReply): TidemarkError {
+    return new TidemarkError('SOURCE_FAILED', `database '${this.name}' gave an answer of another kind: ${reply.kind}`)
+  }
+}
