@@ -162,6 +162,16 @@ describe('reading row keys', () => {
     assert.deepEqual(cache.loads, [])
   })
 
+  test('a row key over the limit is refused before anybody is asked', async () => {
+    const { cache, runner } = scene()
+    const key = `users:${'1'.repeat(65_530)}`
+    for (const command of [['GET'], ['EXISTS'], ['HGETALL'], ['MGET', 'a'], ['DEL'], ['GETDEL']]) {
+      assert.match(String(await runner.run(...command, key)), /^-VALUE_TOO_LARGE a key of 65536 bytes: /)
+    }
+    assert.deepEqual(cache.loads, [])
+    assert.equal(cache.transactions, 0)
+  })
+
   test('SCAN and KEYS see rows in memory as hashes, and no rows that are missing or elsewhere', async () => {
     const { run } = scene()
     await run('SET a 1')

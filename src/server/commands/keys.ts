@@ -2,7 +2,8 @@
 // expiry in expiry.ts, iteration in scan.ts.
 import { bytesEqual, parseInt64 } from '../../base/bytes.ts'
 import { RecordType } from '../../store/layout.ts'
-import type { PutOutcome, Store } from '../../store/store.ts'
+import type { PutOutcome } from '../../store/store-writer.ts'
+import type { Store } from '../../store/store.ts'
 import { CommandError, type Call, type Respond } from './command.ts'
 import {
   anyRowKey,

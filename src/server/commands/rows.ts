@@ -7,10 +7,11 @@ import { TidemarkError } from '../../base/errors.ts'
 import type { KeyspaceDescription, RowOperation, RowOutcome } from '../../source/source.ts'
 import type { ReplyWriter } from '../../wire/reply-writer.ts'
 import type { Call, Respond } from './command.ts'
-import { isRowKey } from './lookup.ts'
+import { checkKeySize, isRowKey } from './lookup.ts'
 
-/** Argument i as a row key, copied. */
+/** Argument i as a row key, copied. Throws for one that no row can have. */
 export function rowKey(call: Call, i: number): string {
+  checkKeySize(call.end[i]! - call.start[i]!)
   const bytes = call.buffer.subarray(call.start[i], call.end[i])
   if (isUtf8(bytes)) return bytes.toString()
   throw new TidemarkError(

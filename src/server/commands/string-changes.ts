@@ -4,7 +4,7 @@
 // and the new one stand in the unused room behind the reply's end.
 import { INT64_MAX, INT64_MIN, parseDecimal, parseInt64, writeDecimal } from '../../base/bytes.ts'
 import { RecordType } from '../../store/layout.ts'
-import type { PutOutcome } from '../../store/store.ts'
+import type { PutOutcome } from '../../store/store-writer.ts'
 import { CommandError, type Call } from './command.ts'
 import {
   checkKeySize,

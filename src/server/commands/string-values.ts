@@ -3,7 +3,8 @@
 // GET, MGET and SET without options are the hot path: on a hit they allocate nothing and take no closure. Everything else
 // here reads and writes under the key's lock.
 import { RecordType } from '../../store/layout.ts'
-import type { PutOutcome, Store } from '../../store/store.ts'
+import type { PutOutcome } from '../../store/store-writer.ts'
+import type { Store } from '../../store/store.ts'
 import { CommandError, type Call, type Respond } from './command.ts'
 import { optionTime, parseStringOptions, parseTime, MILLISECOND_MS, SECOND_MS } from './expiry-arguments.ts'
 import type { StringOptions } from './expiry-arguments.ts'
@@ -115,24 +116,31 @@ export function strlen(call: Call): void | Promise<Respond> {
 
 export function set(call: Call): void | Promise<Respond> {
   checkSizes(call, 1, 2)
-  const { store, buffer, out } = call
-  const start = call.start[1]!
-  const end = call.end[1]!
-  if (call.argc > 3 || call.cache.keyspaceOf(buffer, start, end) !== undefined) {
+  const isRow = isRowKey(call, 1)
+  if (isRow || call.argc > 3) {
     const options = parseStringOptions(call, 3, 'set')
-    return isRowKey(call, 1) ? setRow(call, options) : setWith(call, options)
+    return isRow ? setRow(call, options) : setWith(call, options)
   }
+  setString(call, 2, 0)
+}
+
+/** Key 1 becomes the string of argument `value`, whatever it was. No closure, no allocation. */
+function setString(call: Call, value: number, expiresAtMs: number): void {
+  const { store, buffer, start: starts, end: ends, wallMs } = call
+  const start = starts[1]!
+  const end = ends[1]!
+  const from = starts[value]!
+  const to = ends[value]!
   const hash = store.hash(buffer, start, end)
-  const valueStart = call.start[2]!
-  const valueEnd = call.end[2]!
-  const { wallMs } = call
-  const outcome = store.set(buffer, start, end, hash, RecordType.string, buffer, valueStart, valueEnd, 0, wallMs)
-  if (outcome !== 'stored') requireRoom(store, outcome, valueEnd - valueStart)
-  out.simple('OK')
+  const outcome = store.set(buffer, start, end, hash, RecordType.string, buffer, from, to, expiresAtMs, wallMs)
+  if (outcome !== 'stored') requireRoom(store, outcome, to - from)
+  call.out.simple('OK')
 }
 
 function setWith(call: Call, options: StringOptions): void {
   const expiresAtMs = optionTime(call, options, 'set')
+  const unconditional = options.condition === 'always' && !options.get && options.expiry !== 'keep'
+  if (unconditional && (expiresAtMs === 0 || expiresAtMs > call.wallMs)) return setString(call, 2, expiresAtMs)
   const { store } = call
   const hash = hashOf(call, 1)
   let previous: Buffer | undefined
@@ -207,10 +215,7 @@ function setExpiring(call: Call, unitMs: number, command: string): void {
   const expiresAtMs = parseTime(call, 2, unitMs, call.wallMs, command, true)
   checkSizes(call, 1, 3)
   refuseRowExpiry(call, 1)
-  const hash = hashOf(call, 1)
-  const result = call.store.withLock(hash, () => putString(call, hash, 3, expiresAtMs))
-  requireRoom(call.store, result, call.end[3]! - call.start[3]!)
-  call.out.simple('OK')
+  setString(call, 3, expiresAtMs)
 }
 
 interface Pair {
