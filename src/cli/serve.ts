@@ -2,6 +2,7 @@
 import { mkdirSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { basename } from 'node:path'
+import { startAdmin } from '../admin/http.ts'
 import { systemClock } from '../base/clock.ts'
 import type { Clock } from '../base/clock.ts'
 import { messageOf, TidemarkError } from '../base/errors.ts'
@@ -37,8 +38,7 @@ export async function runServe(args: readonly string[], terminal: Terminal): Pro
     const resolved = await readConfiguration(configFile, flags, terminal)
     makeDataFolder(resolved.settings.dataFolder)
     for (const setup of resolved.setups) await create(setup, terminal, clock, stop.signal)
-    await serveUntilStopped(resolved, configFile, terminal, clock, stop)
-    return exitCodes.done
+    return await serveUntilStopped(resolved, configFile, terminal, clock, stop)
   } finally {
     stop.close()
   }
@@ -83,13 +83,16 @@ async function serveUntilStopped(
   terminal: Terminal,
   clock: Clock,
   stop: StopSignal,
-): Promise<void> {
+): Promise<number> {
   const log = (line: string): void => void terminal.stderr.write(`${line}\n`)
-  if (stop.signal.aborted) return
-  const server = await startServer(settings, { clock, log })
+  if (stop.signal.aborted) return exitCodes.done
+  const server = await startServer(settings, { clock, log, startAdmin })
   if (!stop.signal.aborted) terminal.stdout.write(welcome({ server, settings, configFile }))
-  await stop.received()
+  const failure = await Promise.race([stop.received(), server.failed])
+  // It has been logged, and everything is closed.
+  if (failure !== undefined) return exitCodes.failure
   terminal.stdout.write('\nClosing: requests under way are finished first. Ctrl-C again exits at once.\n')
   await server.stop()
   terminal.stdout.write('Closed.\n')
+  return exitCodes.done
 }
