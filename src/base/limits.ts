@@ -58,6 +58,13 @@ export const limits = {
 
   // server
   connectionsMax: 10_000,
+  /** Each server thread sweeps so many buckets of every shard for expired records, so often. */
+  sweepBuckets: 16,
+  sweepEveryMs: 100,
+  /** Server threads that may die within a minute before the server gives up. */
+  threadDeathsPerMinuteMax: 10,
+  /** How much longer than the drain a server thread may take to end before it is ended. */
+  threadStopMs: 2_000,
   drainMs: 5_000,
 } as const
 

@@ -62,7 +62,10 @@ export function metricTable(commandNames: readonly string[]): Record<MetricName,
     tidemark_memory_used_bytes: { type: 'gauge', help: 'Bytes of the memory budget that hold records.' },
     tidemark_memory_limit_bytes: { type: 'gauge', help: 'The memory budget, in bytes.' },
     tidemark_entries: { type: 'gauge', help: 'Keys in memory.' },
-    tidemark_shard_wipes_total: { type: 'counter', help: 'Shards emptied because a thread died while it wrote to them.' },
+    tidemark_shard_wipes_total: {
+      type: 'counter',
+      help: 'Shards emptied because a thread died while it wrote to them.',
+    },
     tidemark_connections: { type: 'gauge', help: 'Connections that are open.' },
     tidemark_connections_total: { type: 'counter', help: 'Connections accepted.' },
     tidemark_connections_refused_total: { type: 'counter', help: 'Connections refused because too many were open.' },
@@ -89,14 +92,14 @@ export function metricTable(commandNames: readonly string[]): Record<MetricName,
 
 export type ServerMetrics = Metrics<Record<MetricName, MetricTable[string]>>
 
-/** `thread` 0 is the supervisor; `buffer` is its buffer, in the other threads. */
+/** Of `threads` rows this thread counts in number `thread`; 0 is the supervisor, and `buffer` is its, in the others. */
 export function serverMetrics(
   commandNames: readonly string[],
   threads: number,
   thread: number,
   buffer?: SharedArrayBuffer,
 ): ServerMetrics {
-  return new Metrics(metricTable(commandNames), threads + 1, thread, buffer)
+  return new Metrics(metricTable(commandNames), threads, thread, buffer)
 }
 
 /**

@@ -105,7 +105,7 @@ class SocketConnection implements Connection {
         },
       },
     }
-    return new net.Socket(options as net.SocketConstructorOpts)
+    return new net.Socket(options as unknown as net.SocketConstructorOpts)
   }
 
   get remoteAddress(): string {

@@ -170,7 +170,8 @@ export const commandCommand: Command = {
   since: '2.8.13',
   complexity: 'O(N) where N is the total number of Redis commands',
   summary: 'Tells what commands there are.',
-  syntax: '[COUNT | INFO [command ...] | DOCS [command ...] | LIST [FILTERBY kind value] | GETKEYS command [argument ...]]',
+  syntax:
+    '[COUNT | INFO [command ...] | DOCS [command ...] | LIST [FILTERBY kind value] | GETKEYS command [argument ...]]',
   subcommands: Object.keys(subcommands),
   handler: serverHandler(command),
 }

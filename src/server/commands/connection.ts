@@ -48,7 +48,7 @@ function hello(call: ServerCall): void {
   if (version !== 2 && version !== 3) return out.error('NOPROTO unsupported protocol version')
   let password = 0
   let name = 0
-  for (let i = 2; i < call.argc; ) {
+  for (let i = 2; i < call.argc;) {
     if (call.is(i, 'AUTH') && i + 2 < call.argc) {
       password = i + 2
       i += 3

@@ -1,0 +1,232 @@
+// The server as a whole: checks what can be checked before anything starts, then starts the parts in order and takes
+// them down in reverse. Runs in the main thread, which serves no client of its own.
+//
+//   main thread: supervisor, admin HTTP            holds: lock file, store (thread 0), metrics (row 0)
+//     |-- server threads 1..N                      listen on one port, each with its own connections (thread.ts)
+//     `-- a thread for each database, N+1..        (cache/source-thread.ts); each server thread has a port to each
+import { randomBytes } from 'node:crypto'
+import { extname } from 'node:path'
+import type { Clock } from '../base/clock.ts'
+import { TidemarkError, messageOf } from '../base/errors.ts'
+import { systemRandom } from '../base/random.ts'
+import type { KeyspaceDescription } from '../source/source.ts'
+import { Store } from '../store/store.ts'
+import { canReusePort, checkExposure, probePort } from './address-checks.ts'
+import { ClientCounts } from './client-counts.ts'
+import { commandNames } from './commands/table.ts'
+import { DataLock } from './data-lock.ts'
+import { Databases } from './databases.ts'
+import { type ServerMetrics, Statistics, serverMetrics } from './metrics.ts'
+import type { ServerSettings } from './settings.ts'
+import { ThreadGroup } from './thread-group.ts'
+
+/** What the admin HTTP tells. */
+export interface AdminView {
+  readonly host: string
+  readonly port: number
+  /** What keeps the server from being ready; empty: it is ready. */
+  readonly unready: () => string[]
+  /** Prometheus' text format. */
+  readonly metricsText: () => string
+  readonly startedWallMs: number
+}
+
+export interface RunningAdmin {
+  readonly address: string
+  readonly port: number
+  stop(): Promise<void>
+}
+
+export interface ServerIo {
+  readonly clock: Clock
+  readonly log: (line: string) => void
+  /** Listens for HTTP (admin/http.ts); the server does not know what HTTP is. */
+  readonly startAdmin: (view: AdminView) => Promise<RunningAdmin>
+  /** What server threads run instead of thread-main: tests have caches of their own. */
+  readonly threadEntry?: URL
+}
+
+export interface RunningServer {
+  readonly address: string
+  readonly port: number
+  readonly adminAddress: string
+  readonly adminPort: number
+  readonly keyspaces: KeyspaceDescription[]
+  /** Resolves only when the server cannot go on (THREADS_DIED): it is stopped then, and the process should fail. */
+  readonly failed: Promise<TidemarkError>
+  /** Finishes what runs, for at most `drainMs`, and closes everything. Later calls wait for the first. */
+  stop(): Promise<void>
+}
+
+/**
+ * Resolves once everything listens. Rejects with a TidemarkError, having left nothing behind: PASSWORD_REQUIRED,
+ * DATA_LOCKED, DATA_UNWRITABLE, ADDRESS_TAKEN, ADDRESS_REFUSED, or what a database is refused for.
+ */
+export async function startServer(settings: ServerSettings, io: ServerIo): Promise<RunningServer> {
+  const supervisor = new Supervisor(settings, io)
+  try {
+    return await supervisor.start()
+  } catch (thrown) {
+    await supervisor.close()
+    throw thrown
+  }
+}
+
+class Supervisor {
+  readonly #settings: ServerSettings
+  readonly #io: ServerIo
+  readonly #startedWallMs: number
+  /** How to take down what is up, latest first. */
+  readonly #closers: (() => void | Promise<void>)[] = []
+  readonly #failed = Promise.withResolvers<TidemarkError>()
+  #closing: Promise<void> | undefined
+  #threads: ThreadGroup | undefined
+
+  constructor(settings: ServerSettings, io: ServerIo) {
+    this.#settings = settings
+    this.#io = io
+    this.#startedWallMs = io.clock.wallMs()
+  }
+
+  async start(): Promise<RunningServer> {
+    const { host, port: wanted, adminHost, requirepass, dataFolder } = this.#settings
+    await checkExposure(host, '--host', requirepass)
+    await checkExposure(adminHost, '--admin-host', requirepass)
+    if (dataFolder !== undefined) {
+      const lock = DataLock.take(dataFolder)
+      this.#closers.push(() => lock.release())
+    }
+    const port = await probePort(host, wanted)
+    const reusePort = await canReusePort(host)
+    const serverThreads = reusePort ? this.#settings.threads : 1
+    if (serverThreads < this.#settings.threads) {
+      this.#io.log('this system cannot share a port between threads: one server thread is started')
+    }
+    const threads = 1 + serverThreads + this.#settings.databases.length
+    const store = Store.create({ memoryBytes: this.#settings.memoryBytes, threads, seed: systemRandom().uint32() })
+    const metrics = serverMetrics(commandNames, threads, 0)
+    const databases = await Databases.start({
+      settings: this.#settings,
+      store: store.shared,
+      firstThread: 1 + serverThreads,
+      log: this.#io.log,
+      died: (name, thread, reason) => {
+        store.recover(thread)
+        const what = `the thread of database '${name}' died: ${reason}`
+        void this.#giveUp(new TidemarkError('THREADS_DIED', what))
+      },
+    })
+    this.#closers.push(() => databases.stop())
+    await this.#startThreads(store, metrics, databases, { port, reusePort, threads, serverThreads })
+    const admin = await this.#startAdmin(store, metrics, serverThreads)
+    return {
+      address: host,
+      port,
+      adminAddress: admin.address,
+      adminPort: admin.port,
+      keyspaces: databases.descriptions(this.#settings),
+      failed: this.#failed.promise,
+      stop: () => this.close(),
+    }
+  }
+
+  async #startThreads(
+    store: Store,
+    metrics: ServerMetrics,
+    databases: Databases,
+    {
+      port,
+      reusePort,
+      threads,
+      serverThreads,
+    }: Record<'port' | 'threads' | 'serverThreads', number> & {
+      reusePort: boolean
+    },
+  ): Promise<void> {
+    const counts = new ClientCounts(threads)
+    const entry = new URL(`./thread-main${extname(import.meta.filename)}`, import.meta.url)
+    const group = await ThreadGroup.start({
+      entry: this.#io.threadEntry ?? entry,
+      clock: this.#io.clock,
+      log: this.#io.log,
+      threads: serverThreads,
+      start: {
+        settings: this.#settings,
+        threads,
+        port,
+        reusePort,
+        store: store.shared,
+        laneTable: databases.laneTable.shared,
+        metrics: metrics.buffer,
+        baseline: new Statistics(metrics, commandNames).baseline,
+        clientCounts: counts.shared,
+        runId: randomBytes(20).toString('hex'),
+        startedWallMs: this.#startedWallMs,
+      },
+      linkDatabases: () => databases.link(),
+      recover: thread => {
+        metrics.add('tidemark_thread_deaths_total', 1)
+        const closed = counts.of(thread)
+        counts.forget(thread)
+        const wiped = store.recover(thread)
+        databases.recover(thread)
+        return `${closed} connections were closed, ${wiped} shards of memory emptied`
+      },
+      gaveUp: error => void this.#giveUp(error),
+    })
+    this.#threads = group
+    this.#closers.push(() => group.stop())
+  }
+
+  async #startAdmin(store: Store, metrics: ServerMetrics, serverThreads: number): Promise<RunningAdmin> {
+    const admin = await this.#io.startAdmin({
+      host: this.#settings.adminHost,
+      port: this.#settings.adminPort,
+      startedWallMs: this.#startedWallMs,
+      unready: () => {
+        if (this.#closing !== undefined) return ['the server is closing']
+        const ready = this.#threads?.ready ?? 0
+        return ready === serverThreads ? [] : [`${ready} of ${serverThreads} server threads listen`]
+      },
+      metricsText: () => {
+        readStore(store, metrics)
+        return metrics.prometheus()
+      },
+    })
+    this.#closers.push(() => admin.stop())
+    return admin
+  }
+
+  async #giveUp(error: TidemarkError): Promise<void> {
+    this.#io.log(`${error.code}: ${error.message}`)
+    process.exitCode = 1
+    await this.close()
+    this.#failed.resolve(error)
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#closeAll()
+    return this.#closing
+  }
+
+  async #closeAll(): Promise<void> {
+    for (const close of this.#closers.reverse()) {
+      try {
+        await close()
+      } catch (thrown) {
+        this.#io.log(`closing failed: ${messageOf(thrown)}`)
+      }
+    }
+  }
+}
+
+/** Copies what the store counts by itself into the supervisor's row. */
+function readStore(store: Store, metrics: ServerMetrics): void {
+  const { memoryBytes, usedBytes, visible, evicted, expired, shardsWiped } = store.statistics()
+  metrics.set('tidemark_memory_limit_bytes', memoryBytes)
+  metrics.set('tidemark_memory_used_bytes', usedBytes)
+  metrics.set('tidemark_entries', visible)
+  metrics.set('tidemark_evictions_total', evicted)
+  metrics.set('tidemark_expired_total', expired)
+  metrics.set('tidemark_shard_wipes_total', shardsWiped)
+}

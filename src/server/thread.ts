@@ -1,0 +1,132 @@
+// One server thread: listens on the port that all threads share, and makes a session for each of its connections. The
+// store, the cache and what connects it with the other threads are given. Not for: being a worker (run-thread.ts).
+import { createHash, timingSafeEqual } from 'node:crypto'
+import type { Clock, Timer } from '../base/clock.ts'
+import { limits } from '../base/limits.ts'
+import type { Cache } from '../cache/cache.ts'
+import type { Store } from '../store/store.ts'
+import { ClientCounts } from './client-counts.ts'
+import { answerQuestion } from './commands/client.ts'
+import type { PeerAnswer, PeerQuestion, Server } from './commands/server-call.ts'
+import { commandNames, commandTable } from './commands/table.ts'
+import { type ServerMetrics, Statistics } from './metrics.ts'
+import { SessionThread } from './session-thread.ts'
+import { Session } from './session.ts'
+import type { ThreadStart } from './thread-messages.ts'
+import { type Connection, Listener } from './transport.ts'
+
+const TOO_MANY_CLIENTS = Buffer.from('-ERR max number of clients reached\r\n')
+
+export interface ServerThreadParts {
+  readonly start: ThreadStart
+  readonly store: Store
+  readonly cache: Cache
+  readonly metrics: ServerMetrics
+  readonly clock: Clock
+  readonly log: (line: string) => void
+  readonly askPeers: (question: PeerQuestion) => Promise<PeerAnswer>
+}
+
+export class ServerThread {
+  readonly #parts: ServerThreadParts
+  readonly #counts: ClientCounts
+  readonly #sessions = new Map<number, Session>()
+  readonly #sessionThread: SessionThread
+  #listener!: Listener
+  #sweeping: Timer | undefined
+
+  private constructor(parts: ServerThreadParts) {
+    const { start, metrics } = parts
+    this.#parts = parts
+    this.#counts = new ClientCounts(start.threads, start.clientCounts)
+    this.#sessionThread = new SessionThread({
+      ...parts,
+      server: this.#describeServer(),
+      sessions: this.#sessions,
+      nextClientId: () => this.#counts.nextId(),
+      sessionClosed: () => {
+        this.#counts.close(start.thread)
+        metrics.set('tidemark_connections', this.#sessions.size)
+      },
+    })
+  }
+
+  /** Listens; rejects with ADDRESS_TAKEN or ADDRESS_REFUSED. */
+  static async start(parts: ServerThreadParts): Promise<ServerThread> {
+    const thread = new ServerThread(parts)
+    const { settings, port, reusePort } = parts.start
+    thread.#listener = await Listener.listen({
+      host: settings.host,
+      port,
+      reusePort,
+      receiveBuffer: Buffer.allocUnsafeSlow(limits.receiveBufferBytes),
+      accept: connection => thread.#accept(connection),
+      failed: error => parts.log(`a connection could not be accepted: ${error.message}`),
+    })
+    parts.metrics.set('tidemark_connections', 0)
+    parts.metrics.set('tidemark_threads', 1)
+    thread.#sweepLater()
+    return thread
+  }
+
+  get port(): number {
+    return this.#listener.port
+  }
+
+  #describeServer(): Server {
+    const { start, metrics, askPeers } = this.#parts
+    const digest = (password: string | Buffer) => createHash('sha256').update(password).digest()
+    const expected = start.settings.requirepass === undefined ? undefined : digest(start.settings.requirepass)
+    return {
+      settings: start.settings,
+      port: start.port,
+      table: commandTable,
+      metrics,
+      statistics: new Statistics(metrics, commandNames, start.baseline),
+      runId: start.runId,
+      startedWallMs: start.startedWallMs,
+      clients: this.#sessions,
+      askPeers,
+      passwordMatches: password => expected === undefined || timingSafeEqual(digest(password), expected),
+    }
+  }
+
+  #accept(connection: Connection): Session | undefined {
+    const { metrics, start } = this.#parts
+    if (!this.#counts.open(start.thread, start.settings.connectionsMax)) {
+      metrics.add('tidemark_connections_refused_total', 1)
+      connection.write(TOO_MANY_CLIENTS)
+      return undefined
+    }
+    metrics.add('tidemark_connections_total', 1)
+    const session = new Session(this.#sessionThread, connection)
+    metrics.set('tidemark_connections', this.#sessions.size)
+    return session
+  }
+
+  answer(question: PeerQuestion): PeerAnswer {
+    return answerQuestion(this.#sessions, question, this.#parts.clock.monotonicMs())
+  }
+
+  /** Reclaims expired records that nobody asks for, a few at a time. */
+  #sweepLater(): void {
+    const { clock, store } = this.#parts
+    const next = () => {
+      store.sweep(clock.wallMs(), limits.sweepBuckets)
+      this.#sweepLater()
+    }
+    this.#sweeping = clock.timer(limits.sweepEveryMs, next, { unref: true })
+  }
+
+  /** Stops accepting, lets the commands that run finish for at most `drainMs`, then closes all connections. */
+  async stop(): Promise<void> {
+    const { clock, start, metrics } = this.#parts
+    this.#sweeping?.cancel()
+    this.#listener.stopAccepting()
+    for (const session of this.#sessions.values()) session.shutdown()
+    const timer = clock.timer(start.settings.drainMs, () => this.#listener.destroyConnections())
+    await this.#listener.empty()
+    timer.cancel()
+    metrics.set('tidemark_threads', 0)
+  }
+}
