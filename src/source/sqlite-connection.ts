@@ -5,7 +5,7 @@
 import { statSync } from 'node:fs'
 import { DatabaseSync, type StatementSync } from 'node:sqlite'
 import { TidemarkError, messageOf } from '../base/errors.ts'
-import { isBusy, refusal } from './sqlite-errors.ts'
+import { isBusy, isReadOnly, refusal } from './sqlite-errors.ts'
 import { readMappings, type SqliteKeyspace, type TableMapping } from './sqlite-mapping.ts'
 import { SqliteStatements } from './sqlite-statements.ts'
 
@@ -66,7 +66,8 @@ export class SqliteConnection {
       if (this.#problem !== undefined) throw this.#problem
     } catch (thrown) {
       this.#database.close()
-      throw isBusy(thrown) ? thrown : refusal(thrown, file)
+      if (isBusy(thrown)) throw thrown
+      throw isReadOnly(thrown) ? unwritable(file, thrown) : refusal(thrown, file)
     }
   }
 
@@ -89,10 +90,7 @@ export class SqliteConnection {
       // Taking the write lock and giving it back shows a file or folder that may only be read, before any client does.
       this.#database.exec('BEGIN IMMEDIATE; ROLLBACK')
     } catch (thrown) {
-      if (isBusy(thrown)) return
-      throw new TidemarkError('SOURCE_UNAVAILABLE', `${this.#file} cannot be written: ${messageOf(thrown)}`, {
-        cause: thrown,
-      })
+      if (!isBusy(thrown)) throw thrown
     }
   }
 
@@ -183,6 +181,11 @@ export class SqliteConnection {
   close(): void {
     this.#database.close()
   }
+}
+
+function unwritable(file: string, cause: unknown): TidemarkError {
+  const text = `${file} cannot be written: ${messageOf(cause)}; its folder has to be writable as well`
+  return new TidemarkError('SOURCE_UNAVAILABLE', text, { cause })
 }
 
 // Not `run`: it also returns the last rowid, and throws when that is past 2^53, although the statement has worked.

@@ -4,6 +4,7 @@ import type { TableMapping } from './sqlite-mapping.ts'
 
 const BUSY = 5
 const LOCKED = 6
+const READONLY = 8
 const CANTOPEN = 14
 const TOOBIG = 18
 const CONSTRAINT = 19
@@ -24,6 +25,10 @@ export function isSqliteError(thrown: unknown): boolean {
 export function isBusy(thrown: unknown): boolean {
   const primary = resultCode(thrown) & 0xff
   return primary === BUSY || primary === LOCKED
+}
+
+export function isReadOnly(thrown: unknown): boolean {
+  return (resultCode(thrown) & 0xff) === READONLY
 }
 
 export function isConstraint(thrown: unknown): boolean {

@@ -1,3 +1,4 @@
+// Row ids: each row has exactly one spelling.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'

@@ -1,3 +1,4 @@
+// Rows as JSON text: written, read back field by field, and taken from clients without losing a digit.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'

@@ -1,3 +1,4 @@
+// Which tables can be keyspaces, and how they look.
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 import type { KeyspaceDescription } from '../../src/source/source.ts'

@@ -1,3 +1,4 @@
+// What each kind of write does to a row, and what is refused, on real SQLite files.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'

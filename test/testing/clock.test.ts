@@ -1,3 +1,4 @@
+// The clock that tests move by hand.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { ManualClock } from '../../src/testing/clock.ts'
