@@ -116,6 +116,36 @@ await test('a reader does not join a load that began before a removal it may kno
   assert.equal(scene.hit('users:1'), null)
 })
 
+await test('a reader does not join its own load whose lease has passed to another thread', async () => {
+  await using scene = await Scene.open()
+  const second = scene.secondThread()
+  const held = Promise.withResolvers<void>()
+  scene.source.held = held.promise
+  const early = scene.read('users:1')
+  await settle()
+  scene.other.exec("UPDATE users SET city = 'Turin' WHERE id = 1")
+  scene.sqlite.poll()
+  const held2 = Promise.withResolvers<void>()
+  scene.source.held = held2.promise
+  const second1 = scene.read('users:1', second.cache)
+  const late = scene.read('users:1')
+  await settle()
+  held.resolve()
+  assert.deepEqual(await early, ADA)
+  held2.resolve()
+  await settle()
+  scene.clock.advance(1)
+  assert.equal((await second1)?.['city'], 'Turin')
+  assert.equal((await late)?.['city'], 'Turin')
+})
+
+await test('a row that may not be what its transaction left behind is voided, not put', async () => {
+  await using scene = await Scene.open()
+  scene.source.inexact = true
+  await scene.set('users:1', { city: 'Paris' })
+  assert.equal(scene.hit('users:1'), undefined)
+})
+
 await test('a load that fails rejects everyone who waits, stores nothing, and the next reader tries again', async () => {
   await using scene = await Scene.open()
   scene.source.failure = new TidemarkError('SOURCE_FAILED', 'disk on fire')

@@ -26,6 +26,8 @@ export class WatchedSource implements Source {
   /** While set, answers of loads wait for it: the query has been made, its answer is on its way. */
   held: Promise<void> | undefined
   failure: Error | undefined
+  /** While set, what writes return is not known to be what they left behind. */
+  inexact = false
   readonly #source: SqliteSource
 
   constructor(source: SqliteSource) {
@@ -42,9 +44,10 @@ export class WatchedSource implements Source {
     return result
   }
 
-  write(writes: readonly RowWrite[]): ReturnType<Source['write']> {
+  async write(writes: readonly RowWrite[]): ReturnType<Source['write']> {
     this.writes++
-    return this.#source.write(writes)
+    const { outcomes, stamp } = await this.#source.write(writes)
+    return { outcomes: outcomes.map(outcome => ({ ...outcome, exact: outcome.exact && !this.inexact })), stamp }
   }
 
   close(): Promise<void> {
@@ -114,19 +117,19 @@ export class Scene {
     const { epoch, position } = sqlite
     const onReset = (reason: string): void => void this.resets.push(reason)
     sqlite.subscribe(
-      new Tide({ tier: this.#tier(this.store, this.table), epoch, position, random: this.#random, onReset }),
+      new Tide({ tier: this.tier(this.store, this.table), epoch, position, random: this.#random, onReset }),
     )
     sqlite.poll()
     this.cache = this.#cache(this.store, this.table)
   }
 
-  #tier(store: Store, table: LaneTable): EmbeddedTier {
+  tier(store: Store, table: LaneTable): EmbeddedTier {
     return new EmbeddedTier({ store, table, firstLane: 0, lanes: LANES, clock: this.clock, keyspaceOf: () => 0 })
   }
 
   #cache(store: Store, table: LaneTable): Cache {
     const { source, sqlite, counters, clock } = this
-    const tier = this.#tier(store, table)
+    const tier = this.tier(store, table)
     const description = sqlite.describe()[0]!
     const keyspace = { description, source, epoch: sqlite.epoch, tier, maxStalenessMs: BOUND_MS }
     const keyspaces = [{ ...keyspace, whenStale: this.#whenStale }]
