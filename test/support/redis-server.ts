@@ -1,6 +1,7 @@
 // A real redis-server on a free loopback port, with nothing on disk, to compare with. Undefined where none is installed:
 // a test then says so by being skipped, which TIDEMARK_NO_SKIP=1 turns into a failure.
 import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { createServer, connect } from 'node:net'
 import type { AddressInfo } from 'node:net'
@@ -34,6 +35,9 @@ export async function freePort(): Promise<number> {
   return port
 }
 
+// The shell ends the server as soon as its input ends: a test that dies, however it dies, takes its server with it.
+const script = `redis-server "$@" </dev/null & server=$!; trap 'kill -9 $server' EXIT; cat >/dev/null`
+
 function answers(port: number): Promise<boolean> {
   return new Promise(resolve => {
     const socket = connect(port, '127.0.0.1')
@@ -51,21 +55,14 @@ async function startOnce(args: readonly string[]): Promise<RedisServer | undefin
   const port = await freePort()
   const folder = mkdtempSync(join(tmpdir(), 'tidemark-redis-'))
   const settings = ['--port', String(port), '--bind', '127.0.0.1', '--dir', folder, '--save', '', '--appendonly', 'no']
-  const child = spawn('redis-server', [...settings, ...args], { stdio: 'ignore' })
-  const ended = new Promise<void>(resolve => {
-    child.once('exit', () => resolve())
-    child.once('error', () => resolve())
-  })
-  // A test that dies takes its server with it.
-  const kill = (): void => void child.kill('SIGKILL')
-  process.once('exit', kill)
+  const child = spawn('sh', ['-c', script, 'sh', ...settings, ...args], { stdio: ['pipe', 'ignore', 'ignore'] })
+  const ended = once(child, 'exit')
   const stop = async (): Promise<void> => {
-    process.removeListener('exit', kill)
-    child.kill('SIGKILL')
+    child.stdin.end()
     await ended
     rmSync(folder, { recursive: true, force: true })
   }
-  for (let poll = 0; poll < READY_POLLS && child.exitCode === null; poll++) {
+  for (let poll = 0; poll < READY_POLLS; poll++) {
     if (await answers(port)) return { port, stop }
     await wait(READY_POLL_MS)
   }
