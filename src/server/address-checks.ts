@@ -32,8 +32,9 @@ async function addressesOf(host: string, setting: string): Promise<string[]> {
  */
 export async function probePort(host: string, port: number): Promise<number> {
   const listener = await listenBriefly(host, port, false)
+  const bound = listener.port
   listener.stopAccepting()
-  return listener.port
+  return bound
 }
 
 function listenBriefly(host: string, port: number, reusePort: boolean): Promise<Listener> {
