@@ -9,7 +9,6 @@ import { RecordType } from '../../src/store/layout.ts'
 import { Store } from '../../src/store/store.ts'
 import { CommandRunner, keyCommands, plain } from '../support/call.ts'
 import type { Argument } from '../support/call.ts'
-import { FakeCache } from '../support/fake-cache.ts'
 import { rawReplies } from '../support/raw-replies.ts'
 import { startRedis } from '../support/redis-server.ts'
 import type { RedisServer } from '../support/redis-server.ts'
@@ -18,7 +17,7 @@ import { argumentsOf, scripts } from './command-scripts.ts'
 
 function newRunner(memoryBytes: number = 4_194_304): CommandRunner {
   const store = Store.create({ memoryBytes, seed: 7 })
-  const runner = new CommandRunner(store, new FakeCache(store).asCache())
+  const runner = new CommandRunner(store)
   runner.wallMs = Math.floor(systemClock().wallMs())
   return runner
 }
@@ -194,7 +193,7 @@ describe('commands on plain keys', () => {
     ] as const) {
       const store = Store.create({ memoryBytes: 1_048_576, seed: 7, threads: 2 })
       const other = Store.attach(store.shared, 1)
-      const runner = new CommandRunner(store, new FakeCache(store).asCache())
+      const runner = new CommandRunner(store)
       await runner.line(before)
       const key = Buffer.from('k')
       const hash = store.hash(key, 0, 1)
@@ -215,8 +214,8 @@ describe('commands on plain keys', () => {
 
   test('hits and misses of plain keys are counted once for each key', async () => {
     const store = Store.create({ memoryBytes: 1_048_576, seed: 7 })
-    const cache = new FakeCache(store)
-    const runner = new CommandRunner(store, cache.asCache())
+    const runner = new CommandRunner(store)
+    const { cache } = runner
     await runner.line('SET a 1')
     await runner.line('HSET h f v')
     assert.deepEqual([cache.hits[0], cache.misses[0]], [0, 0])

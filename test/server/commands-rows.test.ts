@@ -1,26 +1,76 @@
-// The commands on row keys, over a cache that stands in for the real one (test/support/fake-cache.ts): which operations
-// they ask of it, what they reply, what they refuse, and that memory answers when it may.
+// The commands on row keys, over a real cache and a real SQLite file: what they reply, what they refuse, what the rows are
+// afterwards, and that memory answers when it may.
 import { describe, test } from 'node:test'
 import assert from 'node:assert/strict'
 import { RecordType } from '../../src/store/layout.ts'
-import { Store } from '../../src/store/store.ts'
+import { seededRandom } from '../../src/base/random.ts'
+import { randomToken } from '../../src/coherence/record.ts'
+import type { ManualClock } from '../../src/testing/clock.ts'
+import { BOUND_MS, Scene } from '../cache/scene.ts'
 import { CommandRunner, keyCommands } from '../support/call.ts'
-import { FakeCache } from '../support/fake-cache.ts'
 
-interface Scene {
-  readonly cache: FakeCache
+const SCHEMA = `
+  DROP TABLE users;
+  CREATE TABLE users (id INTEGER PRIMARY KEY, name TEXT, city TEXT) STRICT;
+  INSERT INTO users VALUES (1, 'Ann', 'Ely'), (2, 'Bob', NULL)`
+
+class RowScene implements AsyncDisposable {
+  readonly scene: Scene
   readonly runner: CommandRunner
-  run(line: string): Promise<unknown>
+
+  static async open(): Promise<RowScene> {
+    return new RowScene(await Scene.open({ schema: SCHEMA }))
+  }
+
+  private constructor(scene: Scene) {
+    this.scene = scene
+    this.runner = new CommandRunner(scene.store, scene.cache, scene.clock.wallMs())
+  }
+
+  /** Questions to the database. */
+  get loads(): readonly (readonly string[])[] {
+    return this.scene.source.loads
+  }
+
+  get transactions(): number {
+    return this.scene.source.writes
+  }
+
+  get hits(): number {
+    return this.scene.counters.hits[0]!
+  }
+
+  get misses(): number {
+    return this.scene.counters.misses[0]!
+  }
+
+  run(line: string): Promise<unknown> {
+    this.scene.cache.tick(this.scene.clock.monotonicMs())
+    return this.runner.line(line)
+  }
+
+  /** The row that the database itself has, as JSON, whatever memory says. */
+  stored(id: number): string | null {
+    const row = this.scene.other.prepare('SELECT id, name, city FROM users WHERE id = ?').get(id)
+    return row === undefined ? null : JSON.stringify(row)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.scene[Symbol.asyncDispose]()
+  }
 }
 
-/** Two rows: users:1 Ann in Ely, users:2 Bob in no city. */
-function scene(): Scene {
-  const store = Store.create({ memoryBytes: 4_194_304, seed: 7 })
-  const cache = new FakeCache(store)
-  cache.rows.set('users:1', { id: 1n, name: 'Ann', city: 'Ely' })
-  cache.rows.set('users:2', { id: 2n, name: 'Bob', city: null })
-  const runner = new CommandRunner(store, cache.asCache())
-  return { cache, runner, run: line => runner.line(line) }
+async function whileTimePasses<T>(clock: ManualClock, promise: Promise<T>): Promise<T> {
+  const state = { settled: false }
+  const settle = (): void => {
+    state.settled = true
+  }
+  promise.then(settle, settle)
+  while (!state.settled) {
+    clock.advance(10)
+    await new Promise(setImmediate)
+  }
+  return promise
 }
 
 const ANN = '{"id":1,"name":"Ann","city":"Ely"}'
@@ -28,21 +78,21 @@ const BOB = '{"id":2,"name":"Bob","city":null}'
 
 describe('reading row keys', () => {
   test('GET loads a row once, as JSON, and then answers from memory', async () => {
-    const { cache, runner, run } = scene()
-    assert.equal(await run('GET users:1'), ANN)
-    assert.equal(runner.atOnce, false)
-    assert.equal(await run('GET users:1'), ANN)
-    assert.equal(runner.atOnce, true)
-    assert.deepEqual(cache.loads, [['users:1']])
-    assert.deepEqual([cache.hits[0], cache.misses[0]], [1, 1])
+    await using rows = await RowScene.open()
+    assert.equal(await rows.run('GET users:1'), ANN)
+    assert.equal(rows.runner.atOnce, false)
+    assert.equal(await rows.run('GET users:1'), ANN)
+    assert.equal(rows.runner.atOnce, true)
+    assert.deepEqual(rows.loads, [['1']])
+    assert.deepEqual([rows.hits, rows.misses], [1, 1])
   })
 
   test('a missing row is nil, and remembered as missing', async () => {
-    const { cache, runner, run } = scene()
-    assert.equal(await run('GET users:9'), null)
-    assert.equal(await run('GET users:9'), null)
-    assert.equal(runner.atOnce, true)
-    assert.equal(cache.loads.length, 1)
+    await using rows = await RowScene.open()
+    assert.equal(await rows.run('GET users:9'), null)
+    assert.equal(await rows.run('GET users:9'), null)
+    assert.equal(rows.runner.atOnce, true)
+    assert.equal(rows.loads.length, 1)
     for (const [line, reply] of [
       ['EXISTS users:9', 0],
       ['TYPE users:9', 'none'],
@@ -54,10 +104,10 @@ describe('reading row keys', () => {
       ['HLEN users:9', 0],
       ['MGET users:9', [null]],
     ] as const) {
-      assert.deepEqual(await run(line), reply, line)
-      assert.equal(runner.atOnce, true, line)
+      assert.deepEqual(await rows.run(line), reply, line)
+      assert.equal(rows.runner.atOnce, true, line)
     }
-    assert.equal(cache.loads.length, 1)
+    assert.equal(rows.loads.length, 1)
   })
 
   const reads = [
@@ -89,21 +139,22 @@ describe('reading row keys', () => {
 
   for (const [line, reply] of reads) {
     test(`${line} answers the same from the database and from memory`, async () => {
-      const { cache, runner, run } = scene()
-      assert.deepEqual(await run(line), reply)
-      assert.equal(runner.atOnce, false)
-      assert.equal(cache.loads.length, 1, 'all keys in one question')
-      assert.deepEqual(await run(line), reply)
-      assert.equal(runner.atOnce, true)
-      assert.equal(cache.loads.length, 1)
+      await using rows = await RowScene.open()
+      assert.deepEqual(await rows.run(line), reply)
+      assert.equal(rows.runner.atOnce, false)
+      assert.equal(rows.loads.length, 1, 'all keys in one question')
+      assert.deepEqual(await rows.run(line), reply)
+      assert.equal(rows.runner.atOnce, true)
+      assert.equal(rows.loads.length, 1)
     })
   }
 
   test('a row that may not be answered from memory is asked for', async () => {
-    const { cache, runner, run } = scene()
-    await run('GET users:1')
-    cache.rows.set('users:1', { id: 1n, name: 'Eve', city: null })
-    cache.servable = false
+    await using rows = await RowScene.open()
+    await rows.run('GET users:1')
+    rows.scene.other.exec("UPDATE users SET name = 'Eve', city = NULL WHERE id = 1")
+    // Nobody has proved anything about the row for longer than its keyspace allows.
+    rows.scene.clock.advance(BOUND_MS + 1)
     const now = '{"id":1,"name":"Eve","city":null}'
     for (const [line, reply] of [
       ['GET users:1', now],
@@ -113,72 +164,74 @@ describe('reading row keys', () => {
       ['STRLEN users:1', now.length],
       ['EXISTS users:1', 1],
     ] as const) {
-      assert.deepEqual(await run(line), reply, line)
-      assert.equal(runner.atOnce, false, line)
+      assert.deepEqual(await rows.run(line), reply, line)
+      assert.equal(rows.runner.atOnce, false, line)
     }
   })
 
-  test("a lease or a fence in a row's place is not an answer", async () => {
-    for (const type of [RecordType.lease, RecordType.fence]) {
-      const { runner, run } = scene()
-      const key = Buffer.from('users:1')
-      const hash = runner.store.hash(key, 0, key.length)
-      runner.store.set(key, 0, key.length, hash, type, Buffer.from('x'), 0, 1, 0, runner.wallMs)
-      assert.equal(await run('GET users:1'), ANN)
-      assert.equal(runner.atOnce, false)
+  test("a fence or another thread's lease in a row's place is not an answer", async () => {
+    for (const inPlace of ['fence', 'lease'] as const) {
+      await using rows = await RowScene.open()
+      const { scene } = rows
+      const tier = scene.tier(scene.store, scene.table)
+      const token = randomToken(seededRandom(9))
+      if (inPlace === 'fence') tier.begin('users:1', token, 60_000)
+      else tier.lease('users:1', { token, epoch: scene.sqlite.epoch, leaseMs: 60_000 })
+      // Whoever finds a lease waits for its fill, for a while.
+      const reply = await whileTimePasses(scene.clock, rows.run('GET users:1'))
+      assert.equal(reply, ANN)
+      assert.equal(rows.runner.atOnce, false)
     }
   })
 
   test('MGET mixes rows and plain keys in order, and asks once for all rows that are not in memory', async () => {
-    const { cache, run } = scene()
-    await run('SET a 1')
-    await run('HSET h f v')
-    await run('GET users:2')
-    cache.loads = []
-    const hits = cache.hits[0]!
-    const misses = cache.misses[0]!
+    await using rows = await RowScene.open()
+    await rows.run('SET a 1')
+    await rows.run('HSET h f v')
+    await rows.run('GET users:2')
+    const { hits, misses } = rows
     const expected = [null, ANN, '1', BOB, null, null, ANN]
-    assert.deepEqual(await run('MGET none users:1 a users:2 users:9 h users:1'), expected)
-    assert.deepEqual(cache.loads, [['users:1', 'users:9', 'users:1']])
-    assert.deepEqual([cache.hits[0]! - hits, cache.misses[0]! - misses], [3, 4])
+    assert.deepEqual(await rows.run('MGET none users:1 a users:2 users:9 h users:1'), expected)
+    assert.deepEqual(rows.loads, [['2'], ['1', '9']])
+    assert.deepEqual([rows.hits - hits, rows.misses - misses], [3, 4])
   })
 
   test('RESP3 shows a row as a map', async () => {
-    const { runner, run } = scene()
-    runner.resp = 3
+    await using rows = await RowScene.open()
+    rows.runner.resp = 3
     const row = new Map([
       ['id', '2'],
       ['name', 'Bob'],
     ])
-    assert.deepEqual(await run('HGETALL users:2'), row)
-    assert.deepEqual(await run('HGETALL users:2'), row)
+    assert.deepEqual(await rows.run('HGETALL users:2'), row)
+    assert.deepEqual(await rows.run('HGETALL users:2'), row)
   })
 
   test('a row key that is not UTF-8 is refused, not confused with another', async () => {
-    const { cache, runner } = scene()
+    await using rows = await RowScene.open()
     const key = Buffer.concat([Buffer.from('users:'), Buffer.from([0xff])])
-    assert.match(String(await runner.run('GET', key)), /^-ROW_KEY_INVALID .*UTF-8/)
-    assert.match(String(await runner.run('DEL', key)), /^-ROW_KEY_INVALID /)
-    assert.deepEqual(cache.loads, [])
+    assert.match(String(await rows.runner.run('GET', key)), /^-ROW_KEY_INVALID .*UTF-8/)
+    assert.match(String(await rows.runner.run('DEL', key)), /^-ROW_KEY_INVALID /)
+    assert.deepEqual(rows.loads, [])
   })
 
   test('a row key over the limit is refused before anybody is asked', async () => {
-    const { cache, runner } = scene()
+    await using rows = await RowScene.open()
     const key = `users:${'1'.repeat(65_530)}`
     for (const command of [['GET'], ['EXISTS'], ['HGETALL'], ['MGET', 'a'], ['DEL'], ['GETDEL']]) {
-      assert.match(String(await runner.run(...command, key)), /^-VALUE_TOO_LARGE a key of 65536 bytes: /)
+      assert.match(String(await rows.runner.run(...command, key)), /^-VALUE_TOO_LARGE a key of 65536 bytes: /)
     }
-    assert.deepEqual(cache.loads, [])
-    assert.equal(cache.transactions, 0)
+    assert.deepEqual(rows.loads, [])
+    assert.equal(rows.transactions, 0)
   })
 
   test('SCAN and KEYS see rows in memory as hashes, and no rows that are missing or elsewhere', async () => {
-    const { run } = scene()
-    await run('SET a 1')
-    await run('MGET users:1 users:9')
-    assert.deepEqual(((await run('KEYS *')) as string[]).sort(), ['a', 'users:1'])
-    assert.deepEqual(await run('SCAN 0 COUNT 100000 TYPE hash'), ['0', ['users:1']])
-    assert.deepEqual(await run('SCAN 0 COUNT 100000 MATCH users:*'), ['0', ['users:1']])
+    await using rows = await RowScene.open()
+    await rows.run('SET a 1')
+    await rows.run('MGET users:1 users:9')
+    assert.deepEqual(((await rows.run('KEYS *')) as string[]).sort(), ['a', 'users:1'])
+    assert.deepEqual(await rows.run('SCAN 0 COUNT 100000 TYPE hash'), ['0', ['users:1']])
+    assert.deepEqual(await rows.run('SCAN 0 COUNT 100000 MATCH users:*'), ['0', ['users:1']])
   })
 })
 
@@ -213,26 +266,28 @@ describe('writing row keys', () => {
 
   for (const [line, reply, after] of writes) {
     test(`${line} replies ${JSON.stringify(reply)}, and the row is ${after}`, async () => {
-      const { run } = scene()
-      assert.deepEqual(await run(line), reply)
-      assert.equal(await run(`GET ${line.split(' ')[1]}`), after)
+      await using rows = await RowScene.open()
+      assert.deepEqual(await rows.run(line), reply)
+      const key = line.split(' ')[1]!
+      assert.equal(await rows.run(`GET ${key}`), after)
+      assert.equal(rows.stored(Number(key.slice('users:'.length))), after)
     })
   }
 
   test('DEL of rows and plain keys counts what existed, and removes the rows in one transaction', async () => {
-    const { cache, run } = scene()
-    await run('MSET a 1 b 2')
-    assert.equal(await run('DEL users:1 a users:9 users:1 c users:2 a'), 3)
-    assert.equal(cache.transactions, 1)
-    assert.equal(cache.rows.size, 0)
-    assert.deepEqual(await run('MGET a b'), [null, '2'])
+    await using rows = await RowScene.open()
+    await rows.run('MSET a 1 b 2')
+    assert.equal(await rows.run('DEL users:1 a users:9 users:1 c users:2 a'), 3)
+    assert.equal(rows.transactions, 1)
+    assert.deepEqual([rows.stored(1), rows.stored(2)], [null, null])
+    assert.deepEqual(await rows.run('MGET a b'), [null, '2'])
   })
 
   test('MSET of rows and plain keys writes the rows in one transaction, the last value of a key counting', async () => {
-    const { cache, run } = scene()
-    assert.equal(await run('MSET a 1 users:1 {} users:4 {"name":"Di"} a 2 users:1 {"name":"Al"}'), 'OK')
-    assert.equal(cache.transactions, 1)
-    assert.deepEqual(await run('MGET a users:1 users:4'), [
+    await using rows = await RowScene.open()
+    assert.equal(await rows.run('MSET a 1 users:1 {} users:4 {"name":"Di"} a 2 users:1 {"name":"Al"}'), 'OK')
+    assert.equal(rows.transactions, 1)
+    assert.deepEqual(await rows.run('MGET a users:1 users:4'), [
       '2',
       '{"id":1,"name":"Al","city":null}',
       '{"id":4,"name":"Di","city":null}',
@@ -240,23 +295,23 @@ describe('writing row keys', () => {
   })
 
   test('an MSET whose rows are refused changes nothing, plain keys included', async () => {
-    const { cache, run } = scene()
-    assert.match(String(await run('MSET a 1 users:1 {} users:2 nonsense b 2')), /^-ROW_INVALID /)
-    assert.deepEqual(await run('MGET a b users:1'), [null, null, ANN])
-    assert.equal(cache.transactions, 0)
+    await using rows = await RowScene.open()
+    assert.match(String(await rows.run('MSET a 1 users:1 {} users:2 nonsense b 2')), /^-ROW_INVALID /)
+    assert.deepEqual(await rows.run('MGET a b users:1'), [null, null, ANN])
+    assert.equal(rows.stored(1), ANN)
   })
 
   test("the source's refusals are the reply, and nothing changes", async () => {
-    const { run } = scene()
-    assert.match(String(await run('HSET users:1 name Al id 5')), /^-ROW_KEY_COLUMN /)
-    assert.match(String(await run('HDEL users:1 id')), /^-ROW_KEY_COLUMN /)
-    assert.match(String(await run('HSET users:1 age 5')), /^-ROW_INVALID /)
-    assert.match(String(await run('SET users:1 nonsense')), /^-ROW_INVALID /)
-    assert.equal(await run('GET users:1'), ANN)
+    await using rows = await RowScene.open()
+    assert.match(String(await rows.run('HSET users:1 name Al id 5')), /^-ROW_KEY_COLUMN /)
+    assert.match(String(await rows.run('HDEL users:1 id')), /^-ROW_KEY_COLUMN /)
+    assert.match(String(await rows.run('HSET users:1 age 5')), /^-ROW_INVALID /)
+    assert.match(String(await rows.run('SET users:1 nonsense')), /^-ROW_INVALID /)
+    assert.equal(await rows.run('GET users:1'), ANN)
   })
 
   test('what would make a row expire is refused with the reason', async () => {
-    const { cache, run } = scene()
+    await using rows = await RowScene.open()
     for (const line of [
       'SET users:1 {} EX 10',
       'SET users:1 {} PX 10',
@@ -272,18 +327,18 @@ describe('writing row keys', () => {
       'PEXPIREAT users:1 1',
     ]) {
       assert.match(
-        String(await run(line)),
+        String(await rows.run(line)),
         /^-ROW_TTL users:\d is a row of table users .*as long as the database/,
         line,
       )
     }
-    assert.equal(cache.transactions, 0)
-    assert.equal(await run('GET users:1'), ANN)
+    assert.equal(rows.transactions, 0)
+    assert.equal(await rows.run('GET users:1'), ANN)
   })
 
   test('operations that rows do not have are refused with what to do instead', async () => {
-    const { cache, run } = scene()
-    await run('SET a 1')
+    await using rows = await RowScene.open()
+    await rows.run('SET a 1')
     for (const line of [
       'APPEND users:1 x',
       'INCR users:1',
@@ -296,7 +351,7 @@ describe('writing row keys', () => {
       'COPY users:1 b',
       'COPY a users:1 REPLACE',
     ]) {
-      const reply = String(await run(line))
+      const reply = String(await rows.run(line))
       const command = line.split(' ')[0]!
       assert.match(
         reply,
@@ -304,31 +359,32 @@ describe('writing row keys', () => {
         line,
       )
     }
-    assert.equal(cache.transactions, 0)
-    assert.deepEqual(await run('MGET a b users:1'), ['1', null, ANN])
+    assert.equal(rows.transactions, 0)
+    assert.deepEqual(await rows.run('MGET a b users:1'), ['1', null, ANN])
   })
 
   test("syntax errors are Redis' own on row keys too", async () => {
-    const { cache, run } = scene()
-    assert.equal(await run('SET users:1 {} foo'), '-ERR syntax error')
-    assert.equal(await run('SET users:1 {} NX XX'), '-ERR syntax error')
-    assert.equal(await run('HSET users:1 name'), "-ERR wrong number of arguments for 'hset' command")
-    assert.equal(await run('HSET users:1 name a city'), "-ERR wrong number of arguments for 'hset' command")
-    assert.equal(await run('MSET users:1 {} users:2'), "-ERR wrong number of arguments for 'mset' command")
-    assert.equal(await run('EXPIRE users:1 x'), '-ERR value is not an integer or out of range')
-    assert.equal(cache.transactions, 0)
+    await using rows = await RowScene.open()
+    assert.equal(await rows.run('SET users:1 {} foo'), '-ERR syntax error')
+    assert.equal(await rows.run('SET users:1 {} NX XX'), '-ERR syntax error')
+    assert.equal(await rows.run('HSET users:1 name'), "-ERR wrong number of arguments for 'hset' command")
+    assert.equal(await rows.run('HSET users:1 name a city'), "-ERR wrong number of arguments for 'hset' command")
+    assert.equal(await rows.run('MSET users:1 {} users:2'), "-ERR wrong number of arguments for 'mset' command")
+    assert.equal(await rows.run('EXPIRE users:1 x'), '-ERR value is not an integer or out of range')
+    assert.equal(rows.transactions, 0)
   })
 
   test('no command with a key is left out here', async () => {
     // Every command, on a row key with too little else to succeed: it answers, and not with a plain record.
+    await using rows = await RowScene.open()
     for (const command of keyCommands) {
       if (command.keys[0] === 0) continue
-      const { runner } = scene()
       const fillers = { setex: ['10', '{}'], psetex: ['10', '{}'] }[command.name] ?? ['{}', '{}']
       const count = Math.abs(command.arity) - 2
-      await runner.run(command.name, 'users:1', ...fillers.slice(0, count))
+      await rows.runner.run(command.name, 'users:1', ...fillers.slice(0, count))
       const key = Buffer.from('users:1')
-      const type = runner.store.find(key, 0, key.length, runner.store.hash(key, 0, key.length), runner.wallMs)
+      const { store, wallMs } = rows.runner
+      const type = store.find(key, 0, key.length, store.hash(key, 0, key.length), wallMs)
       assert.ok(type !== RecordType.string && type !== RecordType.hash, `${command.name} left a record of type ${type}`)
     }
   })

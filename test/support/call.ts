@@ -1,14 +1,17 @@
 // Runs commands in this process, over a real store and without a socket: builds the Call that a session would build, checks
 // the arity and turns what handlers throw into error replies, as the dispatcher does. For tests of handlers; what sessions
 // and the dispatcher do beyond that has tests of its own.
+import { systemClock } from '../../src/base/clock.ts'
 import { TidemarkError } from '../../src/base/errors.ts'
-import type { Cache } from '../../src/cache/cache.ts'
+import { seededRandom } from '../../src/base/random.ts'
+import { Cache } from '../../src/cache/cache.ts'
 import { CommandError } from '../../src/server/commands/command.ts'
 import type { Call, Command, Respond } from '../../src/server/commands/command.ts'
 import { genericCommands } from '../../src/server/commands/generic.ts'
 import { hashCommands } from '../../src/server/commands/hashes.ts'
 import { stringCommands } from '../../src/server/commands/strings.ts'
 import type { Store } from '../../src/store/store.ts'
+import { LaneTable } from '../../src/tier/lane-table.ts'
 import { ReplyParser } from '../../src/wire/reply-parser.ts'
 import { ReplyError } from '../../src/wire/reply.ts'
 import { ReplyWriter } from '../../src/wire/reply-writer.ts'
@@ -78,6 +81,19 @@ export function plain(raw: Buffer): PlainReply {
   return reply instanceof ReplyError ? `-${reply.message}` : reply
 }
 
+/** A cache without keyspaces, so that every key is a plain one. */
+export function plainCache(store: Store): Cache {
+  const counter = (): Float64Array => new Float64Array(1)
+  return new Cache({
+    store,
+    table: LaneTable.create(1),
+    keyspaces: [],
+    counters: { hits: counter(), misses: counter(), loads: counter(), loadErrors: counter(), writes: counter() },
+    clock: systemClock(),
+    random: seededRandom(7),
+  })
+}
+
 export class CommandRunner {
   readonly store: Store
   readonly cache: Cache
@@ -87,7 +103,7 @@ export class CommandRunner {
   atOnce = false
   readonly out: ReplyWriter = new ReplyWriter(64)
 
-  constructor(store: Store, cache: Cache, wallMs: number = 1_700_000_000_000) {
+  constructor(store: Store, cache: Cache = plainCache(store), wallMs: number = 1_700_000_000_000) {
     this.store = store
     this.cache = cache
     this.wallMs = wallMs
