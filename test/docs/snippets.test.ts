@@ -53,7 +53,7 @@ function readPage(text: string): Page {
 /** What a reader's shell would run, with the port of the test's server, and replies as a terminal shows them. */
 function runnable(command: string, port: number): string {
   return command
-    .replace(/^redis-cli /, `redis-cli -e --no-raw -p ${port} `)
+    .replace(/^redis-cli /, `redis-cli --no-raw -p ${port} `)
     .replace(/^npm run -s tidemark -- cli /, `${program} cli -p ${port} `)
 }
 
