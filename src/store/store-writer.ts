@@ -52,6 +52,8 @@ export class StoreWriter extends StoreReader {
   protected readonly queues: SegmentQueues
   protected readonly thread: number
   readonly #shardShift: number
+  /** For each shard, the list of it alone. */
+  readonly #oneShard: readonly (readonly number[])[]
   #run = -1
   #runSegments = 0
 
@@ -62,6 +64,7 @@ export class StoreWriter extends StoreReader {
     this.segments = new Segments(this.memory, this.geometry, thread)
     this.queues = new SegmentQueues(this.memory, this.geometry, this.index, this.segments, thread)
     this.#shardShift = 32 - this.geometry.shardBits
+    this.#oneShard = Array.from({ length: this.geometry.shards }, (_, shard) => [shard])
     const overhead = HEADER_BYTES + EXPIRY_BYTES + COHERENT_BYTES + limits.stampBytesMax
     const recordBytesMax = this.geometry.recordUnitsMax * 8
     this.valueBytesMax = Math.min(limits.valueBytesMax, recordBytesMax - overhead - limits.keyBytesMax)
@@ -88,12 +91,19 @@ export class StoreWriter extends StoreReader {
 
   /** Runs `change` with the key's shard locked. It is synchronous, and may run again: all before its put is repeatable. */
   withLock<T>(hash: number, change: () => T): T {
-    return this.withLocks([hash], change)
+    return this.#withShards(this.#oneShard[this.index.shardOf(hash)]!, change)
   }
 
-  /** The same with the shards of several keys, locked in ascending order. */
+  /**
+   * The same with the shards of several keys, locked in ascending order. At most one put in it may be of a record larger than a
+   * segment: a change begins again for each of them.
+   */
   withLocks<T>(hashes: ArrayLike<number>, change: () => T): T {
     const shards = [...new Set(Array.from(hashes, hash => this.index.shardOf(hash)))].sort((a, b) => a - b)
+    return this.#withShards(shards, change)
+  }
+
+  #withShards<T>(shards: readonly number[], change: () => T): T {
     try {
       for (;;) {
         try {
