@@ -34,12 +34,15 @@ function copyAssets(): void {
   }
 }
 
-/** Specifiers of static and dynamic imports, re-exports and `new URL(..., import.meta.url)`. */
+/** Specifiers of static and dynamic imports, re-exports and `new URL(...)`, as tsc prints them: statements begin a line. */
 function specifiersOf(code: string): string[] {
-  const found: string[] = []
-  for (const match of code.matchAll(/(?:\bfrom|\bimport)\s*\(?\s*(['"])([^'"\n]+)\1/g)) found.push(match[2]!)
-  for (const match of code.matchAll(/\bnew URL\(\s*(['"])(\.[^'"\n]+)\1/g)) found.push(match[2]!)
-  return found
+  const patterns = [
+    /^(?:import|export)\b[^'"`;]*?\bfrom\s*(['"])([^'"\n]+)\1/gm,
+    /^import\s*(['"])([^'"\n]+)\1/gm,
+    /\bimport\(\s*(['"])([^'"\n]+)\1\s*\)/g,
+    /\bnew URL\(\s*(['"])(\.[^'"\n]+)\1/g,
+  ]
+  return patterns.flatMap(pattern => [...code.matchAll(pattern)].map(match => match[2]!))
 }
 
 function mistakeIn(file: string, specifier: string, allowed: ReadonlySet<string>): string | undefined {
