@@ -8,8 +8,8 @@ import { resolveSettings } from '../../src/config/resolve.ts'
 import type { Resolved } from '../../src/config/resolve.ts'
 import { sqlite } from '../../src/sqlite.ts'
 
-const folder = resolve('/work/here')
-const configFile = resolve('/work/here/conf/tidemark.config.ts')
+const folder = resolve('/somewhere/here')
+const configFile = resolve('/somewhere/here/conf/tidemark.config.ts')
 
 interface Given {
   readonly config?: unknown
@@ -109,11 +109,11 @@ describe('databases and keyspaces', () => {
 describe('files and folders', () => {
   const fileOf = (given: Given): string => settingsOf(given).settings.databases[0]!.file
   test("a relative database is in the data folder, else in the configuration file's", () => {
-    assert.equal(fileOf({ config: shop }), resolve('/work/here/conf/shop.db'))
-    assert.equal(fileOf({ config: shop, flags: { data: 'd' } }), resolve('/work/here/d/shop.db'))
+    assert.equal(fileOf({ config: shop }), resolve('/somewhere/here/conf/shop.db'))
+    assert.equal(fileOf({ config: shop, flags: { data: 'd' } }), resolve('/somewhere/here/d/shop.db'))
     assert.equal(fileOf({ config: shop, environment: { TIDEMARK_DATA: '/d' } }), resolve('/d/shop.db'))
-    assert.equal(fileOf({ config: { ...shop, data: 'd' } }), resolve('/work/here/conf/d/shop.db'))
-    assert.equal(fileOf({ config: { ...shop, data: 'd' }, flags: { data: 'e' } }), resolve('/work/here/e/shop.db'))
+    assert.equal(fileOf({ config: { ...shop, data: 'd' } }), resolve('/somewhere/here/conf/d/shop.db'))
+    assert.equal(fileOf({ config: { ...shop, data: 'd' }, flags: { data: 'e' } }), resolve('/somewhere/here/e/shop.db'))
   })
   test('an absolute database stays where it is', () => {
     const config = { databases: { d: sqlite({ file: resolve('/elsewhere/d.db') }) } }
@@ -122,7 +122,7 @@ describe('files and folders', () => {
   test('what makes a database comes with the file it is to make', () => {
     const create = (): void => {}
     const { setups } = settingsOf({ config: { databases: { d: sqlite({ file: 'd.db', create }) } } })
-    assert.deepEqual(setups, [{ name: 'd', file: resolve('/work/here/conf/d.db'), create }])
+    assert.deepEqual(setups, [{ name: 'd', file: resolve('/somewhere/here/conf/d.db'), create }])
   })
 })
 
