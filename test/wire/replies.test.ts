@@ -284,6 +284,14 @@ test('depth and sizes of replies are bounded', () => {
   assert.match(read(`+${'a'.repeat(1_048_577)}`).error, /line/)
 })
 
+test('a long stream of replies is read whole, whatever the chunks, as its buffer moves and grows', () => {
+  const replies = Array.from({ length: 3_000 }, (_, i) => 'x'.repeat((i * 37) % 301))
+  const bytes = written(2, out => replies.forEach(reply => out.simple(reply)))
+  for (const size of [1, 97, 1_000, 4_095, 4_096, 4_097, 70_000]) {
+    assert.deepEqual(readAll(bytes, [size]).replies, replies, `chunks of ${size}`)
+  }
+})
+
 test('a reply of many megabytes is read from its chunks', () => {
   const value = Buffer.alloc(20_000_000, 'v')
   const bytes = written(2, out => out.bulk(value))
