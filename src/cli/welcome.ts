@@ -31,6 +31,7 @@ interface Glimpse {
 
 // Counting goes through all rows: past so many it would be felt.
 const countedRowsMax = 1_000_000
+const sampledRowsMax = 100_000
 
 export function welcome({ server, settings, configFile }: WelcomeInputs): string {
   const lines = [
@@ -88,8 +89,11 @@ function look(file: string, description: KeyspaceDescription): Glimpse {
     const counted = database
       .prepare(`SELECT count(*) AS n FROM (SELECT 1 FROM ${table} LIMIT ${countedRowsMax + 1})`)
       .get()
+    const columns = [...keys, ...(number === undefined ? [] : [number])].map(quoted).join(', ')
+    // The one with the largest number is more telling than the first.
+    const order = number === undefined ? '' : `ORDER BY ${quoted(number)} DESC`
     const statement = database.prepare(
-      `SELECT ${[...keys, ...(number === undefined ? [] : [number])].map(quoted).join(', ')} FROM ${table} LIMIT 1`,
+      `SELECT * FROM (SELECT ${columns} FROM ${table} LIMIT ${sampledRowsMax}) ${order} LIMIT 1`,
     )
     statement.setReadBigInts(true)
     const row = statement.get()

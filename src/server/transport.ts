@@ -246,6 +246,7 @@ export function listenError(
     const message = `${host}:${port} is taken by another process; stop it, or choose another port (${setting})`
     return new TidemarkError('ADDRESS_TAKEN', message, { cause: error })
   }
-  const message = `cannot listen on ${host}:${port}: ${messageOf(error)} (host and port: ${setting})`
+  const hostSetting = setting.replace('-port', '-host').replace('_PORT', '_HOST')
+  const message = `cannot listen on ${host}:${port}: ${messageOf(error)} (set by ${hostSetting}; ${setting})`
   return new TidemarkError('ADDRESS_REFUSED', message, { cause: error })
 }

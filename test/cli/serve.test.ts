@@ -222,10 +222,8 @@ describe('a start that cannot be', () => {
       }`,
     )
     const missing = await refusal([])
-    assert.deepEqual(
-      [missing.code, missing.line.slice(0, 57)],
-      [1, 'tidemark: SETUP_FAILED databases.d.file: there is no /tmp'],
-    )
+    assert.equal(missing.code, 1)
+    assert.match(missing.line, /^tidemark: SETUP_FAILED databases\.d\.file: there is no .*d\.db; make it first/)
     write('d.db', 'this is no database, whatever its name may say it is. '.repeat(100))
     const none = await refusal(['--config', config])
     assert.equal(none.code, 1)

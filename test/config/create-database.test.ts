@@ -118,7 +118,7 @@ describe('making a database', () => {
       /databases\.d\.file: cannot write to .*--data/,
     )
   })
-  test('removes what a killed process left behind, and not what a running one is making', async () => {
+  test('removes what a killed process left behind, and not what a running one is making', async t => {
     const code = `
       import { createDatabase } from ${JSON.stringify(new URL('../../src/config/create-database.ts', import.meta.url).href)}
       import { writeFileSync } from 'node:fs'
@@ -131,6 +131,7 @@ describe('making a database', () => {
     const child = spawn(process.execPath, ['--input-type=module', '-e', code, join(folder, 'd.db')], {
       stdio: ['ignore', 'pipe', 'inherit'],
     })
+    t.after(() => child.kill('SIGKILL'))
     await once(child.stdout, 'data')
     const half = `d.db.creating-${child.pid}`
     assert.deepEqual(readdirSync(folder), [half])
