@@ -223,7 +223,7 @@ export const clientCommand: Command = {
   name: 'client',
   arity: -2,
   flags: ['noscript', 'loading', 'stale'],
-  categories: ['slow', 'connection'],
+  categories: ['@slow', '@connection'],
   keys: [0, 0, 0],
   group: 'connection',
   since: '2.4.0',

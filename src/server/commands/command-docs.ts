@@ -36,7 +36,7 @@ const subcommands: Record<string, [arity: number, run: (call: ServerCall) => voi
   info: [-2, info],
   docs: [-2, docs],
   list: [-2, list],
-  getkeys: [-3, getKeys],
+  getkeys: [-4, getKeys],
   help: [2, call => writeHelp(call, 'COMMAND', HELP)],
 }
 
@@ -73,7 +73,7 @@ function writeInfo({ out }: ServerCall, { name, arity, flags, keys, categories }
   for (const flag of flags) out.simple(flag)
   for (const position of keys) out.integer(position)
   out.set(categories.length)
-  for (const category of categories) out.simple(`@${category}`)
+  for (const category of categories) out.simple(category)
   // Tips, key specifications, sub-commands.
   out.set(0)
   out.set(keys[0] === 0 ? 0 : 1)
@@ -138,7 +138,7 @@ function list(call: ServerCall): void {
     if (call.is(3, 'MODULE')) names = []
     else if (call.is(3, 'PATTERN')) names = names.filter(name => globMatches(call.bytes(4), Buffer.from(name)))
     else if (call.is(3, 'ACLCAT')) {
-      const category = call.text(4).toLowerCase()
+      const category = `@${call.text(4).toLowerCase()}`
       names = commands.filter(each => each.categories.includes(category)).map(each => each.name)
     } else throw new CommandError(SYNTAX_ERROR)
   } else if (call.argc !== 2) throw new CommandError(SYNTAX_ERROR)
@@ -164,7 +164,7 @@ export const commandCommand: Command = {
   name: 'command',
   arity: -1,
   flags: ['loading', 'stale'],
-  categories: ['slow', 'connection'],
+  categories: ['@slow', '@connection'],
   keys: [0, 0, 0],
   group: 'server',
   since: '2.8.13',

@@ -41,15 +41,20 @@ function parameters({ settings, port }: Server): Record<string, string> {
 
 function get(call: ServerCall): void {
   const all = parameters(call.server)
-  const told = new Set<string>()
+  // As in Redis, a name that is no pattern is told as it was asked for.
+  const told = new Map<string, string>()
   for (let i = 2; i < call.argc; i++) {
-    const pattern = Buffer.from(call.text(i).toLowerCase())
-    for (const name of Object.keys(all)) if (globMatches(pattern, Buffer.from(name))) told.add(name)
+    const asked = call.text(i)
+    const pattern = Buffer.from(asked.toLowerCase())
+    const literal = !/[*?[]/.test(asked)
+    for (const [name, value] of Object.entries(all)) {
+      if (globMatches(pattern, Buffer.from(name))) told.set(literal ? asked : name, value)
+    }
   }
   call.out.map(told.size)
-  for (const name of told) {
+  for (const [name, value] of told) {
     call.out.text(name)
-    call.out.text(all[name]!)
+    call.out.text(value)
   }
 }
 
@@ -83,7 +88,7 @@ export const configCommand: Command = {
   name: 'config',
   arity: -2,
   flags: ['admin', 'noscript', 'loading', 'stale'],
-  categories: ['admin', 'slow', 'dangerous'],
+  categories: ['@admin', '@slow', '@dangerous'],
   keys: [0, 0, 0],
   group: 'server',
   since: '2.0.0',

@@ -116,7 +116,7 @@ type Row = Pick<Command, 'name' | 'arity' | 'flags' | 'since' | 'summary' | 'syn
 function row(data: Row, handler: (call: ServerCall) => void | Promise<Respond>): Command {
   return {
     ...data,
-    categories: ['fast', 'connection'],
+    categories: ['@fast', '@connection'],
     keys: [0, 0, 0],
     group: 'connection',
     complexity: 'O(1)',

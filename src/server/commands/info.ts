@@ -205,7 +205,7 @@ export const infoCommand: Command = {
   name: 'info',
   arity: -1,
   flags: ['loading', 'stale'],
-  categories: ['slow', 'dangerous'],
+  categories: ['@slow', '@dangerous'],
   keys: [0, 0, 0],
   group: 'server',
   since: '1.0.0',
