@@ -96,6 +96,9 @@ describe('loading the file', () => {
       await refusal(write('json.ts', "export default JSON.parse('{')")),
       /^<folder>\/json\.ts:1:\d+: SyntaxError/,
     )
+    write('helper.ts', "export function fail(): void {\n  throw new Error('from below')\n}")
+    const caller = write('caller.ts', "import { fail } from './helper.ts'\n\nfail()\nexport default {}")
+    assert.equal(await refusal(caller), '<folder>/caller.ts:3:1: Error: from below')
     assert.equal(await refusal(write('five.ts', 'throw 5')), '<folder>/five.ts: it throws 5')
   })
   test('a file without a default export, or with one that is no object, is told what it should say', async () => {
