@@ -8,7 +8,7 @@ export interface ProgressOutput {
 }
 
 const redrawMs = 50
-const barCells = 30
+const barCells = 20
 
 export class Progress {
   readonly #out: ProgressOutput

@@ -51,8 +51,8 @@ describe('on a terminal', () => {
     progress.close()
     progress.close()
     assert.deepEqual(written, [
-      `\r\u001b[KCreating x.db [${'-'.repeat(30)}] 0% (0 of 10 rows)`,
-      `\r\u001b[KCreating x.db [${'#'.repeat(15)}${'-'.repeat(15)}] 50% (5 of 10 rows)`,
+      `\r\u001b[KCreating x.db [${'-'.repeat(20)}] 0% (0 of 10 rows)`,
+      `\r\u001b[KCreating x.db [${'#'.repeat(10)}${'-'.repeat(10)}] 50% (5 of 10 rows)`,
       '\n',
     ])
   })
