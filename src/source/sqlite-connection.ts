@@ -87,8 +87,9 @@ export class SqliteConnection {
       throw new TidemarkError('SOURCE_FAILED', `${this.#file}: synchronous = FULL or foreign_keys = ON did not take`)
     }
     try {
-      // Taking the write lock and giving it back shows a file or folder that may only be read, before any client does.
-      this.#database.exec('BEGIN IMMEDIATE; ROLLBACK')
+      // A write that is taken back shows a file or folder that may only be read, before any client's write does. (The
+      // write lock alone is granted there.)
+      this.#database.exec('BEGIN IMMEDIATE; PRAGMA main.user_version = 0; ROLLBACK')
     } catch (thrown) {
       if (!isBusy(thrown)) throw thrown
     }

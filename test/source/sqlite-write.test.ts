@@ -202,6 +202,9 @@ test('broken constraints are refused with their name', async t => {
   // The table says ON CONFLICT REPLACE, which would delete cities:1 without a word.
   await refused(f, 'cities:2', update({ email: 'a' }), 'ROW_INVALID', /UNIQUE constraint failed: cities\.email/)
   await refused(f, 'cities:2', replace('{"email":"a"}'), 'ROW_INVALID', /UNIQUE constraint failed: cities\.email/)
+  await outcomeOf(f.source, 'cities:2', replace('{"name":"B","email":"b"}'))
+  await refused(f, 'cities:2', update({ email: 'a' }), 'ROW_INVALID', /UNIQUE constraint failed: cities\.email/)
+  await refused(f, 'cities:2', replace('{"email":"a"}'), 'ROW_INVALID', /UNIQUE constraint failed: cities\.email/)
 })
 
 test('a table that is not STRICT takes no value of another type through us', async t => {
