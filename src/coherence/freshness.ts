@@ -21,14 +21,30 @@ export interface Sample {
 export const NO_PROOF: number = -Infinity
 
 /**
- * The list with one more sample, at most `limits.freshnessSamplesMax` long. A full list keeps its newer half and every
- * second sample of the older one, so that it reaches far back with few: a sample that is gone makes a proof older, never
- * false.
+ * The list with one more sample, at most `limits.freshnessSamplesMax` long. A full list keeps its newer half whole; in the
+ * older one the gaps grow with age, back to `limits.freshnessReachMs`, so that few samples prove something of a mark that
+ * lags far behind. A sample that is gone makes a proof older, never false.
  */
 export function addSample(samples: readonly Sample[], sample: Sample): readonly Sample[] {
   if (samples.length < limits.freshnessSamplesMax) return [...samples, sample]
-  const half = samples.length >>> 1
-  return [...samples.filter((_, index) => index >= half || index % 2 === 1), sample]
+  const drop = mostDispensable(samples, sample.takenAtMs)
+  return [...samples.filter((_, index) => index !== drop), sample]
+}
+
+/** Of a full list: the oldest when out of reach, else the one of the older half whose absence leaves the least gap for its age. */
+function mostDispensable(samples: readonly Sample[], nowMs: number): number {
+  if (nowMs - samples[0]!.takenAtMs > limits.freshnessReachMs) return 0
+  let least = Infinity
+  let dispensable = 1
+  for (let index = 1; index < samples.length >>> 1; index++) {
+    const gapMs = samples[index + 1]!.takenAtMs - samples[index - 1]!.takenAtMs
+    const relative = gapMs / (nowMs - samples[index]!.takenAtMs)
+    if (relative < least) {
+      least = relative
+      dispensable = index
+    }
+  }
+  return dispensable
 }
 
 /**

@@ -26,6 +26,19 @@ export interface Guards {
   readonly strict: boolean
 }
 
+/** One of these happens every now and then; one that is named more often happens more often. */
+export type Fault =
+  'tier rolls back' | 'header is lost' | 'record is evicted' | 'slot is lost' | 'tide restarts' | 'database fails over'
+
+const allFaults: readonly Fault[] = [
+  ...Array.from({ length: 4 }, () => 'tier rolls back' as const),
+  'header is lost',
+  ...Array.from({ length: 3 }, () => 'record is evicted' as const),
+  ...Array.from({ length: 2 }, () => 'slot is lost' as const),
+  'tide restarts',
+  'database fails over',
+]
+
 export interface WorldResult {
   /** What was served as proved and was not true; undefined when nothing was. */
   readonly stale: string | undefined
@@ -44,7 +57,7 @@ type Actor = Generator<undefined, undefined>
 
 const KEYS = ['a', 'b', 'c'] as const
 const STEPS = 6_000
-const BOUND_MS = 500
+const BOUND_MS = 2_000
 const LEASE_MS = 600
 const RETENTION_MS = 150
 const encoder = new TextEncoder()
@@ -53,6 +66,7 @@ const decoder = new TextDecoder()
 export class World {
   readonly #random: Random
   readonly #guards: Guards
+  readonly #faultsOf: readonly Fault[]
   readonly #clock = new ManualClock(0)
   readonly #tier: MemoryTier
   readonly #counts: Record<string, number> = {}
@@ -70,7 +84,8 @@ export class World {
   #tides = 0
   #stale: string | undefined
 
-  constructor(seed: number, guards: Guards) {
+  constructor(seed: number, guards: Guards, faults: readonly Fault[] = allFaults) {
+    this.#faultsOf = faults
     this.#random = seededRandom(seed)
     this.#guards = guards
     this.#tier = new MemoryTier({ clock: this.#clock, lanes: 1, operations: guards.operations })
@@ -84,7 +99,7 @@ export class World {
     for (let step = 0; step < STEPS && this.#stale === undefined; step++) {
       this.#clock.advance(1)
       if (step % 8 === 0) this.#remember()
-      if (this.#below(4) === 0 && this.#actors.length < 16) this.#actors.push(this.#client())
+      if (this.#below(4) === 0 && this.#actors.length < 12) this.#actors.push(this.#client())
       const index = this.#below(this.#actors.length)
       if (this.#actors[index]!.next().done === true) this.#actors.splice(index, 1)
     }
@@ -109,7 +124,7 @@ export class World {
 
   /** Mostly short, sometimes long: where schedules come from. */
   *#delay(long: number): Actor {
-    yield* this.#wait(this.#below(6) === 0 ? long : 4)
+    yield* this.#wait(this.#below(4) === 0 ? long : 4)
   }
 
   #client(): Actor {
@@ -134,7 +149,7 @@ export class World {
       db.locks.set(key, xid)
       yield
       // The row that the statement returns, and sometimes a trigger that changes it again.
-      for (const trigger of this.#below(5) === 0 ? [false, true] : [false]) {
+      for (const trigger of this.#below(3) === 0 ? [false, true] : [false]) {
         yield* this.#wait(2)
         if (db.frozen) return
         const change = { key, change: db.insert++, value: ++this.#values }
@@ -307,7 +322,7 @@ export class World {
   *#applyChunk(db: DatabaseModel, lane: LaneState, commit: Commit): Generator<undefined, boolean> {
     const { generation, mark } = lane
     yield* this.#gate(db, [commit])
-    yield* this.#wait(this.#below(3) === 0 ? 60 : 6)
+    yield* this.#wait(this.#below(2) === 0 ? 50 : 6)
     const left = eventsOf(commit).filter(event => event.change > mark.sub)
     const last = left.length <= 1
     const next = last ? { lsn: commit.lsn, sub: 0n } : { lsn: mark.lsn, sub: left[0]!.change }
@@ -339,13 +354,13 @@ export class World {
     for (;;) {
       yield* this.#wait(30)
       yield* this.#wait(30)
-      const fault = this.#below(12)
-      if (fault < 4) this.#rollBack()
-      else if (fault === 4) this.#tier.loseHeader(0)
-      else if (fault < 7) this.#tier.evict(KEYS[this.#below(3)]!)
-      else if (fault < 9) yield* this.#loseSlot()
-      else if (fault === 9) this.#startTide()
-      else if (fault === 10) this.#failDatabase()
+      const fault = this.#faultsOf[this.#below(this.#faultsOf.length)]
+      if (fault === 'tier rolls back') this.#rollBack()
+      else if (fault === 'header is lost') this.#tier.loseHeader(0)
+      else if (fault === 'record is evicted') this.#tier.evict(KEYS[this.#below(3)]!)
+      else if (fault === 'slot is lost') yield* this.#loseSlot()
+      else if (fault === 'tide restarts') this.#startTide()
+      else if (fault === 'database fails over') this.#failDatabase()
     }
   }
 
