@@ -44,6 +44,8 @@ export const limits = {
   snapshotInProgressMax: 16,
   /** Samples of a database's position that a node keeps for its proofs. */
   freshnessSamplesMax: 64,
+  /** How far back they reach: a mark that lags further proves nothing. */
+  freshnessReachMs: 600_000,
 
   // sources and cache
   loadBatchMax: 512,

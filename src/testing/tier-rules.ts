@@ -229,6 +229,19 @@ export const latePutRules: TierRules = {
     assert.equal(await s.put('a', s.write(5n, 110n), other), 'late')
     assert.equal(await s.record(other), undefined)
   },
+  'a late put removes a load that may have seen it': async s => {
+    await fillRecent(s, 300n)
+    const running = Array.from({ length: limits.snapshotInProgressMax + 1 }, (_, index) => BigInt(10 + index))
+    await s.loadInto('who knows', s.load({ xmin: 10n, xmax: 90n, running, lsn: 300n }))
+    assert.equal(await s.put('a', s.write(50n, 110n)), 'late')
+    assert.equal(await s.record(), undefined)
+  },
+  'a put after the mark is stored, whatever a transaction half applied made the lane forget': async s => {
+    const other = s.neighbours[0]!
+    const part = Array.from({ length: limits.recentChangesMax + 1 }, () => s.event(3n, 300n, 150n, other))
+    await s.apply(START, part, 150n)
+    assert.equal(await s.put('a', s.write(4n, 160n)), 'stored')
+  },
   'a late put voids a lease': async s => {
     await fillRecent(s, 300n)
     await s.lease(1n)
