@@ -55,6 +55,10 @@ export class WatchedSource implements Source {
   }
 }
 
+function parse(row: Uint8Array): Record<string, unknown> {
+  return JSON.parse(Buffer.from(row).toString()) as Record<string, unknown>
+}
+
 export interface Thread {
   readonly cache: Cache
   readonly store: Store
@@ -145,7 +149,7 @@ export class Scene {
   /** One row as an object. */
   async read(key: string, cache: Cache = this.cache): Promise<Record<string, unknown> | null> {
     const [row = null] = await cache.read([key])
-    return row === null ? null : JSON.parse(Buffer.from(row).toString())
+    return row === null ? null : parse(row)
   }
 
   async set(key: string, fields: Record<string, string>, cache: Cache = this.cache): Promise<void> {
@@ -161,7 +165,7 @@ export class Scene {
     const value = store.get(bytes, 0, bytes.length, store.hash(bytes, 0, bytes.length), this.clock.wallMs())
     if (value === undefined || !cache.isServable(store)) return undefined
     if (store.foundType === RecordType.absentRow) return null
-    return store.foundType === RecordType.row ? JSON.parse(value.toString()) : undefined
+    return store.foundType === RecordType.row ? parse(value) : undefined
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
