@@ -133,3 +133,11 @@ export function writeOne(source: SqliteSource, key: string, operation: RowOperat
 export async function outcomeOf(source: SqliteSource, key: string, operation: RowOperation): Promise<RowOutcome> {
   return (await writeOne(source, key, operation)).outcomes[0]!
 }
+
+/** `resolved`, or the code that the promise was rejected with. */
+export function codeOf(promise: Promise<unknown>): Promise<string> {
+  return promise.then(
+    () => 'resolved',
+    (thrown: unknown) => (thrown as { code: string }).code,
+  )
+}

@@ -3,7 +3,7 @@
 import { systemClock } from '../../src/base/clock.ts'
 import { systemRandom } from '../../src/base/random.ts'
 import { SqliteSource } from '../../src/source/sqlite-source.ts'
-import { update, writeOne } from './fixture.ts'
+import { codeOf, update, writeOne } from './fixture.ts'
 
 const source = await SqliteSource.open({
   name: 'main',
@@ -16,10 +16,6 @@ const source = await SqliteSource.open({
 })
 const sizes = [10, 8_000_000, 10]
 for (const [i, size] of sizes.entries()) {
-  const how = await writeOne(source, `cities:${i + 1}`, update({ name: 'x', flag: Buffer.alloc(size) })).then(
-    () => 'resolved',
-    (thrown: unknown) => (thrown as { code: string }).code,
-  )
-  console.log(how)
+  console.log(await codeOf(writeOne(source, `cities:${i + 1}`, update({ name: 'x', flag: Buffer.alloc(size) }))))
 }
 await source.close()
