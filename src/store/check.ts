@@ -5,6 +5,8 @@ import { hash32 } from '../base/hash.ts'
 import { HashIndex } from './hash-index.ts'
 import type { Geometry } from './layout.ts'
 import {
+  BUCKET_SLOTS,
+  BUCKET_UNITS,
   Queue,
   Segment,
   SEGMENT_WORDS,
@@ -52,6 +54,7 @@ class Check {
   run(): void {
     for (let shard = 0; shard < this.#geometry.shards; shard++) this.#checkIndex(shard)
     for (let shard = 0; shard < this.#geometry.shards; shard++) this.#checkQueues(shard)
+    for (let shard = 0; shard < this.#geometry.shards; shard++) this.#checkOverflow(shard)
     this.#checkPool()
     for (let segment = 0; segment < this.#geometry.segments; segment++) {
       const state = this.#segment(segment, Segment.state)
@@ -72,6 +75,7 @@ class Check {
       const version = this.#memory.words[unit >>> WINDOW_SHIFT]![(unit & WINDOW_MASK) << 1]!
       assert((version & 1) === 0, 'no writer is in a bucket')
       assert(i < buckets || this.#index.isEmpty(unit), 'a bucket not in use yet is empty')
+      this.#checkTags(unit)
       const keys = new Set<string>()
       this.#index.eachRecord(unit, record => {
         units += this.#checkRecord(shard, bucket, record, keys)
@@ -84,6 +88,56 @@ class Check {
     assert(visible === this.#control[at + Shard.visible], "a shard's visible records are counted right")
     const total = this.#memory.doubles[0]![(at + Shard.totals) / 2 + ShardTotals.liveUnits]
     assert(units === total, "a shard's live units are counted right")
+  }
+
+  // Every overflow bucket is in one of its shard's index segments, and in one chain or in the list of unused ones.
+  #checkOverflow(shard: number): void {
+    const seen = new Set<number>()
+    for (let i = 0; i < this.#index.bucketsOf(shard); i++) {
+      const head = this.#index.unitOfBucket(shard * this.#geometry.bucketsPerShard + i)
+      for (let unit = this.#nextBucket(head); unit !== 0; unit = this.#nextBucket(unit)) {
+        this.#claimOverflow(shard, unit, seen)
+        assert(!this.#index.isEmpty(unit), 'an overflow bucket in a chain is not empty')
+      }
+    }
+    const at = this.#geometry.shardTable + shard * SHARD_WORDS
+    for (let unit = this.#control[at + Shard.overflowFree]! >>> 0; unit !== 0; unit = this.#nextBucket(unit)) {
+      this.#claimOverflow(shard, unit, seen)
+      assert(this.#index.isEmpty(unit), 'an unused overflow bucket is empty')
+    }
+    let segments = 0
+    for (let segment = 0; segment < this.#geometry.segments; segment++) {
+      const index = this.#segment(segment, Segment.state) === SegmentState.index
+      if (index && this.#segment(segment, Segment.owner) === shard) segments++
+    }
+    const buckets = segments * (this.#geometry.segmentUnits / BUCKET_UNITS)
+    assert(seen.size === buckets, `shard ${shard} has ${seen.size} overflow buckets in room for ${buckets}`)
+  }
+
+  #nextBucket(unit: number): number {
+    return this.#memory.words[unit >>> WINDOW_SHIFT]![((unit & WINDOW_MASK) << 1) + 1]! >>> 0
+  }
+
+  #claimOverflow(shard: number, unit: number, seen: Set<number>): void {
+    const segment = (unit - this.#geometry.data) >>> this.#geometry.segmentShift
+    assert(unit >= this.#geometry.data && segment < this.#geometry.segments, 'an overflow bucket is in a segment')
+    assert(this.#segment(segment, Segment.state) === SegmentState.index, 'an overflow bucket is in an index segment')
+    assert(this.#segment(segment, Segment.owner) === shard, "an overflow bucket is its shard's")
+    assert(!seen.has(unit), 'an overflow bucket is in one place only')
+    seen.add(unit)
+  }
+
+  #checkTags(head: number): void {
+    for (let unit = head; unit !== 0; unit = this.#nextBucket(unit)) {
+      const words = this.#memory.words[unit >>> WINDOW_SHIFT]!
+      const at = (unit & WINDOW_MASK) << 1
+      for (let slot = at + 2; slot < at + 2 + 2 * BUCKET_SLOTS; slot += 2) {
+        const record = words[slot]! >>> 0
+        const tag = words[slot + 1]!
+        if (record === 0) assert(tag === 0, 'a free slot is empty')
+        else assert(((tag ^ recordHash(this.#memory, record)) & ~3) === 0, "a slot's tag is its record's hash")
+      }
+    }
   }
 
   #checkRecord(shard: number, bucket: number, record: number, keys: Set<string>): number {

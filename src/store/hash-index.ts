@@ -24,6 +24,8 @@ export class HashIndex {
   /** The slot that the last successful search found. */
   slotWords: Int32Array<SharedArrayBuffer>
   slotAt = 0
+  /** True between beginWrite() and endWrite(): an error that finds it so has left a chain that nobody can read. */
+  writing = false
   readonly #memory: Memory
   readonly #geometry: Geometry
   readonly #control: Int32Array<SharedArrayBuffer>
@@ -145,11 +147,13 @@ export class HashIndex {
 
   /** Between these two calls readers of the chain wait or start again. */
   beginWrite(): void {
+    this.writing = true
     Atomics.add(this.#headWords, this.#headAt, 1)
   }
 
   endWrite(): void {
     Atomics.add(this.#headWords, this.#headAt, 1)
+    this.writing = false
   }
 
   /** Points the found slot at a record. */
@@ -232,7 +236,9 @@ export class HashIndex {
   /** Empties all buckets of a shard, whatever state a dead writer left them in. */
   wipe(shard: number): void {
     const { bucketsPerShard } = this.#geometry
-    for (let i = 0; i < bucketsPerShard; i++) {
+    // One more than are in use: a writer may have died while it added that one.
+    const used = Math.min(bucketsPerShard, this.bucketsOf(shard) + 1)
+    for (let i = 0; i < used; i++) {
       const unit = this.unitOfBucket(shard * bucketsPerShard + i)
       const words = this.#memory.words[unit >>> WINDOW_SHIFT]!
       const at = (unit & WINDOW_MASK) << 1
@@ -244,6 +250,7 @@ export class HashIndex {
     const at = this.#geometry.shardTable + shard * SHARD_WORDS
     this.#control[at + Shard.overflowFree] = 0
     Atomics.store(this.#control, at + Shard.buckets, Math.min(BUCKETS_MIN, bucketsPerShard))
+    this.writing = false
   }
 
   /**
@@ -316,6 +323,34 @@ export class HashIndex {
         this.#freeBucket(shard, unit)
       } else previous = unit
       unit = next
+    }
+  }
+
+  /** Points a shard's chains at overflow buckets that were copied from one segment's units to another's. */
+  relocateOverflow(shard: number, from: number, to: number, units: number): void {
+    const free = this.#geometry.shardTable + shard * SHARD_WORDS + Shard.overflowFree
+    const moved = (unit: number): number => (unit >= from && unit < from + units ? unit - from + to : unit)
+    const firstFree = moved(this.#control[free]! >>> 0)
+    this.#control[free] = firstFree
+    for (let unit = firstFree; unit !== 0;) {
+      const words = this.#memory.words[unit >>> WINDOW_SHIFT]!
+      const link = ((unit & WINDOW_MASK) << 1) + 1
+      unit = moved(words[link]! >>> 0)
+      words[link] = unit
+    }
+    const first = shard * this.#geometry.bucketsPerShard
+    for (let bucket = 0; bucket < this.bucketsOf(shard); bucket++) {
+      const head = this.unitOfBucket(first + bucket)
+      for (let unit = head; unit !== 0;) {
+        const words = this.#memory.words[unit >>> WINDOW_SHIFT]!
+        const link = ((unit & WINDOW_MASK) << 1) + 1
+        const next = words[link]! >>> 0
+        unit = moved(next)
+        if (unit === next) continue
+        Atomics.add(this.#memory.words[head >>> WINDOW_SHIFT]!, (head & WINDOW_MASK) << 1, 1)
+        words[link] = unit
+        Atomics.add(this.#memory.words[head >>> WINDOW_SHIFT]!, (head & WINDOW_MASK) << 1, 1)
+      }
     }
   }
 

@@ -1,6 +1,7 @@
 // Locks in shared memory: one word holding the owner's thread number + 1 (0: free), one counting who waits. A thread that
 // dies inside a lock is found by its number: store.recover() frees what it held.
 // Not for: readers, which take no lock.
+import { assert } from '../base/assert.ts'
 
 const SPINS_MAX = 200
 const WAIT_MS = 10
@@ -15,6 +16,8 @@ export function acquire(words: Int32Array<SharedArrayBuffer>, at: number, waiter
   for (;;) {
     const holder = Atomics.compareExchange(words, at, 0, thread + 1)
     if (holder === 0) break
+    if (holder === thread + 1) Atomics.sub(words, waiters, 1)
+    assert(holder !== thread + 1, 'a thread does not wait for a lock that it holds itself')
     // The time-out is for a holder that died: recover() may free the lock without knowing of us.
     Atomics.wait(words, at, holder, WAIT_MS)
   }

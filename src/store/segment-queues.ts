@@ -34,6 +34,8 @@ export class SegmentQueues {
   readonly #thread: number
   /** Grows whenever records may have been moved or let go of, so that what was located before has to be located again. */
   disturbances = 0
+  /** The shard whose lock is held beside the caller's while a segment is taken from it; -1: none. */
+  victim = -1
   readonly #control: Int32Array<SharedArrayBuffer>
   readonly #totals: Float64Array<SharedArrayBuffer>
 
@@ -111,12 +113,14 @@ export class SegmentQueues {
     const free = this.#segments.pop(shard)
     if (free >= 0) return free
     for (let tries = 0; tries <= RECLAIM_TRIES_MAX + 1; tries++) {
-      const own = this.#reclaim(shard, shard, tries >= RECLAIM_TRIES_MAX, wallMs)
+      const own = this.reclaim(shard, shard, tries >= RECLAIM_TRIES_MAX, wallMs)
       if (own >= 0) return own
     }
     for (let other = 0; other < this.#geometry.shards; other++) {
       if (other === shard || !tryAcquire(this.#control, this.shardAt(other) + Shard.lock, this.#thread)) continue
-      const stolen = this.#reclaim(other, shard, true, wallMs)
+      this.victim = other
+      const stolen = this.reclaim(other, shard, true, wallMs)
+      this.victim = -1
       release(this.#control, this.shardAt(other) + Shard.lock, this.shardAt(other) + Shard.waiters)
       if (stolen >= 0) return stolen
     }
@@ -134,7 +138,7 @@ export class SegmentQueues {
    * Empties the oldest segment of a queue of shard `from` and gives it to shard `to`; -1 when that yielded none (it became
    * the spare, or all of it survived, or there was nothing).
    */
-  #reclaim(from: number, to: number, merciless: boolean, wallMs: number): number {
+  reclaim(from: number, to: number, merciless: boolean, wallMs: number): number {
     const at = this.shardAt(from)
     const control = this.#control
     const name = queueToReclaim(control[at + Shard.small + Queue.segments]!, control[at + Shard.main + Queue.segments]!)
@@ -151,7 +155,7 @@ export class SegmentQueues {
         const kept = merciless ? -1 : this.#keptFrequency(name, record, wallMs)
         if (kept >= 0 && run > 1) return this.#relinkRun(from, segment, kept)
         if (kept < 0 || !this.#move(from, record, units, kept))
-          this.#letGo(from, record, units, name === 'small', wallMs)
+          this.letGo(from, record, units, name === 'small', wallMs)
       }
       record += units
     }
@@ -201,8 +205,8 @@ export class SegmentQueues {
     return true
   }
 
-  // Forgets the record whose slot was just located, inside a segment that is being emptied.
-  #letGo(shard: number, record: number, units: number, remember: boolean, wallMs: number): void {
+  /** Forgets the record whose slot was just located, inside a segment that is being emptied. */
+  letGo(shard: number, record: number, units: number, remember: boolean, wallMs: number): void {
     const expiresAtMs = recordExpiresAtMs(this.#memory, record)
     const expired = expiresAtMs !== 0 && expiresAtMs <= wallMs
     if (remember && !expired) this.#index.addGhost(recordHash(this.#memory, record))
@@ -217,79 +221,5 @@ export class SegmentQueues {
     const at = this.shardAt(shard)
     this.#control[at + Shard.records]! += amount
     if (isVisible(type)) this.#control[at + Shard.visible]! += amount
-  }
-
-  // Lets go of everything in one queue element, wherever in its queue it is. For making runs, under all locks.
-  #evacuate(segment: number, wallMs: number): void {
-    const shard = this.#segments.get(segment, Segment.owner)
-    const main = this.#segments.get(segment, Segment.state) === SegmentState.main
-    this.#segments.unlink(this.shardAt(shard) + (main ? Shard.main : Shard.small), segment)
-    const end = this.#segments.unitOf(segment) + this.#segments.get(segment, Segment.usedUnits)
-    for (let record = this.#segments.unitOf(segment); record < end;) {
-      const units = recordUnits(this.#memory, record)
-      if (this.#index.locateRecord(recordHash(this.#memory, record), record)) {
-        this.#letGo(shard, record, units, !main, wallMs)
-      }
-      record += units
-    }
-    const run = this.#segments.get(segment, Segment.runSegments)
-    for (let i = 0; i < run; i++) this.#segments.set(segment + i, Segment.state, SegmentState.free)
-  }
-
-  /** Makes `count` adjacent segments free and reserves them for this thread; -1 if that can't be. Needs all shard locks. */
-  reserveRun(count: number, wallMs: number): number {
-    const first = this.#cheapestWindow(count)
-    if (first < 0) return -1
-    for (let segment = first; segment < first + count; segment++) {
-      let element = segment
-      while (this.#segments.get(element, Segment.state) === SegmentState.run) element--
-      if (this.#segments.get(element, Segment.state) !== SegmentState.free) this.#evacuate(element, wallMs)
-    }
-    for (let segment = first; segment < first + count; segment++) {
-      this.#segments.take(segment, -(this.#thread + 1))
-      this.#segments.set(segment, Segment.state, SegmentState.reserved)
-    }
-    this.#segments.rebuildPool()
-    return first
-  }
-
-  // The run of segments with the least in it that has to go; index segments, spares and others' runs cannot.
-  #cheapestWindow(count: number): number {
-    let best = -1
-    let bestLive = Infinity
-    let live = 0
-    let usable = 0
-    // A run's live units stand in its first segment: each of its segments counts as its share, for all of it has to go.
-    const costs = new Float64Array(this.#geometry.segments)
-    for (let segment = 0; segment < this.#geometry.segments; segment++) {
-      const state = this.#segments.get(segment, Segment.state)
-      const movable =
-        state === SegmentState.free ||
-        state === SegmentState.small ||
-        state === SegmentState.main ||
-        state === SegmentState.run
-      if (!movable) {
-        usable = 0
-        live = 0
-        continue
-      }
-      usable++
-      if (state === SegmentState.run) costs[segment] = costs[segment - 1]!
-      else if (state !== SegmentState.free) costs[segment] = this.#liveUnitsShare(segment)
-      live += costs[segment]!
-      if (usable > count) {
-        usable = count
-        live -= costs[segment - count]!
-      }
-      if (usable === count && live < bestLive) {
-        best = segment - count + 1
-        bestLive = live
-      }
-    }
-    return best
-  }
-
-  #liveUnitsShare(segment: number): number {
-    return this.#segments.get(segment, Segment.liveUnits) / this.#segments.get(segment, Segment.runSegments)
   }
 }

@@ -41,14 +41,14 @@ export class Segments {
   /** Takes a free segment for a shard, or gives -1. */
   pop(owner: number): number {
     const control = this.#control
-    acquire(control, Superblock.poolLock, Superblock.poolWaiters, this.#thread)
+    this.lockPool()
     const segment = control[Superblock.poolHead]! - 1
     if (segment >= 0) {
       control[Superblock.poolHead] = this.get(segment, Segment.next)
       control[Superblock.poolCount]!--
       this.take(segment, owner)
     }
-    release(control, Superblock.poolLock, Superblock.poolWaiters)
+    this.unlockPool()
     return segment
   }
 
@@ -65,10 +65,9 @@ export class Segments {
 
   /** Gives `count` adjacent segments back. */
   push(first: number, count: number): void {
-    const control = this.#control
-    acquire(control, Superblock.poolLock, Superblock.poolWaiters, this.#thread)
+    this.lockPool()
     for (let segment = first + count - 1; segment >= first; segment--) this.#pushOne(segment)
-    release(control, Superblock.poolLock, Superblock.poolWaiters)
+    this.unlockPool()
   }
 
   #pushOne(segment: number): void {
@@ -78,7 +77,19 @@ export class Segments {
     this.#control[Superblock.poolCount]!++
   }
 
-  /** Makes the pool's list anew of all segments whose state is free; for room-making and for recovery. */
+  lockPool(): void {
+    acquire(this.#control, Superblock.poolLock, Superblock.poolWaiters, this.#thread)
+  }
+
+  unlockPool(): void {
+    release(this.#control, Superblock.poolLock, Superblock.poolWaiters)
+  }
+
+  freeCount(): number {
+    return this.#control[Superblock.poolCount]!
+  }
+
+  /** Makes the pool's list anew of all segments whose state is free. Needs the pool's lock. */
   rebuildPool(): void {
     const control = this.#control
     control[Superblock.poolHead] = 0
@@ -112,6 +123,36 @@ export class Segments {
     control[queue + Queue.segments]! -= this.get(segment, Segment.runSegments)
     if (control[queue + Queue.active] === segment + 1) control[queue + Queue.active] = 0
     assert(control[queue + Queue.segments]! >= 0, "a queue's segments add up")
+  }
+
+  /** Puts an empty segment at another's place in its queue. Neither is part of a run. */
+  replace(queue: number, old: number, fresh: number): void {
+    const control = this.#control
+    for (const field of [Segment.state, Segment.next, Segment.previous]) this.set(fresh, field, this.get(old, field))
+    const next = this.get(old, Segment.next)
+    const previous = this.get(old, Segment.previous)
+    if (previous === 0) control[queue + Queue.oldest] = fresh + 1
+    else this.set(previous - 1, Segment.next, fresh + 1)
+    if (next === 0) control[queue + Queue.newest] = fresh + 1
+    else this.set(next - 1, Segment.previous, fresh + 1)
+    if (control[queue + Queue.active] === old + 1) control[queue + Queue.active] = fresh + 1
+  }
+
+  /** Makes a segment part of a run that this thread has reserved. */
+  reserve(segment: number): void {
+    this.take(segment, -(this.#thread + 1))
+    this.set(segment, Segment.state, SegmentState.reserved)
+  }
+
+  /** Gives back what a dead thread had reserved, or was about to. */
+  freeReserved(deadThread: number): void {
+    this.lockPool()
+    for (let segment = 0; segment < this.#geometry.segments; segment++) {
+      const state = this.get(segment, Segment.state)
+      const reserved = state === SegmentState.reserved || state === SegmentState.taken
+      if (reserved && this.get(segment, Segment.owner) === -(deadThread + 1)) this.#pushOne(segment)
+    }
+    this.unlockPool()
   }
 
   /** True for a thread that finds the pool's lock in a dead one's hands. */

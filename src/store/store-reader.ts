@@ -1,9 +1,7 @@
 // Reading the store without a lock: a bucket's version is looked at before and after, and what was read counts only if no
 // writer came in between. Plain loops, no closures, no allocation: this is the path of every hit. Results are left in
 // fields (found*), so that nothing has to be made to hold them.
-import { assert } from '../base/assert.ts'
 import { hash32 } from '../base/hash.ts'
-import { limits } from '../base/limits.ts'
 import { HashIndex } from './hash-index.ts'
 import type { Geometry } from './layout.ts'
 import {
@@ -129,7 +127,8 @@ export class StoreReader {
   // Reads a record's header into found* if its key is the one asked for. What it reads may be torn: find() finds out.
   #describe(record: number, key: Uint8Array, start: number, keyBytes: number): boolean {
     const window = record >>> WINDOW_SHIFT
-    const words = this.windowWords[window]!
+    const words = this.windowWords[window]
+    if (words === undefined) return false
     let at = (record & WINDOW_MASK) << 1
     const meta = words[at]!
     if ((meta & 0xffff) !== keyBytes) return false

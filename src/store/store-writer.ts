@@ -2,13 +2,13 @@
 // points the key's slot at it. store/layout.ts names the locks and their order.
 import { assert, AssertionError } from '../base/assert.ts'
 import { limits } from '../base/limits.ts'
+import type { RecordType } from './layout.ts'
 import {
   COHERENT_BYTES,
   EXPIRY_BYTES,
   FLAG_COHERENT,
   FLAG_EXPIRES,
   HEADER_BYTES,
-  RecordType,
   Segment,
   SegmentState,
   Shard,
@@ -17,7 +17,8 @@ import {
   WINDOW_SHIFT,
 } from './layout.ts'
 import { acquire, release } from './lock.ts'
-import { recordType, recordUnits } from './record.ts'
+import { recordExpiresAtMs, recordType, recordUnits } from './record.ts'
+import { RunSpace } from './run-space.ts'
 import { SegmentQueues } from './segment-queues.ts'
 import { Segments } from './segments.ts'
 import type { SharedStore } from './store-reader.ts'
@@ -39,9 +40,11 @@ const COPY_BYTES_MIN = 24
 
 class RunNeeded extends Error {
   readonly segments: number
-  constructor(segments: number) {
+  readonly wallMs: number
+  constructor(segments: number, wallMs: number) {
     super('a run of segments has to be reserved first')
     this.segments = segments
+    this.wallMs = wallMs
   }
 }
 
@@ -54,6 +57,8 @@ export class StoreWriter extends StoreReader {
   readonly #shardShift: number
   /** For each shard, the list of it alone. */
   readonly #oneShard: readonly (readonly number[])[]
+  readonly #allShards: readonly number[]
+  readonly #runSpace: RunSpace
   #run = -1
   #runSegments = 0
 
@@ -64,6 +69,8 @@ export class StoreWriter extends StoreReader {
     this.segments = new Segments(this.memory, this.geometry, thread)
     this.queues = new SegmentQueues(this.memory, this.geometry, this.index, this.segments, thread)
     this.#shardShift = 32 - this.geometry.shardBits
+    this.#runSpace = new RunSpace(this.memory, this.geometry, this.index, this.segments, this.queues)
+    this.#allShards = Array.from({ length: this.geometry.shards }, (_, shard) => shard)
     this.#oneShard = Array.from({ length: this.geometry.shards }, (_, shard) => [shard])
     const overhead = HEADER_BYTES + EXPIRY_BYTES + COHERENT_BYTES + limits.stampBytesMax
     const recordBytesMax = this.geometry.recordUnitsMax * 8
@@ -110,7 +117,7 @@ export class StoreWriter extends StoreReader {
           return this.#locked(shards, change)
         } catch (error) {
           if (!(error instanceof RunNeeded)) throw error
-          this.#reserve(error.segments)
+          this.#reserve(error)
         }
       }
     } finally {
@@ -119,16 +126,28 @@ export class StoreWriter extends StoreReader {
   }
 
   #locked<T>(shards: readonly number[], change: () => T): T {
-    for (const shard of shards) this.lockShard(shard)
+    let held = 0
     try {
+      for (; held < shards.length; held++) this.lockShard(shards[held]!)
       return change()
     } catch (error) {
-      // What a broken invariant left behind is not to be served to anyone.
-      if (error instanceof AssertionError) for (const shard of shards) this.wipe(shard)
+      if (this.#hasBroken(error)) for (let i = 0; i < held; i++) this.wipeBroken(shards[i]!)
       throw error
     } finally {
-      for (const shard of shards) this.unlockShard(shard)
+      for (let i = 0; i < held; i++) this.unlockShard(shards[i]!)
     }
+  }
+
+  // What a broken invariant or half a write left behind is not to be served to anyone.
+  #hasBroken(error: unknown): boolean {
+    if (!(error instanceof AssertionError) && !this.index.writing) return false
+    const { victim } = this.queues
+    if (victim >= 0) {
+      this.wipeBroken(victim)
+      this.unlockShard(victim)
+      this.queues.victim = -1
+    }
+    return true
   }
 
   protected lockShard(shard: number): void {
@@ -149,12 +168,10 @@ export class StoreWriter extends StoreReader {
     for (let shard = 0; shard < this.geometry.shards; shard++) this.unlockShard(shard)
   }
 
-  #reserve(segments: number): void {
+  #reserve({ segments, wallMs }: RunNeeded): void {
     this.#returnRun()
-    this.lockAll()
-    this.#run = this.queues.reserveRun(segments, 0)
+    this.#run = this.#locked(this.#allShards, () => this.#runSpace.reserve(segments, wallMs))
     this.#runSegments = this.#run < 0 ? -segments : segments
-    this.unlockAll()
   }
 
   #returnRun(): void {
@@ -184,6 +201,9 @@ export class StoreWriter extends StoreReader {
     this.lock(hash)
     try {
       return this.put(bytes, start, end, hash, type, value, valueStart, valueEnd, expiresAtMs, wallMs)
+    } catch (error) {
+      if (this.#hasBroken(error)) this.wipeBroken(this.index.shardOf(hash))
+      throw error
     } finally {
       this.unlock(hash)
     }
@@ -215,11 +235,14 @@ export class StoreWriter extends StoreReader {
     }
     if (coherent !== undefined) {
       flags |= FLAG_COHERENT
+      assert(coherent.stamp.length <= limits.stampBytesMax, 'a stamp is within its limit')
       head += COHERENT_BYTES + ((coherent.stamp.length + 7) & ~7)
     }
     const units = (head + keyBytes + valueBytes + 7) >>> 3
     const meta = keyBytes | (type << 16) | flags
     const shard = this.index.shardOf(hash)
+    // First of all, because it may ask for the change to begin again.
+    const run = units > this.geometry.segmentUnits ? this.#placeRun(units, wallMs) : -1
     let exists = this.index.locateKey(hash, bytes, start, end)
     const old = exists ? this.index.slotWords[this.index.slotAt]! >>> 0 : 0
     if (exists && units <= IN_PLACE_UNITS_MAX && recordUnits(this.memory, old) === units) {
@@ -235,8 +258,7 @@ export class StoreWriter extends StoreReader {
       if (!this.#addOverflowBuckets(shard, wallMs)) return 'no-room'
     }
     const main = exists ? this.#isMain(old) : this.index.takeGhost(hash)
-    const record =
-      units > this.geometry.segmentUnits ? this.#placeRun(units) : this.queues.room(shard, main, units, wallMs)
+    const record = run >= 0 ? run : this.queues.room(shard, main, units, wallMs)
     if (record === 0) return 'no-room'
     this.#write(record, meta, hash, bytes, start, end, value, valueStart, valueEnd, expiresAtMs, coherent)
     if (exists && this.queues.disturbances !== before) exists = this.index.locateKey(hash, bytes, start, end)
@@ -283,10 +305,10 @@ export class StoreWriter extends StoreReader {
 
   // A record larger than a segment goes into a run that was reserved before the lock was taken: making room for it takes
   // all locks. Without one the caller's change is undone by not having begun, and withLocks() comes back with a run.
-  #placeRun(units: number): number {
+  #placeRun(units: number, wallMs: number): number {
     const segments = Math.ceil(units / this.geometry.segmentUnits)
     if (this.#runSegments === -segments) return 0
-    if (this.#runSegments < segments) throw new RunNeeded(segments)
+    if (this.#runSegments < segments) throw new RunNeeded(segments, wallMs)
     if (this.#runSegments > segments) this.segments.push(this.#run + segments, this.#runSegments - segments)
     this.#runSegments = segments
     return this.segments.unitOf(this.#run)
@@ -364,11 +386,13 @@ export class StoreWriter extends StoreReader {
     this.queues.discard(shard, record)
   }
 
-  /** Sets when a key expires, 0 for never; false when there is no such key, or (only large records) no room. Needs the lock. */
+  /** Sets when a key expires, 0 for never; false when there is no such key or it has expired, or (only large records) no room. Needs the lock. */
   setExpiry(bytes: Uint8Array, start: number, end: number, hash: number, expiresAtMs: number, wallMs: number): boolean {
     assert(this.#holds(hash), 'a change happens under its shard lock')
     if (!this.index.locateKey(hash, bytes, start, end)) return false
     const record = this.index.slotWords[this.index.slotAt]! >>> 0
+    const before = recordExpiresAtMs(this.memory, record)
+    if (before !== 0 && before <= wallMs) return false
     const words = this.windowWords[record >>> WINDOW_SHIFT]!
     const at = (record & WINDOW_MASK) << 1
     if ((words[at]! & FLAG_EXPIRES) !== 0) {
@@ -411,6 +435,11 @@ export class StoreWriter extends StoreReader {
       }
     }
     this.giveSpare(shard)
+  }
+
+  protected wipeBroken(shard: number): void {
+    this.wipe(shard)
+    this.queues.addTotal(shard, ShardTotals.wiped, 1)
   }
 
   protected giveSpare(shard: number): void {

@@ -8,8 +8,6 @@ import {
   geometryOf,
   LAYOUT_VERSION,
   MAGIC,
-  Segment,
-  SegmentState,
   Shard,
   ShardTotals,
   Superblock,
@@ -55,7 +53,9 @@ export class Store extends StoreWriter {
     control[Superblock.layoutVersion] = LAYOUT_VERSION
     control[Superblock.seed] = options.seed | 0
     const store = new Store(shared, 0)
+    store.segments.lockPool()
     store.segments.rebuildPool()
+    store.segments.unlockPool()
     for (let shard = 0; shard < geometry.shards; shard++) {
       store.index.wipe(shard)
       store.giveSpare(shard)
@@ -90,17 +90,12 @@ export class Store extends StoreWriter {
     for (let shard = 0; shard < this.geometry.shards; shard++) {
       const at = this.queues.shardAt(shard)
       if (Atomics.load(this.control, at + Shard.lock) !== deadThread + 1) continue
-      this.wipe(shard)
-      this.queues.addTotal(shard, ShardTotals.wiped, 1)
+      this.wipeBroken(shard)
       release(this.control, at + Shard.lock, at + Shard.waiters)
       wiped++
     }
-    this.lockAll()
-    for (let segment = 0; segment < this.geometry.segments; segment++) {
-      const reserved = this.segments.get(segment, Segment.state) === SegmentState.reserved
-      if (reserved && this.segments.get(segment, Segment.owner) === -(deadThread + 1)) this.segments.push(segment, 1)
-    }
-    this.unlockAll()
+    // Without the other shards' locks: those may be in the hands of another dead thread.
+    this.segments.freeReserved(deadThread)
     return wiped
   }
 
