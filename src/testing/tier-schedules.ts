@@ -2,7 +2,7 @@
 // rule of the operations; docs/internals/coherence.md says which.
 import assert from 'node:assert/strict'
 import { EPOCH, START, bytesOf, type TierScene } from './tier-scene.ts'
-import { NOT_FOR_THIS_TIER, type TierRules } from './tier-rules.ts'
+import type { TierRules } from './tier-rules.ts'
 
 export const writeSchedules: TierRules = {
   'a row that its own transaction changed again after returning it is removed by the change': async s => {
@@ -89,7 +89,7 @@ export const chunkSchedules: TierRules = {
     assert.equal(await s.put('earlier', s.write(2n, 110n)), 'late')
   },
   'a failover that loses the first chunk makes the second one fail': async s => {
-    if (s.fixture.checkpoint === undefined) return NOT_FOR_THIS_TIER
+    assert.ok(s.fixture.checkpoint !== undefined)
     await s.put('a', s.write(1n, 105n))
     const restore = await s.fixture.checkpoint()
     await s.apply(START, [s.event(3n, 300n, 110n)], 110n)
@@ -104,7 +104,7 @@ export const chunkSchedules: TierRules = {
 
 export const lossSchedules: TierRules = {
   'a failover takes mark and records back together, and the feed is applied again from there': async s => {
-    if (s.fixture.checkpoint === undefined) return NOT_FOR_THIS_TIER
+    assert.ok(s.fixture.checkpoint !== undefined)
     await s.put('a', s.write(1n, 105n))
     const restore = await s.fixture.checkpoint()
     await s.apply(150n, [s.event(2n, 120n)])
@@ -139,7 +139,7 @@ export const lossSchedules: TierRules = {
     assert.deepEqual((await s.state()).generation, generation)
   },
   'of two that find no header, one resets the lane': async s => {
-    if (s.stranger === undefined) return NOT_FOR_THIS_TIER
+    assert.ok(s.stranger !== undefined)
     const lane = s.laneOf(s.stranger)
     const attempt = async (): Promise<string> =>
       (await s.tier.reset(lane, { expected: undefined, to: 500n, generation: s.generation() })).outcome
@@ -156,7 +156,7 @@ export const lossSchedules: TierRules = {
     assert.deepEqual((await s.state()).mark, { lsn: START, sub: 0n })
   },
   'a header that was written on another primary is worth nothing until the lane is reset': async s => {
-    if (s.fixture.moveToShard === undefined) return NOT_FOR_THIS_TIER
+    assert.ok(s.fixture.moveToShard !== undefined)
     await s.put('orphan', s.write(1n, 110n))
     await s.fixture.moveToShard('elsewhere')
     await nothingHasAnyEffect(s)

@@ -16,5 +16,5 @@ function fixture(lanes: number): TierFixture {
   }
 }
 
-tierContract('MemoryTier with one lane', () => fixture(1))
+tierContract('MemoryTier with one lane', () => fixture(1), ['lanes'])
 tierContract('MemoryTier with eight lanes', () => fixture(8))
