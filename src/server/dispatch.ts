@@ -44,11 +44,11 @@ class CurrentCall implements ServerCall {
   }
 
   bytes(i: number): Buffer {
-    return Buffer.from(this.buffer.subarray(this.start[i]!, this.end[i]!))
+    return Buffer.from(this.buffer.subarray(this.start[i], this.end[i]))
   }
 
   text(i: number): string {
-    return this.buffer.toString('utf8', this.start[i]!, this.end[i]!)
+    return this.buffer.toString('utf8', this.start[i], this.end[i])
   }
 
   is(i: number, word: string): boolean {

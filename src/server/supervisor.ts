@@ -72,6 +72,19 @@ export async function startServer(settings: ServerSettings, io: ServerIo): Promi
   }
 }
 
+/** What the threads share, and how they are numbered. */
+interface SharedParts {
+  readonly store: Store
+  readonly metrics: ServerMetrics
+  readonly counts: ClientCounts
+  readonly databases: Databases
+  /** All thread numbers, the supervisor's included. */
+  readonly threads: number
+  readonly serverThreads: number
+  readonly port: number
+  readonly reusePort: boolean
+}
+
 class Supervisor {
   readonly #settings: ServerSettings
   readonly #io: ServerIo
@@ -117,8 +130,11 @@ class Supervisor {
       },
     })
     this.#closers.push(() => databases.stop())
-    await this.#startThreads(store, metrics, databases, { port, reusePort, threads, serverThreads })
-    const admin = await this.#startAdmin(store, metrics, serverThreads)
+    const counts = new ClientCounts(threads)
+    const shared = { store, metrics, counts, databases, threads, serverThreads, port, reusePort }
+    await this.#startThreads(shared)
+    const admin = await this.#startAdmin(shared)
+    if (this.#closing !== undefined) throw await this.#failed.promise
     return {
       address: host,
       port,
@@ -130,20 +146,8 @@ class Supervisor {
     }
   }
 
-  async #startThreads(
-    store: Store,
-    metrics: ServerMetrics,
-    databases: Databases,
-    {
-      port,
-      reusePort,
-      threads,
-      serverThreads,
-    }: Record<'port' | 'threads' | 'serverThreads', number> & {
-      reusePort: boolean
-    },
-  ): Promise<void> {
-    const counts = new ClientCounts(threads)
+  async #startThreads(shared: SharedParts): Promise<void> {
+    const { store, metrics, counts, databases, threads, serverThreads, port, reusePort } = shared
     const entry = new URL(`./thread-main${extname(import.meta.filename)}`, import.meta.url)
     const group = await ThreadGroup.start({
       entry: this.#io.threadEntry ?? entry,
@@ -172,13 +176,14 @@ class Supervisor {
         databases.recover(thread)
         return `${closed} connections were closed, ${wiped} shards of memory emptied`
       },
+      readyChanged: ready => metrics.set('tidemark_threads', ready),
       gaveUp: error => void this.#giveUp(error),
     })
     this.#threads = group
     this.#closers.push(() => group.stop())
   }
 
-  async #startAdmin(store: Store, metrics: ServerMetrics, serverThreads: number): Promise<RunningAdmin> {
+  async #startAdmin({ store, metrics, counts, serverThreads }: SharedParts): Promise<RunningAdmin> {
     const admin = await this.#io.startAdmin({
       host: this.#settings.adminHost,
       port: this.#settings.adminPort,
@@ -190,6 +195,7 @@ class Supervisor {
       },
       metricsText: () => {
         readStore(store, metrics)
+        metrics.set('tidemark_connections', counts.total())
         return metrics.prometheus()
       },
     })
@@ -204,13 +210,14 @@ class Supervisor {
     this.#failed.resolve(error)
   }
 
+  /** Also takes down what came up while it was closing. */
   close(): Promise<void> {
-    this.#closing ??= this.#closeAll()
+    this.#closing = (this.#closing ?? Promise.resolve()).then(() => this.#closeAll())
     return this.#closing
   }
 
   async #closeAll(): Promise<void> {
-    for (const close of this.#closers.reverse()) {
+    for (let close = this.#closers.pop(); close !== undefined; close = this.#closers.pop()) {
       try {
         await close()
       } catch (thrown) {

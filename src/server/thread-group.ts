@@ -21,6 +21,8 @@ export interface ThreadGroupParts {
   readonly linkDatabases: () => DatabaseLink[]
   /** Frees what a dead thread held; returns what there is to say of it. */
   readonly recover: (thread: number) => string
+  /** So many threads listen now. */
+  readonly readyChanged: (ready: number) => void
   /** Threads die faster than it makes sense to replace them. The group has stopped replacing. */
   readonly gaveUp: (error: TidemarkError) => void
 }
@@ -78,6 +80,7 @@ export class ThreadGroup {
       worker.on('message', (message: FromThread) => {
         if (message.kind === 'started') {
           running.ready = true
+          this.#parts.readyChanged(this.ready)
           resolve()
         } else if (message.kind === 'failed') refused = TidemarkError.fromJSON(message.error)
         else this.#received(thread, message)
@@ -87,6 +90,7 @@ export class ThreadGroup {
       })
       worker.on('exit', () => {
         this.#running.delete(thread)
+        this.#parts.readyChanged(this.ready)
         const wasReady = running.ready
         if (!wasReady) reject(refused ?? new Error(`server thread ${thread} did not start: ${cause}`))
         this.#exited(thread, wasReady, cause)

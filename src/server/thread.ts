@@ -36,7 +36,7 @@ export class ServerThread {
   #sweeping: Timer | undefined
 
   private constructor(parts: ServerThreadParts) {
-    const { start, metrics } = parts
+    const { start } = parts
     this.#parts = parts
     this.#counts = new ClientCounts(start.threads, start.clientCounts)
     this.#sessionThread = new SessionThread({
@@ -44,10 +44,7 @@ export class ServerThread {
       server: this.#describeServer(),
       sessions: this.#sessions,
       nextClientId: () => this.#counts.nextId(),
-      sessionClosed: () => {
-        this.#counts.close(start.thread)
-        metrics.set('tidemark_connections', this.#sessions.size)
-      },
+      sessionClosed: () => this.#counts.close(start.thread),
     })
   }
 
@@ -63,8 +60,6 @@ export class ServerThread {
       accept: connection => thread.#accept(connection),
       failed: error => parts.log(`a connection could not be accepted: ${error.message}`),
     })
-    parts.metrics.set('tidemark_connections', 0)
-    parts.metrics.set('tidemark_threads', 1)
     thread.#sweepLater()
     return thread
   }
@@ -86,6 +81,7 @@ export class ServerThread {
       runId: start.runId,
       startedWallMs: start.startedWallMs,
       clients: this.#sessions,
+      clientCount: () => this.#counts.total(),
       askPeers,
       passwordMatches: password => expected === undefined || timingSafeEqual(digest(password), expected),
     }
@@ -99,9 +95,7 @@ export class ServerThread {
       return undefined
     }
     metrics.add('tidemark_connections_total', 1)
-    const session = new Session(this.#sessionThread, connection)
-    metrics.set('tidemark_connections', this.#sessions.size)
-    return session
+    return new Session(this.#sessionThread, connection)
   }
 
   answer(question: PeerQuestion): PeerAnswer {
@@ -120,13 +114,12 @@ export class ServerThread {
 
   /** Stops accepting, lets the commands that run finish for at most `drainMs`, then closes all connections. */
   async stop(): Promise<void> {
-    const { clock, start, metrics } = this.#parts
+    const { clock, start } = this.#parts
     this.#sweeping?.cancel()
     this.#listener.stopAccepting()
     for (const session of this.#sessions.values()) session.shutdown()
     const timer = clock.timer(start.settings.drainMs, () => this.#listener.destroyConnections())
     await this.#listener.empty()
     timer.cancel()
-    metrics.set('tidemark_threads', 0)
   }
 }

@@ -135,7 +135,8 @@ describe('a stale lock file', () => {
       const file = join(folder, 'tidemark.lock')
       writeFileSync(file, content)
       await start(t, { dataFolder: folder })
-      assert.equal(JSON.parse(readFileSync(file, 'utf8')).pid, process.pid)
+      const holder = JSON.parse(readFileSync(file, 'utf8')) as { pid: number }
+      assert.equal(holder.pid, process.pid)
     })
   }
 })

@@ -42,7 +42,7 @@ function server({ server, wallMs }: ServerCall): Fields {
 
 function clients({ server }: ServerCall): Fields {
   return [
-    ['connected_clients', server.metrics.total('tidemark_connections')],
+    ['connected_clients', server.clientCount()],
     ['cluster_connections', 0],
     ['maxclients', server.settings.connectionsMax],
     ['blocked_clients', 0],

@@ -63,6 +63,8 @@ export interface Server {
   readonly startedWallMs: number
   /** The clients of this thread. */
   readonly clients: ReadonlyMap<number, Client>
+  /** How many clients all threads have. */
+  clientCount(): number
   /** The answers of all other threads. */
   askPeers(question: PeerQuestion): Promise<PeerAnswer>
   /** Whether the password is the one that is asked for; takes the same time for all wrong ones. */
