@@ -215,6 +215,8 @@ function declaredType(declared: string): ColumnDescription['type'] {
   return 'any'
 }
 
+// SQLite lets a key be NULL unless the table is STRICT or WITHOUT ROWID. No id spells NULL, so such a row has no key here:
+// it can be neither read nor written.
 function checkKey(
   database: DatabaseSync,
   table: TableRow,
@@ -222,7 +224,7 @@ function checkKey(
   columnRows: readonly ColumnRow[],
   problems: string[],
 ): void {
-  const allowed = 'a key column is INTEGER, TEXT or BLOB, NOT NULL, and compares with BINARY'
+  const allowed = 'a key column is INTEGER, TEXT or BLOB, and compares with BINARY'
   if (key.length === 0) {
     problems.push('it has no PRIMARY KEY, which would name its rows')
     return
@@ -232,12 +234,6 @@ function checkKey(
     if (column.type === 'real' || column.type === 'any') {
       const declared = rowNamed(columnRows, column.name).type
       problems.push(`key column ${name} is declared ${declared === '' ? 'without a type' : declared}; ${allowed}`)
-    }
-    if (column.nullable) {
-      problems.push(
-        `key column ${name} may be NULL (SQLite allows that in a PRIMARY KEY unless the table is STRICT or` +
-          ` WITHOUT ROWID); ${allowed}`,
-      )
     }
   }
   const index = keyIndex(database, table)

@@ -133,15 +133,25 @@ test('a table without a usable key is refused with what is allowed', async t => 
     ['CREATE TABLE things (a PRIMARY KEY) WITHOUT ROWID', /key column "a" is declared without a type/],
     ['CREATE TABLE things (a DATETIME NOT NULL PRIMARY KEY)', /key column "a" is declared DATETIME/],
     ['CREATE TABLE things (a ANY PRIMARY KEY) STRICT', /key column "a" is declared ANY/],
-    ['CREATE TABLE things (a TEXT PRIMARY KEY)', /key column "a" may be NULL/],
-    ['CREATE TABLE things (a INT PRIMARY KEY)', /key column "a" may be NULL/],
-    ['CREATE TABLE things (a INTEGER PRIMARY KEY DESC)', /key column "a" may be NULL/],
     ['CREATE TABLE things (a TEXT COLLATE NOCASE PRIMARY KEY) STRICT', /key column "a" compares with nocase/i],
     ['CREATE TABLE things (a TEXT NOT NULL, PRIMARY KEY (a COLLATE RTRIM))', /key column "a" compares with rtrim/i],
     ['CREATE TABLE other (a INTEGER PRIMARY KEY); CREATE VIEW things AS SELECT * FROM other', /it is a view/],
     ['CREATE VIRTUAL TABLE things USING fts5(a)', /it is a virtual table/],
   ]
   for (const [sql, message] of cases) assert.match(await problemOf(t, sql), message)
+})
+
+test('a key column that may be NULL names the rows in which it is not', async t => {
+  const sql = `CREATE TABLE things (a TEXT PRIMARY KEY, b TEXT);
+    INSERT INTO things VALUES (NULL, 'nobody'), ('x', 'someone'), (NULL, 'nobody else')`
+  const { file } = makeFile(t, sql)
+  const source = await SqliteSource.open(optionsFor(file, [{ name: 'things', table: 'things' }], new ManualClock()))
+  t.after(() => source.close())
+  const { rows } = await source.load('things', ['x', 'NULL', 'null', ''])
+  assert.deepEqual(
+    rows.map(row => (row === null ? null : Buffer.from(row).toString())),
+    ['{"a":"x","b":"someone"}', null, null, null],
+  )
 })
 
 test('a missing table is refused with the tables there are', async t => {
@@ -163,8 +173,6 @@ test('all problems of all keyspaces are reported at once', async t => {
     const lines = error.message.split('\n')
     const expected = [
       /"x" is declared REAL/,
-      /"x" may be NULL/,
-      /"y" may be NULL/,
       /"y" compares with/,
       /no column "z", "q"; there are: x, y$/,
       /keyspace b, .* there are: a$/,
