@@ -11,7 +11,7 @@ import { run } from 'node:test'
 import { spec } from 'node:test/reporters'
 
 const root = resolve(import.meta.dirname, '..')
-const testTimeoutMs = 900_000
+const testTimeoutMs = 300_000
 
 interface Skipped {
   readonly file: string
