@@ -11,23 +11,19 @@ const failing = "import { test } from 'node:test'\ntest('it fails', () => { thro
 const skipping =
   "import { test } from 'node:test'\n" +
   "test('needs a server', { skip: 'memcached is not installed' }, () => {})\ntest('it holds', () => {})\n"
-const leavingOut =
-  "import { test } from 'node:test'\ntest('a rule', { skip: 'this cannot happen to the tier' }, () => {})\n" +
-  "test('it holds', () => {})\n"
 
 describe('the test runner', () => {
   let folder = ''
 
   before(async () => {
     folder = await mkdtemp(join(tmpdir(), 'tidemark-run-'))
-    for (const name of ['passes', 'fails', 'skips', 'chaos', 'contract'])
+    for (const name of ['passes', 'fails', 'skips', 'chaos'])
       await mkdir(join(folder, 'test', name), { recursive: true })
     await cp(join(import.meta.dirname, 'run.ts'), join(folder, 'test/run.ts'))
     await writeFile(join(folder, 'test/passes/a.test.ts'), passing)
     await writeFile(join(folder, 'test/passes/ignored.ts'), failing)
     await writeFile(join(folder, 'test/fails/b.test.ts'), failing)
     await writeFile(join(folder, 'test/skips/c.test.ts'), skipping)
-    await writeFile(join(folder, 'test/contract/e.test.ts'), leavingOut)
     await writeFile(join(folder, 'test/chaos/d.test.ts'), failing)
   })
   after(() => rm(folder, { recursive: true, force: true }))
@@ -42,7 +38,7 @@ describe('the test runner', () => {
   test('runs all files but those of chaos, and fails when one fails', () => {
     const { status, output } = runTests([])
     assert.equal(status, 1)
-    assert.match(output, /# files 4\n# tests 6\n# pass 3\n# fail 1\n# cancelled 0\n# skipped 2\n/)
+    assert.match(output, /# files 3\n# tests 4\n# pass 2\n# fail 1\n# cancelled 0\n# skipped 1\n/)
     assert.match(output, /on purpose/)
   })
 
@@ -68,11 +64,5 @@ describe('the test runner', () => {
     const strict = runTests(['skips'], true)
     assert.equal(strict.status, 1)
     assert.match(strict.output, /# pass 1\n# fail 1\n/)
-  })
-  test('passes over what a contract leaves out for good', () => {
-    const strict = runTests(['contract'], true)
-    assert.equal(strict.status, 0)
-    assert.match(strict.output, /# pass 1\n# fail 0\n# cancelled 0\n# skipped 1\n/)
-    assert.doesNotMatch(strict.output, /SKIPPED:/)
   })
 })
