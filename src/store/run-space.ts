@@ -5,7 +5,7 @@
 import { RECLAIM_TRIES_MAX } from '../policy/eviction.ts'
 import type { HashIndex } from './hash-index.ts'
 import type { Geometry } from './layout.ts'
-import { BUCKET_UNITS, Queue, Segment, SegmentState, Shard, WINDOW_MASK, WINDOW_SHIFT } from './layout.ts'
+import { BUCKET_UNITS, Segment, SegmentState, Shard, WINDOW_MASK, WINDOW_SHIFT } from './layout.ts'
 import type { Memory } from './memory.ts'
 import { recordHash, recordUnits } from './record.ts'
 import type { SegmentQueues } from './segment-queues.ts'
@@ -59,26 +59,13 @@ export class RunSpace {
   // Reclaims from whichever shard has most, until so many segments are free, wherever they are.
   #makeFree(count: number, wallMs: number): boolean {
     for (let tries = 0; this.#segments.freeCount() < count;) {
-      const shard = this.#largestShard()
+      const shard = this.#queues.largestShard()
       if (shard < 0) return false
       const freed = this.#queues.reclaim(shard, shard, tries >= RECLAIM_TRIES_MAX, wallMs)
       if (freed >= 0) this.#segments.push(freed, 1)
       tries = freed >= 0 ? 0 : tries + 1
     }
     return true
-  }
-
-  #largestShard(): number {
-    let largest = -1
-    let most = 0
-    for (let shard = 0; shard < this.#geometry.shards; shard++) {
-      const at = this.#queues.shardAt(shard) + Queue.segments
-      const segments = this.#control[at + Shard.small]! + this.#control[at + Shard.main]!
-      if (segments <= most) continue
-      largest = shard
-      most = segments
-    }
-    return largest
   }
 
   #cheapestWindow(count: number): number {

@@ -21,6 +21,9 @@ import type { Memory } from './memory.ts'
 import { recordExpiresAtMs, recordHash, recordType, recordUnits } from './record.ts'
 import type { Segments } from './segments.ts'
 
+/** A shard that has so many times the segments of one that needs some gives it one of its own. */
+const FAR_MORE = 2
+
 /** Records of these types are what clients see and what DBSIZE counts. */
 export function isVisible(type: number): boolean {
   return type >= RecordType.string && type <= RecordType.row
@@ -108,23 +111,61 @@ export class SegmentQueues {
     this.#segments.push(segment, this.#segments.get(segment, Segment.runSegments))
   }
 
-  /** A segment for the shard: a free one, else its own oldest, else another shard's, else its spare; -1 if all fail. */
+  /**
+   * A segment for the shard: a free one, else the oldest of a shard that has far more, else its own oldest, else any
+   * other's, else its spare; -1 if all fail.
+   */
   takeSegment(shard: number, wallMs: number): number {
     const free = this.#segments.pop(shard)
     if (free >= 0) return free
-    for (let tries = 0; tries <= RECLAIM_TRIES_MAX + 1; tries++) {
-      const own = this.reclaim(shard, shard, tries >= RECLAIM_TRIES_MAX, wallMs)
-      if (own >= 0) return own
+    const largest = this.largestShard()
+    if (largest >= 0 && this.#segmentsOf(largest) > FAR_MORE * (this.#segmentsOf(shard) + 1)) {
+      const taken = this.#takeFrom(largest, shard, wallMs)
+      if (taken >= 0) return taken
     }
+    const own = this.#reclaimOne(shard, shard, wallMs)
+    if (own >= 0) return own
     for (let other = 0; other < this.#geometry.shards; other++) {
-      if (other === shard || !tryAcquire(this.#control, this.shardAt(other) + Shard.lock, this.#thread)) continue
-      this.victim = other
-      const stolen = this.reclaim(other, shard, true, wallMs)
-      this.victim = -1
-      release(this.#control, this.shardAt(other) + Shard.lock, this.shardAt(other) + Shard.waiters)
-      if (stolen >= 0) return stolen
+      const taken = other === shard ? -1 : this.#takeFrom(other, shard, wallMs)
+      if (taken >= 0) return taken
     }
     return this.#takeSpare(shard)
+  }
+
+  // Two tries without mercy, because the first segment that is reclaimed may become the spare.
+  #reclaimOne(from: number, to: number, wallMs: number): number {
+    for (let tries = 0; tries <= RECLAIM_TRIES_MAX + 1; tries++) {
+      const segment = this.reclaim(from, to, tries >= RECLAIM_TRIES_MAX, wallMs)
+      if (segment >= 0) return segment
+    }
+    return -1
+  }
+
+  #takeFrom(other: number, shard: number, wallMs: number): number {
+    if (other === shard || !tryAcquire(this.#control, this.shardAt(other) + Shard.lock, this.#thread)) return -1
+    this.victim = other
+    const taken = this.#reclaimOne(other, shard, wallMs)
+    this.victim = -1
+    release(this.#control, this.shardAt(other) + Shard.lock, this.shardAt(other) + Shard.waiters)
+    return taken
+  }
+
+  #segmentsOf(shard: number): number {
+    const at = this.shardAt(shard) + Queue.segments
+    return this.#control[at + Shard.small]! + this.#control[at + Shard.main]!
+  }
+
+  /** The shard with most segments in its queues, or -1. A look without locks: others may be changing it. */
+  largestShard(): number {
+    let largest = -1
+    let most = 0
+    for (let shard = 0; shard < this.#geometry.shards; shard++) {
+      const segments = this.#segmentsOf(shard)
+      if (segments <= most) continue
+      largest = shard
+      most = segments
+    }
+    return largest
   }
 
   #takeSpare(shard: number): number {
