@@ -4,11 +4,10 @@
 //   main thread: supervisor, admin HTTP            holds: lock file, store (thread 0), metrics (row 0)
 //     |-- server threads 1..N                      listen on one port, each with its own connections (thread.ts)
 //     `-- a thread for each database, N+1..        (cache/source-thread.ts); each server thread has a port to each
-import { randomBytes } from 'node:crypto'
 import { extname } from 'node:path'
 import type { Clock } from '../base/clock.ts'
 import { TidemarkError, messageOf } from '../base/errors.ts'
-import { systemRandom } from '../base/random.ts'
+import { type Random, systemRandom } from '../base/random.ts'
 import type { KeyspaceDescription } from '../source/source.ts'
 import { Store } from '../store/store.ts'
 import { canReusePort, checkExposure, probePort } from './address-checks.ts'
@@ -164,7 +163,7 @@ class Supervisor {
         metrics: metrics.buffer,
         baseline: new Statistics(metrics, commandNames).baseline,
         clientCounts: counts.shared,
-        runId: randomBytes(20).toString('hex'),
+        runId: runIdOf(systemRandom()),
         startedWallMs: this.#startedWallMs,
       },
       linkDatabases: () => databases.link(),
@@ -236,4 +235,9 @@ function readStore(store: Store, metrics: ServerMetrics): void {
   metrics.set('tidemark_evictions_total', evicted)
   metrics.set('tidemark_expired_total', expired)
   metrics.set('tidemark_shard_wipes_total', shardsWiped)
+}
+
+/** As in Redis: 40 hexadecimal digits. */
+function runIdOf(random: Random): string {
+  return Array.from({ length: 5 }, () => random.uint32().toString(16).padStart(8, '0')).join('')
 }
