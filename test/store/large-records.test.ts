@@ -237,19 +237,4 @@ describe('large and small records together', () => {
       keyed.store.check()
     }
   })
-
-  storeTest(
-    'a few large ones that nobody reads do not keep memory from small ones of other shards',
-    keyed => {
-      // Fewer large ones than shards: some shards begin with nothing.
-      for (let i = 0; i < 12; i++) keyed.set(`large${i}`, largeValue(keyed, 'v'))
-      keyed.flood('small', 10_000, 100)
-      const { index } = insidesOf(keyed.store)
-      const records = new Array<number>(keyed.store.geometry.shards).fill(0)
-      for (const key of keyed.keys()) records[index.shardOf(keyed.hash(key))]! += 1
-      assert.ok(Math.min(...records) > Math.max(...records) / 4, `records by shard: ${records.join(' ')}`)
-    },
-    MiB,
-    threads,
-  )
 })
