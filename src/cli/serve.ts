@@ -1,5 +1,4 @@
 // The verb `serve`: flags, configuration and databases that are not there yet, then the server, until Ctrl-C.
-import { mkdirSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { basename } from 'node:path'
 import { startAdmin } from '../admin/http.ts'
@@ -8,6 +7,7 @@ import type { Clock } from '../base/clock.ts'
 import { messageOf, TidemarkError } from '../base/errors.ts'
 import { createDatabase } from '../config/create-database.ts'
 import { findConfig, loadConfig } from '../config/load.ts'
+import { makeFolder } from '../config/make-folder.ts'
 import { resolveSettings } from '../config/resolve.ts'
 import type { DatabaseSetup, Resolved } from '../config/resolve.ts'
 import { startServer } from '../server/supervisor.ts'
@@ -62,7 +62,7 @@ async function readConfiguration(
 function makeDataFolder(folder: string | undefined): void {
   if (folder === undefined) return
   try {
-    mkdirSync(folder, { recursive: true })
+    makeFolder(folder)
   } catch (thrown) {
     throw new TidemarkError('DATA_UNWRITABLE', `--data: cannot make ${folder}: ${messageOf(thrown)}`, { cause: thrown })
   }

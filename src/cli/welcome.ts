@@ -52,8 +52,9 @@ export function welcome({ server, settings, configFile }: WelcomeInputs): string
   }
   if (tries.length === 0) tries.push('SET greeting hello EX 60', 'GET greeting', 'TTL greeting')
   const ours = import.meta.filename.endsWith('.ts') ? 'npm run -s tidemark -- cli' : 'npx tidemark cli'
-  const port = server.port === 6379 ? '' : ` -p ${server.port}`
-  lines.push('', `Try, with redis-cli${port} or with ${ours}${port}:`, '', ...tries.map(each => `  ${each}`))
+  const local = ['127.0.0.1', 'localhost', '0.0.0.0', '::'].includes(server.address)
+  const where = (local ? '' : ` -h ${server.address}`) + (server.port === 6379 ? '' : ` -p ${server.port}`)
+  lines.push('', `Try, with redis-cli${where} or with ${ours}${where}:`, '', ...tries.map(each => `  ${each}`))
   lines.push('', 'Ctrl-C closes it.', '')
   return lines.join('\n')
 }

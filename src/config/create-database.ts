@@ -4,19 +4,10 @@
 //
 //   cities.db.creating-4711    while process 4711 makes it
 //   cities.db                  once it is whole
-import {
-  closeSync,
-  existsSync,
-  fsyncSync,
-  linkSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  renameSync,
-  rmSync,
-} from 'node:fs'
+import { closeSync, existsSync, fsyncSync, linkSync, openSync, readdirSync, renameSync, rmSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { messageOf, TidemarkError } from '../base/errors.ts'
+import { makeFolder } from './make-folder.ts'
 import type { DatabaseSetup } from './resolve.ts'
 
 export interface CreateReport {
@@ -34,7 +25,7 @@ export async function createDatabase(setup: DatabaseSetup, report: CreateReport)
   }
   const temporary = `${file}.creating-${process.pid}`
   try {
-    mkdirSync(dirname(file), { recursive: true })
+    makeFolder(dirname(file))
     removeLeftovers(file)
     closeSync(openSync(temporary, 'wx'))
     rmSync(temporary)

@@ -8,6 +8,7 @@ import { Layers } from './layers.ts'
 import type { PlainObject } from './layers.ts'
 import { gotText } from './mistakes.ts'
 import { suggestion } from './nearest.ts'
+import { ownThreads } from './schema.ts'
 
 export interface ResolveInputs {
   /** The configuration file, absolute, and what it exports. */
@@ -47,7 +48,7 @@ export function resolveSettings(inputs: ResolveInputs): Resolved {
     port: layers.top('port') as number,
     adminHost: layers.top('adminHost') as string,
     adminPort: layers.top('adminPort') as number,
-    threads: (layers.top('threads') as number | undefined) ?? Math.min(inputs.cores, limits.threadsMax),
+    threads: (layers.top('threads') as number | undefined) ?? Math.min(inputs.cores, threadsMax(databases.length)),
     memoryBytes: layers.top('memory') as number,
     requirepass: layers.top('requirepass') as string | undefined,
     dataFolder,
@@ -59,6 +60,10 @@ export function resolveSettings(inputs: ResolveInputs): Resolved {
   checkTogether(layers, settings)
   layers.mistakes.throwIfAny()
   return { settings, setups: databases.map(each => each.setup) }
+}
+
+function threadsMax(databases: number): number {
+  return limits.threadsMax - ownThreads - databases
 }
 
 function shown(
@@ -113,12 +118,16 @@ function keyspace(layers: Layers, name: string, entry: PlainObject, databases: r
 }
 
 function checkTogether(layers: Layers, settings: ServerSettings): void {
-  const { host, port, adminHost, adminPort, databases } = settings
+  const { host, port, adminHost, adminPort, databases, threads } = settings
   if (port !== 0 && port === adminPort && host === adminHost) {
     layers.mistakes.add(
       'adminPort',
       `got ${adminPort}, which is the port of the Redis protocol; allowed is another one`,
     )
+  }
+  if (threads > threadsMax(databases.length)) {
+    const most = `${threadsMax(databases.length)} with ${databases.length} databases, which have threads of their own`
+    layers.mistakes.add('threads', `got ${threads}, allowed is at most ${most}`)
   }
   const names = new Map<string, string>()
   for (const { name, file } of databases) {

@@ -36,6 +36,9 @@ export interface Setting {
 
 const dayMs = 86_400_000
 
+/** Of the numbers that the store has for threads, one is the supervisor's; each database takes one more (resolve.ts). */
+export const ownThreads = 1
+
 export const schema: readonly Setting[] = [
   {
     path: '',
@@ -79,7 +82,7 @@ export const schema: readonly Setting[] = [
   },
   {
     path: 'threads',
-    type: { kind: 'integer', min: 1, max: limits.threadsMax },
+    type: { kind: 'integer', min: 1, max: limits.threadsMax - ownThreads },
     defaultText: 'the cores that the process may use',
     flag: 'threads',
     environment: 'TIDEMARK_THREADS',

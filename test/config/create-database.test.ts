@@ -11,6 +11,7 @@ import { TidemarkError } from '../../src/base/errors.ts'
 import type { ErrorCode } from '../../src/base/errors.ts'
 import type { CreateContext } from '../../src/config/config.ts'
 import { createDatabase } from '../../src/config/create-database.ts'
+import { makeFolder } from '../../src/config/make-folder.ts'
 
 let folder = ''
 beforeEach(() => {
@@ -112,6 +113,8 @@ describe('making a database', () => {
     const nested = { name: 'd', file: join(folder, 'a', 'b', 'd.db'), create: (c: CreateContext) => fill(c.file) }
     assert.equal(await createDatabase(nested, { progress, signal: never }), 'created')
     writeFileSync(join(folder, 'file'), '')
+    // A system folder that denies, in a way of its own, that anything can be made in it.
+    if (existsSync('/proc/self')) assert.throws(() => makeFolder('/proc/tidemark/data'), /ENOENT/)
     const blocked = { ...nested, file: join(folder, 'file', 'd.db') }
     await assert.rejects(
       createDatabase(blocked, { progress, signal: never }),

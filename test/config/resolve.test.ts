@@ -77,7 +77,12 @@ describe('where a setting comes from', () => {
     )
   })
   test('threads are the cores, as far as threads go', () => {
-    assert.equal(settingsOf({ cores: 1000 }).settings.threads, 128)
+    assert.equal(settingsOf({ cores: 1000 }).settings.threads, 127)
+    assert.equal(settingsOf({ cores: 1000, config: shop }).settings.threads, 126)
+    assert.match(
+      mistakesOf({ config: shop, flags: { threads: '127' } }).join(),
+      /^threads: got 127, allowed is at most 126 with 1 databases/,
+    )
     assert.equal(settingsOf({ cores: 1000, flags: { threads: '3' } }).settings.threads, 3)
   })
   test('settings that are undefined in the file are not there', () => {
@@ -144,7 +149,7 @@ describe('mistakes', () => {
       `memroy: there is no such setting \\(did you mean memory\\?\\) ${file}`,
       'TIDEMARK_PROT: there is no such variable \\(did you mean TIDEMARK_PORT\\?\\)',
       `port: got 70000, allowed is a whole number from 0 to 65535 ${file}`,
-      'TIDEMARK_THREADS: got "many", allowed is a whole number from 1 to 128',
+      'TIDEMARK_THREADS: got "many", allowed is a whole number from 1 to 127',
       '--memory: got "1tb", allowed is a size from 1mb to 16gb, such as .*',
       `drain: got 500, allowed is a duration from 0 to 10m, such as .* ${file}`,
       `databases\\.a\\.poll: got "0s", allowed is a duration from 1ms to 1m, such as .* ${file}`,
