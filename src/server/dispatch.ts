@@ -83,13 +83,12 @@ export interface DispatcherParts {
 
 export class Dispatcher {
   readonly table: CommandTable
-  /** The index of the command that ran last; -1 when there was none such. */
-  latest = -1
   readonly #call: CurrentCall
   readonly #out: ReplyWriter
   readonly #clock: Clock
   readonly #parts: DispatcherParts
   readonly #handlers: readonly Handler[]
+  readonly #names: readonly string[]
   readonly #arities: Int32Array
   readonly #withoutPassword: Uint8Array
   readonly #executed: Float64Array
@@ -104,6 +103,7 @@ export class Dispatcher {
     this.#clock = parts.clock
     this.#call = new CurrentCall(parts.store, parts.cache, parts.server, parts.out)
     this.#handlers = commands.map(command => command.handler)
+    this.#names = commands.map(command => command.name)
     this.#arities = Int32Array.from(commands, command => command.arity)
     this.#withoutPassword = Uint8Array.from(commands, command => (command.flags.includes('no_auth') ? 1 : 0))
     this.#executed = parts.server.metrics.counterView('tidemark_commands_total')
@@ -129,7 +129,6 @@ export class Dispatcher {
     call.end = parser.end
     const before = this.#out.length
     const index = this.table.find(call.buffer, call.start[0]!, call.end[0]!)
-    this.latest = index
     if (client.replies === 'skip-next') client.replies = 'skip'
     else if (client.replies === 'skip') client.replies = 'on'
     if (!this.#admitted(call, index)) {
@@ -137,6 +136,7 @@ export class Dispatcher {
       return undefined
     }
     this.#executed[index]!++
+    client.lastCommand = this.#names[index]!
     const startedMs = this.#untilTimed === 0 ? this.#clock.monotonicMs() : 0
     this.#untilTimed = this.#untilTimed === 0 ? TIMED_EVERY - 1 : this.#untilTimed - 1
     try {

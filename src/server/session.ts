@@ -37,6 +37,7 @@ export class Session implements Client, ConnectionEvents {
   authenticated: boolean
   replies: Client['replies'] = 'on'
   closing = false
+  lastCommand = 'NULL'
 
   readonly #thread: SessionThread
   readonly #connection: Connection
@@ -49,7 +50,6 @@ export class Session implements Client, ConnectionEvents {
   #cut: RequestParser | undefined
   #paused = false
   #ended = false
-  #lastCommand = -1
   /** Pending bytes, from `from` on, that were searched for keys to load ahead. */
   #lookedAhead = 0
 
@@ -71,10 +71,6 @@ export class Session implements Client, ConnectionEvents {
 
   get outputBytes(): number {
     return this.#connection.unsentBytes
-  }
-
-  get lastCommand(): string {
-    return this.#thread.dispatcher.table.commands[this.#lastCommand]?.name ?? 'NULL'
   }
 
   // ConnectionEvents
@@ -166,7 +162,6 @@ export class Session implements Client, ConnectionEvents {
       at = next
       if (parser.argc !== 0) {
         const pending = dispatcher.run(this, parser)
-        this.#lastCommand = dispatcher.latest
         if (pending !== undefined) this.#await(pending)
       }
       if (this.#cut !== undefined) this.#returnParser()

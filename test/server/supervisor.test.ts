@@ -301,6 +301,7 @@ describe('HTTP', () => {
       assert.ok(text.includes(`\n${line}\n`), `${line} is in ${text}`)
     }
     assert.match(text, /\ntidemark_command_seconds_count\{command="set"\} 1\n/)
+    assert.match(String(await client.command('INFO')), /\r\nkeyspace_hits:1\r\nkeyspace_misses:1\r\n/)
     assert.equal((await fetch(base)).status, 404)
     assert.equal((await fetch(`${base}/constructor`)).status, 404)
     const post = await fetch(`${base}/ready`, { method: 'POST' })

@@ -137,7 +137,14 @@ export const connectionCommands: readonly Command[] = [
     ping,
   ),
   row(
-    { name: 'echo', arity: 2, flags: ['fast'], since: '1.0.0', summary: 'Answers the message.', syntax: 'message' },
+    {
+      name: 'echo',
+      arity: 2,
+      flags: ['loading', 'stale', 'fast'],
+      since: '1.0.0',
+      summary: 'Answers the message.',
+      syntax: 'message',
+    },
     echo,
   ),
   row(

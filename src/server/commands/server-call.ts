@@ -13,8 +13,6 @@ export interface Client {
   readonly connectedAtMs: number
   /** On the monotonic clock, as of the latest bytes received. */
   readonly activeAtMs: number
-  /** The name of the latest command. */
-  readonly lastCommand: string
   /** Bytes received and not yet executed, and bytes of replies not yet taken. */
   readonly inputBytes: number
   readonly outputBytes: number
@@ -25,6 +23,8 @@ export interface Client {
   authenticated: boolean
   /** Whether replies are sent: CLIENT REPLY. `skip-next` becomes `skip` for one command. */
   replies: 'on' | 'off' | 'skip' | 'skip-next'
+  /** The name of the latest command. */
+  lastCommand: string
   /** Close the connection after the reply that is being written. */
   closing: boolean
   /** Closes the connection now. */
