@@ -9,6 +9,8 @@ import type { Terminal } from './terminal.ts'
 const verbs = ['serve', 'cli', 'help']
 
 export async function run(args: readonly string[], terminal: Terminal): Promise<number> {
+  // Whoever reads may go first (`tidemark help | head -1`): no reason to die, least of all for a server.
+  for (const stream of [terminal.stdout, terminal.stderr]) stream.on('error', () => {})
   const code = await codeOf(args, terminal)
   // Timers and sockets that the code of a configuration left behind would keep the process from ending.
   if (args[0] === 'serve') terminal.stdout.write('', () => terminal.exit(code))

@@ -68,6 +68,16 @@ describe('a plain cache', () => {
     assert.match(server.stdout, /\nClosing: .*\nClosed\.\n$/)
     assert.equal(server.stderr, '')
   })
+  test('goes on, and closes in order, when nobody reads what it says any more', async () => {
+    const server = serve([])
+    const { port } = await server.ready()
+    server.child.stdout!.destroy()
+    server.child.stderr!.destroy()
+    const client = await RespClient.connect(port)
+    assert.equal(await client.command('PING'), 'PONG')
+    client.close()
+    assert.equal(await server.interrupt(), 0)
+  })
   test('asks for the password of the environment, and does not print it', async () => {
     const server = serve([], { TIDEMARK_REQUIREPASS: 'open sesame' })
     const { port } = await server.ready()
