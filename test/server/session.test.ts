@@ -150,6 +150,8 @@ describe('a session that waits for a row', () => {
     ]
     await Promise.all([name, ...replies])
     assert.deepEqual(served.scene.source.loads, [['2', '1'], ['3']])
+    await Promise.all(['HGET users:99 name', 'FLUSHALL', 'GET users:98'].map(line => client.command(...line.split(' '))))
+    assert.deepEqual(served.scene.source.loads.slice(2), [['99'], ['98']])
     client.close()
   })
 
@@ -205,11 +207,12 @@ describe('a client that does not read', () => {
   test('is no longer executed past the backlog, harms nobody, and gets everything in the end', async () => {
     await using served = await ServedScene.open()
     const other = await RespClient.connect(served.port)
-    const value = Buffer.alloc(100_000, 'v')
-    await other.command('SET', 'v', value)
+    // Of different lengths and bytes, so that bytes of another reply, or at another place, are noticed.
+    const values = Array.from({ length: 7 }, (_, i) => Buffer.alloc(100_000 + 1111 * i, String(i)))
+    for (const [i, value] of values.entries()) await other.command('SET', `v${i}`, value)
     const slow = await connectTo(served.port)
     const count = 600
-    slow.write(Buffer.concat(Array.from({ length: count }, () => request('GET', 'v'))))
+    slow.write(Buffer.concat(Array.from({ length: count }, (_, i) => request('GET', `v${i % 7}`))))
     let unsent = 0
     await eventually('the session has stopped', () => {
       const before = unsent
@@ -218,11 +221,28 @@ describe('a client that does not read', () => {
     })
     assert.ok(unsent <= limits.replyBacklogBytesMax + 1_000_000, `${unsent} bytes wait`)
     assert.equal(await other.command('PING'), 'PONG')
+    // Others' replies are written meanwhile with the same output buffer: none of them may end up here.
+    const round = Buffer.concat(
+      values.flatMap(value => [`$${value.length}\r\n`, value, '\r\n'].map(part => Buffer.from(part))),
+    )
+    const expected = Buffer.concat(Array.from({ length: Math.ceil(count / 7) }, () => round))
+    const lastBytes = values
+      .slice(0, count % 7)
+      .reduce((sum, value) => sum + `$${value.length}\r\n\r\n`.length + value.length, 0)
+    const bytes = Math.floor(count / 7) * round.length + lastBytes
     let received = 0
     slow.on('data', (chunk: Buffer) => {
+      const same = chunk.equals(expected.subarray(received, received + chunk.length))
       received += chunk.length
+      if (!same) slow.destroy(new Error(`a wrong byte before ${received}`))
     })
-    await eventually('everything arrives', () => received === count * ('$100000\r\n'.length + value.length + 2))
+    const noise: Promise<unknown>[] = []
+    await eventually('everything arrives', () => {
+      noise.push(other.command('ECHO', 'noise'.repeat(1000)))
+      assert.equal(slow.errored, null)
+      return received === bytes
+    })
+    await Promise.all(noise)
     slow.destroy()
     other.close()
   })
