@@ -4,16 +4,16 @@ import type { Clock } from '../base/clock.ts'
 import { afterThisTurn } from '../base/turn.ts'
 import { ReplyWriter } from '../wire/reply-writer.ts'
 import { RequestParser } from '../wire/request-parser.ts'
+import type { Client } from './commands/server-call.ts'
 import { Dispatcher, type DispatcherParts } from './dispatch.ts'
 import { Lookahead } from './lookahead.ts'
-import type { Session } from './session.ts'
 
 /** Parsers kept for the next cut requests. */
 const SPARE_PARSERS_MAX = 64
 
 export interface SessionThreadParts extends Omit<DispatcherParts, 'out'> {
   /** The sessions by their clients' ids; the server's view of its clients is the same map. */
-  readonly sessions: Map<number, Session>
+  readonly sessions: Map<number, Client>
   readonly nextClientId: () => number
   readonly sessionClosed: () => void
 }
@@ -31,7 +31,7 @@ export class SessionThread {
 
   readonly clock: Clock
   readonly passwordless: boolean
-  readonly sessions: Map<number, Session>
+  readonly sessions: Map<number, Client>
   readonly out: ReplyWriter = new ReplyWriter()
   readonly dispatcher: Dispatcher
   readonly lookahead: Lookahead
@@ -58,9 +58,9 @@ export class SessionThread {
   }
 
   /** Readies the output for a session's batch, and reads the clocks. Returns the monotonic time. */
-  begin(session: Session): number {
+  begin(client: Client): number {
     this.out.length = 0
-    this.out.resp = session.resp
+    this.out.resp = client.resp
     return this.dispatcher.tick()
   }
 

@@ -150,7 +150,9 @@ describe('a session that waits for a row', () => {
     ]
     await Promise.all([name, ...replies])
     assert.deepEqual(served.scene.source.loads, [['2', '1'], ['3']])
-    await Promise.all(['HGET users:99 name', 'FLUSHALL', 'GET users:98'].map(line => client.command(...line.split(' '))))
+    await Promise.all(
+      ['HGET users:99 name', 'FLUSHALL', 'GET users:98'].map(line => client.command(...line.split(' '))),
+    )
     assert.deepEqual(served.scene.source.loads.slice(2), [['99'], ['98']])
     client.close()
   })
