@@ -48,7 +48,7 @@ describe('replies equal those of redis-server', () => {
   })
 
   for (const resp of [2, 3] as const) {
-    test(`in RESP${resp}`, async t => {
+    test(`byte by byte in RESP${resp}`, async t => {
       if (redis === undefined) return t.skip('redis-server is not installed')
       // HELLO tells the connection's id, which differs.
       const lines = [['HELLO', String(resp)], ...script]
