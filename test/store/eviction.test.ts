@@ -42,7 +42,7 @@ describe('eviction', () => {
     keyed.flood('flood', FLOOD, VALUE_BYTES)
     assert.equal(present(keyed, read), 500)
     assert.equal(present(keyed, unread), 0)
-    for (const key of read) assert.deepEqual(keyed.get(key), Buffer.alloc(VALUE_BYTES, key), 'moved whole')
+    for (const key of read) keyed.assertValue(key, Buffer.alloc(VALUE_BYTES, key))
     assert.ok(keyed.store.statistics().moved >= 500)
   })
 

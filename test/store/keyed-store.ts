@@ -84,6 +84,14 @@ export class KeyedStore {
     return this.store.withLock(hash, () => index.locateKey(hash, bytes, 0, bytes.length))
   }
 
+  /** As a comparison with get(), without drawing two large buffers when they differ. */
+  assertValue(key: Text, value: Buffer): void {
+    const found = this.get(key)
+    assert.ok(found !== undefined, `${String(key).slice(0, 40)} is there`)
+    assert.equal(found.length, value.length)
+    assert.ok(found.equals(value), `${String(key).slice(0, 40)} has its value`)
+  }
+
   text(key: Text): string | undefined {
     return this.get(key)?.toString()
   }

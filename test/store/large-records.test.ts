@@ -21,7 +21,7 @@ describe('a large record', () => {
       for (const share of [1, 1, 0.5, 0.9, 1]) {
         const value = largeValue(keyed, 'v', share)
         assert.equal(keyed.set('a', value), 'stored')
-        assert.deepEqual(keyed.get('a'), value)
+        keyed.assertValue('a', value)
         keyed.store.check()
       }
       keyed.set('a', 'small')
@@ -36,7 +36,7 @@ describe('a large record', () => {
   storeTest('leaves the others alone while there is free memory', keyed => {
     const sizes = [11_000, 6_000, 20_000, 5_000, 30_000, 4_097, 8_192, 12_288, 9_000]
     for (const [i, size] of sizes.entries()) keyed.set(`k${i}`, Buffer.alloc(size, `${i}`))
-    for (const [i, size] of sizes.entries()) assert.deepEqual(keyed.get(`k${i}`), Buffer.alloc(size, `${i}`))
+    for (const [i, size] of sizes.entries()) keyed.assertValue(`k${i}`, Buffer.alloc(size, `${i}`))
     assert.equal(keyed.store.statistics().evicted, 0)
   })
 
@@ -97,7 +97,7 @@ describe('a large record', () => {
         assert.equal(outcome, 'stored')
       }
     })
-    for (const [i, key] of keys.entries()) assert.deepEqual(keyed.get(key), Buffer.alloc(10_000 + i * 5_000, key))
+    for (const [i, key] of keys.entries()) keyed.assertValue(key, Buffer.alloc(10_000 + i * 5_000, key))
   })
 
   storeTest('is refused for good when no memory can be freed, instead of trying for ever', keyed => {
@@ -144,7 +144,7 @@ describe('a memory full of large records', () => {
         keyed.set(`k${i}`, Buffer.alloc(MiB))
         for (const key of read) keyed.get(key)
       }
-      for (const key of read) assert.deepEqual(keyed.get(key), Buffer.alloc(MiB, key))
+      for (const key of read) keyed.assertValue(key, Buffer.alloc(MiB, key))
     },
     64 * MiB,
   )
@@ -170,7 +170,7 @@ describe('a memory full of large records', () => {
     for (let i = 0; i < 600; i++) {
       const value = Buffer.alloc(100 + ((i * 7919) % (keyed.store.valueBytesMax - 100)), `${i}`)
       assert.equal(keyed.set(`k${i % 97}`, value), 'stored')
-      assert.deepEqual(keyed.get(`k${i % 97}`), value)
+      keyed.assertValue(`k${i % 97}`, value)
       if (i % 50 === 0) keyed.store.check()
     }
   })
@@ -189,7 +189,7 @@ describe('large and small records together', () => {
         for (let i = 0; i < 5; i++) {
           const value = largeValue(keyed, `${i}`)
           assert.equal(keyed.set(`large${i}`, value), 'stored')
-          assert.deepEqual(keyed.get(`large${i}`), value)
+          keyed.assertValue(`large${i}`, value)
           keyed.store.check()
         }
       }

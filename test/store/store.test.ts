@@ -59,7 +59,7 @@ describe('values', () => {
       for (const letter of ['x', 'y']) {
         const value = Buffer.alloc(bytes, letter)
         assert.equal(keyed.set('a', value), 'stored')
-        assert.deepEqual(keyed.get('a'), value, `${bytes} bytes of ${letter}`)
+        keyed.assertValue('a', value)
       }
     }
   })
@@ -123,7 +123,29 @@ describe('keys', () => {
     const value = Buffer.alloc(keyed.store.valueBytesMax, 'v')
     const coherent = { lane: 1, keyspace: 2, generation: 3, stamp: Buffer.alloc(limits.stampBytesMax) }
     assert.equal(keyed.set(key, value, { coherent, expiresAtMs: keyed.wallMs + 1 }), 'stored')
-    assert.deepEqual(keyed.get(key), value)
+    keyed.assertValue(key, value)
+  })
+
+  storeTest('two keys of one length and one hash live beside each other', keyed => {
+    const byTag = new Map<number, string>()
+    let pair: [string, string] | undefined
+    for (let i = 0; pair === undefined; i++) {
+      assert.ok(i < 900_000)
+      const key = String(100_000 + i)
+      const tag = keyed.hash(key) & ~3
+      const other = byTag.get(tag)
+      if (other === undefined) byTag.set(tag, key)
+      else pair = [other, key]
+    }
+    const [first, second] = pair
+    keyed.set(first, 'first')
+    assert.equal(keyed.text(second), undefined)
+    assert.equal(keyed.setExpiry(second, keyed.wallMs + 1), false)
+    assert.equal(keyed.remove(second), false)
+    keyed.set(second, 'second')
+    assert.deepEqual([keyed.text(first), keyed.text(second)], ['first', 'second'])
+    assert.equal(keyed.remove(first), true)
+    assert.deepEqual([keyed.text(first), keyed.text(second)], [undefined, 'second'])
   })
 
   storeTest('a key or value that is too large is refused, and what was there stays', keyed => {
@@ -211,7 +233,7 @@ describe('expiry', () => {
     const value = Buffer.alloc(50_000, 'v')
     keyed.set('a', value)
     assert.equal(keyed.setExpiry('a', keyed.wallMs + 10), true)
-    assert.deepEqual(keyed.get('a'), value)
+    keyed.assertValue('a', value)
     assert.equal(keyed.store.foundExpiresAtMs, keyed.wallMs + 10)
   })
 

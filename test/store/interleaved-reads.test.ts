@@ -1,0 +1,150 @@
+// What a reader without a lock may meet, brought about on purpose: a writer comes in at a chosen instant of a lookup. Two
+// views of one memory in one thread; the reader's key is an array that lets the writer in when it is looked at.
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import { Store } from '../../src/store/store.ts'
+import { createStore, insidesOf, KeyedStore, MiB } from './keyed-store.ts'
+
+interface Scene {
+  readonly writer: KeyedStore
+  readonly reader: KeyedStore
+}
+
+function createScene(memoryBytes = MiB): Scene {
+  const writer = createStore(memoryBytes, 2)
+  return { writer, reader: new KeyedStore(Store.attach(writer.store.shared, 1)) }
+}
+
+/** A key whose byte `at`, when it is first read, lets `enter` run. */
+function watched(key: string, at: number, enter: () => unknown): Uint8Array {
+  let entered = false
+  return new Proxy(new Uint8Array(Buffer.from(key)), {
+    get(bytes, name): unknown {
+      if (name === `${at}` && !entered) {
+        entered = true
+        enter()
+      }
+      return Reflect.get(bytes, name)
+    },
+  })
+}
+
+/** The value that the reader gets while `enter` runs in the middle of its comparing the key. */
+function readDuring({ reader }: Scene, key: string, enter: () => unknown): string | undefined {
+  let entered = 0
+  const bytes = watched(key, key.length - 1, () => {
+    entered++
+    enter()
+  })
+  const found = reader.store.get(bytes, 0, key.length, reader.hash(key), reader.wallMs)
+  assert.equal(entered, 1, 'the writer came in')
+  return found?.toString()
+}
+
+function end({ writer }: Scene): void {
+  writer.store.check()
+}
+
+describe('a reader in the middle of a lookup', () => {
+  test('finds the new place of a record whose old place was written over', () => {
+    const scene = createScene()
+    const { writer } = scene
+    writer.set('key', 'the first value')
+    const found = readDuring(scene, 'key', () => {
+      writer.set('key', 'another value, of another length')
+      writer.flood('over', 20_000, 100)
+      writer.set('key', 'the last value, of yet another length')
+    })
+    assert.equal(found, 'the last value, of yet another length')
+    end(scene)
+  })
+
+  test('does not give an old value for a record that was overwritten in place', () => {
+    const scene = createScene()
+    scene.writer.set('key', 'one')
+    assert.equal(
+      readDuring(scene, 'key', () => scene.writer.set('key', 'two')),
+      'two',
+    )
+    end(scene)
+  })
+
+  test('does not find what was removed, expired by a new expiry or cleared', () => {
+    const scene = createScene()
+    const { writer } = scene
+    const changes: (() => unknown)[] = [
+      () => writer.remove('key'),
+      () => writer.setExpiry('key', writer.wallMs),
+      () => writer.store.clear(),
+      () => (writer.store.clear(), writer.flood('over', 9_000, 100)),
+    ]
+    for (const change of changes) {
+      writer.set('key', 'value', { expiresAtMs: writer.wallMs + 100 })
+      assert.equal(readDuring(scene, 'key', change), undefined)
+      end(scene)
+    }
+  })
+
+  test('finds a record that reclaiming moves, with its value', () => {
+    const scene = createScene()
+    const { writer } = scene
+    writer.set('key', 'value')
+    writer.has('key')
+    assert.equal(
+      readDuring(scene, 'key', () => writer.flood('over', 9_000, 100)),
+      'value',
+    )
+    end(scene)
+  })
+
+  test('finds a record that makes way for a large one', () => {
+    const scene = createScene()
+    const { writer } = scene
+    writer.flood('before', 3_000, 200)
+    writer.set('key', 'value')
+    const found = readDuring(scene, 'key', () => {
+      for (let i = 0; i < 40; i++) {
+        writer.has('key')
+        writer.set(`large${i}`, Buffer.alloc(writer.store.valueBytesMax))
+      }
+    })
+    assert.equal(found, 'value')
+    end(scene)
+  })
+
+  test('finds a record whose bucket is split between its choosing the bucket and its looking into it', () => {
+    let moved = 0
+    for (let i = 0; i < 50; i++) {
+      const scene = createScene(4 * MiB)
+      const { writer, reader } = scene
+      const key = `key${i}`
+      writer.set(key, 'value')
+      const { index } = insidesOf(reader.store)
+      const shard = index.shardOf(writer.hash(key))
+      const before = index.bucketsOf(shard)
+      const bucketsOf = index.bucketsOf.bind(index)
+      let entered = false
+      index.bucketsOf = (of: number): number => {
+        const buckets = bucketsOf(of)
+        if (entered) return buckets
+        entered = true
+        writer.flood('grow', 2_000, 10)
+        return buckets
+      }
+      assert.equal(reader.text(key), 'value')
+      if (index.bucketOf(writer.hash(key), before) !== index.bucketOf(writer.hash(key), bucketsOf(shard))) moved++
+      end(scene)
+    }
+    assert.ok(moved > 10, `in ${moved} of 50 cases the key's bucket became another one`)
+  })
+
+  test('that has a copy of half an old and half a new value is told so by confirm', () => {
+    const { writer, reader } = createScene()
+    writer.set('key', 'a'.repeat(100))
+    assert.ok(reader.has('key'))
+    const out = Buffer.alloc(100)
+    writer.set('key', 'b'.repeat(100))
+    reader.store.copyValue(out, 0)
+    assert.equal(reader.store.confirm(), false)
+  })
+})
