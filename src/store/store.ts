@@ -17,7 +17,12 @@ import {
 import { release } from './lock.ts'
 import { keyOffsetBytes, recordExpiresAtMs, recordHash, recordType } from './record.ts'
 import type { SharedStore } from './store-reader.ts'
-import { StoreWriter } from './store-writer.ts'
+import { StoreRecords } from './store-records.ts'
+
+/** How often a random bucket is looked at before memory is searched in order. */
+const RANDOM_TRIES = 200
+/** As many as a bucket and its overflow hold but for rare cases. */
+const RANDOM_BUCKET_RECORDS = 14
 
 export interface StoreStatistics {
   /** The budget: all of the store's memory. */
@@ -34,7 +39,7 @@ export interface StoreStatistics {
   readonly shardsWiped: number
 }
 
-export class Store extends StoreWriter {
+export class Store extends StoreRecords {
   private constructor(shared: SharedStore, thread: number) {
     super(shared, thread)
   }
