@@ -101,6 +101,7 @@ const groupTitles = {
   server: 'Server',
   generic: 'Any key',
   string: 'Strings',
+  bitmap: 'Bits of strings',
   hash: 'Hashes',
 } as const
 

@@ -23,6 +23,8 @@ export const errorTable = {
   ROW_KEY_COLUMN: 'Key columns of a row cannot be changed.',
   ROW_TTL: 'Row keys have no expiry: the row lives as long as the database keeps it.',
   ROW_OPERATION: 'The operation does not exist for row keys.',
+  COMMAND_UNSUPPORTED:
+    'A command of Redis for a data type or a feature that Tidemark does not have: it stores strings and hashes.',
   CROSS_SOURCE: 'One command writes to more than one database, which could not be one transaction.',
   STALE: 'No answer can be proved as fresh as asked for, and the keyspace is set to fail then.',
   VALUE_TOO_LARGE: 'A key or value is larger than the limit.',

@@ -58,6 +58,17 @@ export const limits = {
   sqliteGroupWritesMax: 1_024,
   maxStalenessMsDefault: 500,
 
+  // commands
+  /** What one LCS may compare: the product of both values' lengths. Each takes two bytes for the time of the command. */
+  lcsCellsMax: 16_777_216,
+  /** A hash of more fields is iterated (HSCAN) in parts. */
+  hashFieldsAtOnceMax: 128,
+  /** Bytes of the reply to a command that may name a field many times (HRANDFIELD with a negative count). */
+  repeatedReplyBytesMax: 268_435_456,
+  /** Commands queued by one MULTI, and the bytes of their arguments. */
+  transactionCommandsMax: 1_048_576,
+  transactionBytesMax: 268_435_456,
+
   // server
   connectionsMax: 10_000,
   /** Each server thread sweeps so many buckets of every shard for expired records, so often. */
@@ -77,3 +88,4 @@ assert(
   'a record with the longest key fits the smallest memory',
 )
 assert(limits.maxStalenessMsDefault >= 4 * limits.sqlitePollMs, 'a late poll does not trip the default bound')
+assert(limits.lcsCellsMax < 65_536 ** 2, 'a common subsequence is shorter than 16 bits count')

@@ -4,28 +4,36 @@
 //
 // Hot path: one Call object serves all requests, one after another; no strings and no allocation for a command that
 // finishes at once.
-import { AssertionError } from '../base/assert.ts'
 import type { Clock } from '../base/clock.ts'
-import { TidemarkError, messageOf } from '../base/errors.ts'
+import type { Random } from '../base/random.ts'
 import type { Cache } from '../cache/cache.ts'
 import type { Store } from '../store/store.ts'
 import type { ReplyWriter } from '../wire/reply-writer.ts'
 import type { RequestParser } from '../wire/request-parser.ts'
 import { type Command, CommandError, type Handler, type Respond } from './commands/command.ts'
 import type { CommandTable } from './commands/command-table.ts'
-import { type Client, type Server, type ServerCall, arityError } from './commands/server-call.ts'
+import { type Client, type Replayed, type Server, type ServerCall, arityError } from './commands/server-call.ts'
+import { unsupportedError } from './commands/unsupported.ts'
+import { errorTextOf } from './error-text.ts'
 import { TIMED_EVERY, countedErrors } from './metrics.ts'
+import { enqueue } from './queueing.ts'
+import { ClientMode, type QueuedRequest } from './special-state.ts'
 
 const DASH = 0x2d
+const NO_AUTH = 'NOAUTH Authentication required.'
 const ERROR_NAME_BYTES_MAX = 32
 /** As much of the arguments of an unknown command is told, and of its name (Redis: 128). */
 const UNKNOWN_SHOWN_BYTES = 128
+/** Run in MULTI as elsewhere. */
+const atOnceInMulti: ReadonlySet<string> = new Set(['multi', 'exec', 'discard', 'watch', 'quit', 'reset'])
+const notInMulti: ReadonlySet<string> = new Set(['save'])
 const NO_BYTES = Buffer.alloc(0)
 const NO_ARGUMENTS = new Int32Array(0)
 
 class CurrentCall implements ServerCall {
   readonly store: Store
   readonly cache: Cache
+  readonly random: Random
   readonly server: Server
   readonly out: ReplyWriter
   client!: Client
@@ -35,12 +43,23 @@ class CurrentCall implements ServerCall {
   end: Int32Array = NO_ARGUMENTS
   wallMs = 0
   monotonicMs = 0
+  readonly replay: ServerCall['replay']
 
-  constructor(store: Store, cache: Cache, server: Server, out: ReplyWriter) {
+  constructor({ store, cache, random, server, out }: DispatcherParts, replay: ServerCall['replay']) {
+    this.replay = replay
     this.store = store
     this.cache = cache
+    this.random = random
     this.server = server
     this.out = out
+  }
+
+  /** Makes a queued request the current one. */
+  load({ buffer, start, end, argc }: QueuedRequest): void {
+    this.buffer = buffer
+    this.start = start
+    this.end = end
+    this.argc = argc
   }
 
   bytes(i: number): Buffer {
@@ -74,6 +93,7 @@ export interface Pending {
 export interface DispatcherParts {
   readonly store: Store
   readonly cache: Cache
+  readonly random: Random
   readonly server: Server
   readonly clock: Clock
   readonly out: ReplyWriter
@@ -101,7 +121,7 @@ export class Dispatcher {
     this.#parts = parts
     this.#out = parts.out
     this.#clock = parts.clock
-    this.#call = new CurrentCall(parts.store, parts.cache, parts.server, parts.out)
+    this.#call = new CurrentCall(parts, (queue, chosen) => this.#replay(queue, chosen))
     this.#handlers = commands.map(command => command.handler)
     this.#names = commands.map(command => command.name)
     this.#arities = Int32Array.from(commands, command => command.arity)
@@ -132,6 +152,11 @@ export class Dispatcher {
     if (client.replies === 'skip-next') client.replies = 'skip'
     else if (client.replies === 'skip') client.replies = 'on'
     if (!this.#admitted(call, index)) {
+      this.#refuseTransaction(client)
+      this.#finish(client, index, before)
+      return undefined
+    }
+    if (client.modes !== 0 && this.#intercepted(call, index)) {
       this.#finish(client, index, before)
       return undefined
     }
@@ -168,7 +193,9 @@ export class Dispatcher {
   /** In Redis' order: whether there is such a command, then the number of arguments, then the password. */
   #admitted(call: CurrentCall, index: number): boolean {
     if (index < 0) {
-      call.out.error(unknownCommandError(call))
+      const unsupported = unsupportedError(call.buffer, call.start[0]!, call.end[0]!)
+      if (unsupported === undefined) call.out.error(unknownCommandError(call))
+      else call.out.error(call.client.authenticated ? unsupported : NO_AUTH)
       return false
     }
     const arity = this.#arities[index]!
@@ -177,10 +204,56 @@ export class Dispatcher {
       return false
     }
     if (!call.client.authenticated && this.#withoutPassword[index] === 0) {
-      call.out.error('NOAUTH Authentication required.')
+      call.out.error(NO_AUTH)
       return false
     }
     return true
+  }
+
+  /** A request that is refused before it runs spoils the MULTI that it was meant for. */
+  #refuseTransaction(client: Client): void {
+    if ((client.modes & ClientMode.multi) !== 0) client.special!.refused = true
+  }
+
+  /** For clients in a mode: true when the request has been answered and is not to run now. */
+  #intercepted(call: CurrentCall, index: number): boolean {
+    const { client, out } = call
+    const command = this.table.commands[index]!
+    if ((client.modes & ClientMode.multi) === 0 || atOnceInMulti.has(command.name)) return false
+    try {
+      if (notInMulti.has(command.name)) throw new CommandError('ERR Command not allowed inside a transaction')
+      enqueue(call, index, command)
+      out.simple('QUEUED')
+    } catch (thrown) {
+      this.#refuseTransaction(client)
+      out.error(this.#errorText(command, thrown))
+    }
+    return true
+  }
+
+  /** Runs those of the queued requests that are chosen, one after another; nothing of it stays in the output. */
+  #replay(queue: readonly QueuedRequest[], chosen: (index: number) => boolean): readonly Replayed[] {
+    const call = this.#call
+    const out = this.#out
+    const replies: Replayed[] = []
+    for (const [i, queued] of queue.entries()) {
+      if (!chosen(i)) continue
+      const from = out.length
+      call.load(queued)
+      this.#executed[queued.command]!++
+      const command = this.table.commands[queued.command]!
+      let later: Promise<Respond> | undefined
+      try {
+        later = command.handler(call) ?? undefined
+      } catch (thrown) {
+        this.#fail(from, queued.command, thrown)
+      }
+      if (out.length > from && out.buffer[from] === DASH) this.#countError(queued.command, from)
+      if (later === undefined) replies.push(Buffer.from(out.buffer.subarray(from, out.length)))
+      else replies.push(later.catch((thrown: unknown) => error => error.error(this.#errorText(command, thrown))))
+      out.truncate(from)
+    }
+    return replies
   }
 
   #timed(index: number, startedMs: number): void {
@@ -205,17 +278,13 @@ export class Dispatcher {
 
   /** A broken invariant ends the thread, which the supervisor replaces: memory may be damaged. */
   #fail(before: number, index: number, thrown: unknown): void {
-    if (thrown instanceof AssertionError) throw thrown
+    const text = this.#errorText(this.table.commands[index]!, thrown)
     this.#out.truncate(before)
-    this.#out.error(this.#errorText(this.table.commands[index]!, thrown))
+    this.#out.error(text)
   }
 
   #errorText(command: Command, thrown: unknown): string {
-    if (thrown instanceof CommandError) return thrown.message
-    if (thrown instanceof TidemarkError) return `${thrown.code} ${thrown.message}`
-    const trace = thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown)
-    this.#parts.log(`a bug: ${command.name} failed unexpectedly: ${trace}`)
-    return `ERR internal error: ${messageOf(thrown)}`
+    return errorTextOf(thrown, command.name, this.#parts.log)
   }
 }
 

@@ -4,6 +4,7 @@ import { parentPort, workerData } from 'node:worker_threads'
 import { assert } from '../base/assert.ts'
 import { type Clock, systemClock } from '../base/clock.ts'
 import { TidemarkError, messageOf } from '../base/errors.ts'
+import { systemRandom } from '../base/random.ts'
 import type { Cache } from '../cache/cache.ts'
 import { Store } from '../store/store.ts'
 import { commandNames } from './commands/table.ts'
@@ -42,7 +43,8 @@ export async function runThread(openCache: (parts: CacheParts) => Promise<OpenCa
   try {
     opened = await openCache({ start, store, metrics, clock, log })
     const askPeers = peers.ask.bind(peers)
-    thread = await ServerThread.start({ start, store, cache: opened.cache, metrics, clock, log, askPeers })
+    const { cache } = opened
+    thread = await ServerThread.start({ start, store, cache, metrics, clock, random: systemRandom(), log, askPeers })
   } catch (thrown) {
     if (!(thrown instanceof TidemarkError)) throw thrown
     send({ kind: 'failed', error: thrown.toJSON() })

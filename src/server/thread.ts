@@ -3,6 +3,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 import type { Clock, Timer } from '../base/clock.ts'
 import { limits } from '../base/limits.ts'
+import type { Random } from '../base/random.ts'
 import type { Cache } from '../cache/cache.ts'
 import type { Store } from '../store/store.ts'
 import { ClientCounts } from './client-counts.ts'
@@ -23,6 +24,7 @@ export interface ServerThreadParts {
   readonly cache: Cache
   readonly metrics: ServerMetrics
   readonly clock: Clock
+  readonly random: Random
   readonly log: (line: string) => void
   readonly askPeers: (question: PeerQuestion) => Promise<PeerAnswer>
 }

@@ -34,10 +34,25 @@ export interface LoadResult {
 }
 
 export type RowOperation =
-  /** The whole row: columns not in `row` get their default. `condition` as SET's NX and XX. */
-  | { readonly kind: 'replace'; readonly row: Uint8Array; readonly condition?: 'absent' | 'present' }
-  /** Some columns, given as text (as HSET does); inserts the row if there is none. */
-  | { readonly kind: 'update'; readonly fields: readonly (readonly [name: string, value: Uint8Array])[] }
+  /**
+   * The whole row: columns not in `row` get their default. `condition` as SET's NX and XX; `all-absent` as MSETNX: if one of
+   * the rows that the call replaces under it is there, none of them is written.
+   */
+  | { readonly kind: 'replace'; readonly row: Uint8Array; readonly condition?: 'absent' | 'present' | 'all-absent' }
+  /**
+   * Some columns, given as text (as HSET does); inserts the row if there is none. `absent` as HSETNX: only if all of them are
+   * NULL, or there is no row.
+   */
+  | {
+      readonly kind: 'update'
+      readonly fields: readonly (readonly [name: string, value: Uint8Array])[]
+      readonly condition?: 'absent'
+    }
+  /**
+   * Adds to the number in one column, as HINCRBY (`integer`) and HINCRBYFLOAT (`float`) do: NULL counts as 0; inserts the
+   * row if there is none. `amount` is a number that the kind takes.
+   */
+  | { readonly kind: 'add'; readonly field: string; readonly amount: string; readonly as: 'integer' | 'float' }
   /** Columns to set to NULL, as HDEL does. */
   | { readonly kind: 'unset'; readonly fields: readonly string[] }
   | { readonly kind: 'remove' }

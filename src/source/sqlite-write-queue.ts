@@ -11,7 +11,7 @@ import { backoffMs, busyError, type BusyOptions } from './sqlite-busy.ts'
 import type { SqliteConnection } from './sqlite-connection.ts'
 import { isBusy, isConstraint, refusal } from './sqlite-errors.ts'
 import type { TableMapping } from './sqlite-mapping.ts'
-import { applyWrite, planWrite, type WritePlan } from './sqlite-write.ts'
+import { applyWrite, planWrite, withholds, type WritePlan } from './sqlite-write.ts'
 
 /** What the queue needs of its source. */
 export interface WriteQueueSource {
@@ -177,9 +177,11 @@ export class SqliteWriteQueue {
     const outcomes: RowOutcome[] = []
     const changes = new Map<string, Position>()
     let sideEffect: string | undefined
+    const statementsOf = (plan: WritePlan) => this.#connection.table(plan.mapping.keyspace).statements
+    const withheld = call.plans.some(plan => withholds(statementsOf(plan), plan))
     for (const plan of call.plans) {
       starting(plan)
-      const applied = applyWrite(this.#connection.table(plan.mapping.keyspace).statements, plan)
+      const applied = applyWrite(statementsOf(plan), plan, withheld)
       outcomes.push(applied.outcome)
       sideEffect ??= applied.sideEffect
       if (!applied.outcome.changed) continue

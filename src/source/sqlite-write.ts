@@ -2,6 +2,7 @@
 // taken; `applyWrite` does it, inside the transaction that its caller opened.
 // Not for: transactions, positions and retries (sqlite-source.ts).
 import { TidemarkError } from '../base/errors.ts'
+import { fieldSum, type Addition } from './field-sum.ts'
 import { JsonError, readMembers, type JsonValue } from './json-scanner.ts'
 import { parseRowId } from './row-id.ts'
 import { encodeRow } from './row-json.ts'
@@ -15,10 +16,12 @@ export interface WritePlan {
   readonly id: RowId
   readonly key: readonly SqlValue[]
   readonly kind: RowWrite['operation']['kind']
-  readonly condition: 'absent' | 'present' | undefined
+  readonly condition: 'absent' | 'present' | 'all-absent' | undefined
   /** Positions in `mapping.columns`, none twice and none of the key; `values` are what they are set to. */
   readonly columns: readonly number[]
   readonly values: readonly SqlValue[]
+  /** What is added to the one column; its value is not known before the row is. */
+  readonly addition: Addition | undefined
 }
 
 export interface Applied {
@@ -37,9 +40,10 @@ export function planWrite(mapping: TableMapping, write: RowWrite): WritePlan {
     id: write.id,
     key,
     kind: operation.kind,
-    condition: operation.kind === 'replace' ? operation.condition : undefined,
+    condition: operation.kind === 'replace' || operation.kind === 'update' ? operation.condition : undefined,
     columns: fields.map(([column]) => column),
     values: fields.map(([, value]) => value),
+    addition: operation.kind === 'add' ? operation : undefined,
   }
 }
 
@@ -60,6 +64,9 @@ function planFields(mapping: TableMapping, key: readonly SqlValue[], write: RowW
         const position = writablePosition(mapping, name)
         fields.set(position, valueFromBytes(mapping.columns[position]!, bytes))
       }
+      break
+    case 'add':
+      fields.set(writablePosition(mapping, operation.field), null)
       break
     case 'unset':
       for (const name of operation.fields) {
@@ -135,12 +142,20 @@ function invalid(mapping: TableMapping, text: string): TidemarkError {
   return new TidemarkError('ROW_INVALID', `table ${mapping.table}: ${text}`)
 }
 
-/** Does what the plan says. Throws what SQLite throws; the caller rolls back then. */
-export function applyWrite(statements: SqliteStatements, plan: WritePlan): Applied {
+/** Whether the plan is one of those that are withheld together, and finds its row there. */
+export function withholds(statements: SqliteStatements, plan: WritePlan): boolean {
+  return plan.condition === 'all-absent' && statements.row(plan.key) !== undefined
+}
+
+/**
+ * Does what the plan says; what waits for all rows to be absent is not done when `withheld`. Throws what SQLite throws, and
+ * ROW_INVALID; the caller rolls back then.
+ */
+export function applyWrite(statements: SqliteStatements, plan: WritePlan, withheld: boolean): Applied {
   const { mapping, key } = plan
   const before = statements.row(key)
   const fields = countFields(plan, before)
-  if (isNothing(plan, before, fields)) {
+  if ((withheld && plan.condition === 'all-absent') || isNothing(plan, before, fields)) {
     const row = encode(mapping, before)
     const outcome: RowOutcome = { changed: false, before: row, after: row, fields: 0, exact: true }
     return { outcome, sideEffect: undefined }
@@ -166,16 +181,19 @@ function encode(mapping: TableMapping, row: SqlValue[] | undefined): RowBytes {
 /** Fields that get a value and had none (update), or had one and get none (unset). */
 function countFields(plan: WritePlan, before: SqlValue[] | undefined): number {
   const had = (column: number): boolean => before !== undefined && before[column] !== null
-  if (plan.kind === 'update') return plan.columns.filter(column => !had(column)).length
+  if (plan.kind === 'update' || plan.kind === 'add') return plan.columns.filter(column => !had(column)).length
   return plan.kind === 'unset' ? plan.columns.filter(had).length : 0
 }
 
 function isNothing(plan: WritePlan, before: SqlValue[] | undefined, fields: number): boolean {
   switch (plan.kind) {
     case 'replace':
-      return plan.condition !== undefined && (plan.condition === 'absent') !== (before === undefined)
+      if (plan.condition === undefined || plan.condition === 'all-absent') return false
+      return (plan.condition === 'absent') !== (before === undefined)
     case 'update':
-      return plan.columns.length === 0
+      return plan.columns.length === 0 || (plan.condition === 'absent' && fields < plan.columns.length)
+    case 'add':
+      return false
     case 'unset':
       return fields === 0
     case 'remove':
@@ -183,16 +201,26 @@ function isNothing(plan: WritePlan, before: SqlValue[] | undefined, fields: numb
   }
 }
 
+function valuesOf(
+  { mapping, columns, values, addition }: WritePlan,
+  before: SqlValue[] | undefined,
+): readonly SqlValue[] {
+  if (addition === undefined) return values
+  return columns.map(column => fieldSum(mapping.columns[column]!, before?.[column] ?? null, addition))
+}
+
 function execute(
   statements: SqliteStatements,
   plan: WritePlan,
   before: SqlValue[] | undefined,
 ): SqlValue[] | undefined {
-  const { key, columns, values } = plan
+  const { key, columns } = plan
+  const values = valuesOf(plan, before)
   switch (plan.kind) {
     case 'replace':
       return statements.replace(key, columns, values)
     case 'update':
+    case 'add':
       return before === undefined ? statements.insert(key, columns, values) : statements.update(key, columns, values)
     case 'unset':
       return statements.update(key, columns, values)

@@ -3,6 +3,7 @@
 // segments, expiry is by wall clock. store/layout.ts draws the memory.
 // Not for: what values mean, databases, freshness. It takes numbers, never the configuration.
 import { assert } from '../base/assert.ts'
+import type { Random } from '../base/random.ts'
 import { checkStore } from './check.ts'
 import {
   geometryOf,
@@ -175,6 +176,43 @@ export class Store extends StoreRecords {
     }
     for (const [key, type] of found) visit(key, type)
     return found.length
+  }
+
+  /**
+   * A key with a live record of a type that `accepts`, each as likely as any other, or nearly so; undefined when there is
+   * none.
+   */
+  randomKey(random: Random, wallMs: number, accepts: (type: number) => boolean): Buffer | undefined {
+    const { shards, bucketsPerShard } = this.geometry
+    let found: Buffer[] = []
+    const visit = (key: Buffer, type: number): void => {
+      if (accepts(type)) found.push(key)
+    }
+    for (let tries = 0; tries < RANDOM_TRIES; tries++) {
+      const shard = random.below(shards)
+      const bucket = shard * bucketsPerShard + random.below(this.index.bucketsOf(shard))
+      this.#visitBucket(this.index.unitOfBucket(bucket), wallMs, visit)
+      // The more a bucket holds, the more often it counts.
+      if (found.length > random.below(RANDOM_BUCKET_RECORDS)) return found[random.below(found.length)]
+      found = []
+    }
+    // Hardly anything is there: whatever comes first after a random place, or else from the beginning.
+    let cursor = random.below(shards) * bucketsPerShard
+    for (let round = 0; round < 2 && found.length === 0; round++) {
+      do cursor = this.scan(cursor, 1, wallMs, visit)
+      while (found.length === 0 && cursor !== 0)
+    }
+    return found[0]
+  }
+
+  /** How often the key was found since it was stored or last moved, counted up to 3; -1 when there is no such key. */
+  readsOf(bytes: Uint8Array, start: number, end: number, hash: number): number {
+    this.lock(hash)
+    try {
+      return this.index.locateKey(hash, bytes, start, end) ? this.index.slotWords[this.index.slotAt + 1]! & 3 : -1
+    } finally {
+      this.unlock(hash)
+    }
   }
 
   /** Removes expired records from the next `buckets` buckets of every shard; returns how many. */

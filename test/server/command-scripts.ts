@@ -2,18 +2,20 @@
 // against the real redis-server, each from an empty database. No script depends on the time: expiry times are absolute and
 // far away, or long over.
 import type { Argument } from '../support/call.ts'
+import { bitsScripts } from './command-scripts-bits.ts'
+import { genericScripts } from './command-scripts-generic.ts'
+import { hashesScripts } from './command-scripts-hashes.ts'
+import { stringsScripts } from './command-scripts-strings.ts'
+import { arity, NOT_AN_INTEGER, OVERFLOW, SYNTAX, WRONGTYPE, type Scripts, type Step } from './script-replies.ts'
 
-export type Step = readonly [command: string | readonly Argument[], reply: unknown]
-
-const WRONGTYPE = '-WRONGTYPE Operation against a key holding the wrong kind of value'
-const NOT_AN_INTEGER = '-ERR value is not an integer or out of range'
-const SYNTAX = '-ERR syntax error'
-const OVERFLOW = '-ERR increment or decrement would overflow'
 const FAR = 4_102_444_800_000
-const arity = (name: string): string => `-ERR wrong number of arguments for '${name}' command`
 const invalidTime = (name: string): string => `-ERR invalid expire time in '${name}' command`
 
-export const scripts: Readonly<Record<string, readonly Step[]>> = {
+export const scripts: Scripts = {
+  ...stringsScripts,
+  ...bitsScripts,
+  ...hashesScripts,
+  ...genericScripts,
   'GET and SET of any bytes': [
     ['GET a', null],
     ['SET a b', 'OK'],

@@ -1,5 +1,6 @@
 // One server thread in the test's own process, on a real port, over a cache whose source can be held back (Scene): for
 // tests of sessions. Its clock stands still. Not for: several threads, and the supervisor.
+import { seededRandom } from '../../src/base/random.ts'
 import { ServerThread } from '../../src/server/thread.ts'
 import { ClientCounts } from '../../src/server/client-counts.ts'
 import { commandNames } from '../../src/server/commands/table.ts'
@@ -55,6 +56,7 @@ export class ServedScene implements AsyncDisposable {
       cache: scene.cache,
       metrics,
       clock: scene.clock,
+      random: seededRandom(11),
       log: line => void log.push(line),
       askPeers: () => Promise.resolve([]),
     })

@@ -3,6 +3,7 @@
 import { test } from 'node:test'
 import assert from 'node:assert/strict'
 import { limits } from '../../src/base/limits.ts'
+import { seededRandom } from '../../src/base/random.ts'
 import type { Server } from '../../src/server/commands/server-call.ts'
 import { commandNames, commandTable } from '../../src/server/commands/table.ts'
 import { Statistics, serverMetrics } from '../../src/server/metrics.ts'
@@ -77,6 +78,7 @@ class Stage implements AsyncDisposable {
       cache,
       server,
       clock,
+      random: seededRandom(11),
       log: line => assert.fail(line),
       sessions: this.sessions,
       nextClientId: () => ++id,

@@ -3,12 +3,14 @@
 // and the dispatcher do beyond that has tests of its own.
 import { systemClock } from '../../src/base/clock.ts'
 import { TidemarkError } from '../../src/base/errors.ts'
-import { seededRandom } from '../../src/base/random.ts'
+import { type Random, seededRandom } from '../../src/base/random.ts'
 import { Cache } from '../../src/cache/cache.ts'
 import { CommandError } from '../../src/server/commands/command.ts'
 import type { Call, Command, Respond } from '../../src/server/commands/command.ts'
+import { bitmapCommands } from '../../src/server/commands/bitmaps.ts'
 import { genericCommands } from '../../src/server/commands/generic.ts'
 import { hashCommands } from '../../src/server/commands/hashes.ts'
+import { memoryCommand } from '../../src/server/commands/inspection.ts'
 import { stringCommands } from '../../src/server/commands/strings.ts'
 import type { Store } from '../../src/store/store.ts'
 import { LaneTable } from '../../src/tier/lane-table.ts'
@@ -18,11 +20,18 @@ import { ReplyWriter } from '../../src/wire/reply-writer.ts'
 
 export type Argument = string | Buffer | number
 
-export const keyCommands: readonly Command[] = [...stringCommands, ...genericCommands, ...hashCommands]
+export const keyCommands: readonly Command[] = [
+  ...stringCommands,
+  ...bitmapCommands,
+  ...genericCommands,
+  ...hashCommands,
+  memoryCommand,
+]
 
 class TestCall implements Call {
   readonly store: Store
   readonly cache: Cache
+  readonly random: Random
   readonly argc: number
   readonly buffer: Buffer
   readonly start: Int32Array
@@ -31,9 +40,10 @@ class TestCall implements Call {
   readonly monotonicMs = 0
   readonly out: ReplyWriter
 
-  constructor(store: Store, cache: Cache, args: readonly Buffer[], wallMs: number, out: ReplyWriter) {
+  constructor({ store, cache, random, wallMs, out }: CommandRunner, args: readonly Buffer[]) {
     this.store = store
     this.cache = cache
+    this.random = random
     this.wallMs = wallMs
     this.out = out
     this.argc = args.length
@@ -97,6 +107,7 @@ export function plainCache(store: Store): Cache {
 export class CommandRunner {
   readonly store: Store
   readonly cache: Cache
+  readonly random: Random = seededRandom(11)
   resp: 2 | 3 = 2
   wallMs: number
   /** True when the last command was answered without waiting. */
@@ -125,7 +136,7 @@ export class CommandRunner {
     if (command.arity < 0 ? bytes.length < -command.arity : bytes.length !== command.arity) {
       out.error(`ERR wrong number of arguments for '${name}' command`)
     } else {
-      const call = new TestCall(this.store, this.cache, bytes, this.wallMs, out)
+      const call = new TestCall(this, bytes)
       try {
         const waiting = command.handler(call)
         if (waiting !== undefined) await this.#later(call, waiting)

@@ -1,5 +1,6 @@
 // What a command is: data (name, arity, flags, where its keys are) and a handler. The table of all commands is in
 // table.ts; dispatch, ACL, COMMAND and the reference page derive from it.
+import type { Random } from '../../base/random.ts'
 import type { Cache } from '../../cache/cache.ts'
 import type { Store } from '../../store/store.ts'
 import type { ReplyWriter } from '../../wire/reply-writer.ts'
@@ -12,6 +13,7 @@ import type { ReplyWriter } from '../../wire/reply-writer.ts'
 export interface Call {
   readonly store: Store
   readonly cache: Cache
+  readonly random: Random
   readonly argc: number
   readonly buffer: Buffer
   readonly start: Int32Array
@@ -67,7 +69,7 @@ export interface Command {
   readonly categories: readonly string[]
   /** Position of the first key, of the last (negative: from the end) and the step between keys; zeros: no keys. */
   readonly keys: readonly [first: number, last: number, step: number]
-  readonly group: 'connection' | 'server' | 'generic' | 'string' | 'hash'
+  readonly group: 'connection' | 'server' | 'generic' | 'string' | 'bitmap' | 'hash' | 'transactions' | 'pubsub'
   readonly since: string
   readonly complexity: string
   /** One sentence for COMMAND DOCS and the reference page. */

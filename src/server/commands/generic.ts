@@ -1,7 +1,10 @@
-// The table of the commands on keys of any type; their handlers are in keys.ts, expiry.ts and scan.ts.
+// The table of the commands on keys of any type; their handlers are in keys.ts, expiry.ts, scan.ts, dump.ts and
+// inspection.ts.
 import type { Command } from './command.ts'
 import { expire, expireat, expiretime, persist, pexpire, pexpireat, pexpiretime, pttl, ttl } from './expiry.ts'
-import { copy, del, exists, rename, renamenx, type } from './keys.ts'
+import { dump, restore } from './dump.ts'
+import { objectCommand } from './inspection.ts'
+import { copy, del, exists, move, randomkey, rename, renamenx, type, wait } from './keys.ts'
 import { keys, scan } from './scan.ts'
 
 const CONDITIONS = '[NX | XX | GT | LT]'
@@ -253,5 +256,71 @@ export const genericCommands: readonly Command[] = [
     summary: 'Copies a key and its expiry.',
     syntax: 'source destination [DB destination-db] [REPLACE]',
     handler: copy,
+  },
+  objectCommand,
+  {
+    name: 'move',
+    arity: 3,
+    flags: ['write', 'fast'],
+    categories: ['@keyspace', '@write', '@fast'],
+    keys: [1, 1, 1],
+    group: 'generic',
+    since: '1.0.0',
+    complexity: 'O(1)',
+    summary: 'Moves a key to another database, of which there is none.',
+    syntax: 'key db',
+    handler: move,
+  },
+  {
+    name: 'randomkey',
+    arity: 1,
+    flags: ['readonly'],
+    categories: ['@keyspace', '@read', '@slow'],
+    keys: [0, 0, 0],
+    group: 'generic',
+    since: '1.0.0',
+    complexity: 'O(1); O(N) with N the size of memory when hardly anything is in it',
+    summary: 'Returns a random key that is in memory.',
+    syntax: '',
+    handler: randomkey,
+  },
+  {
+    name: 'dump',
+    arity: 2,
+    flags: ['readonly'],
+    categories: ['@keyspace', '@read', '@slow'],
+    keys: [1, 1, 1],
+    group: 'generic',
+    since: '2.6.0',
+    complexity: 'O(N) with N the length of the value',
+    summary: 'Returns the value of a key in the form that RESTORE takes, here and in Redis and Valkey.',
+    syntax: 'key',
+    handler: dump,
+  },
+  {
+    name: 'restore',
+    arity: -4,
+    flags: ['write', 'denyoom'],
+    categories: ['@keyspace', '@write', '@slow', '@dangerous'],
+    keys: [1, 1, 1],
+    group: 'generic',
+    since: '2.6.0',
+    complexity: 'O(N) with N the length of the value',
+    summary: 'Makes a key from what DUMP returned, here or in Redis or Valkey; strings and hashes only.',
+    syntax: 'key ttl serialized-value [REPLACE] [ABSTTL] [IDLETIME seconds] [FREQ frequency]',
+    handler: restore,
+  },
+  {
+    name: 'wait',
+    arity: 3,
+    flags: ['noscript'],
+    categories: ['@slow', '@connection'],
+    keys: [0, 0, 0],
+    group: 'generic',
+    since: '3.0.0',
+    complexity: 'O(1)',
+    summary: 'Returns 0 at once: there are no replicas to wait for.',
+    syntax: 'numreplicas timeout',
+    handler: wait,
   },
 ]

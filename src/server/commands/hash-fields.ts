@@ -74,12 +74,12 @@ function replyHashField(call: Call, start: number, end: number): void {
 }
 
 /** A hash as read: encoded (undefined: there is none), or the fields of a row. */
-type Fields =
+export type Fields =
   | { readonly kind: 'plain'; readonly value: Buffer | undefined }
   | { readonly kind: 'row'; readonly fields: [name: string, value: Buffer][] }
 
 /** Reads key 1 as a hash and replies from it, at once where memory can answer. */
-function withFields(call: Call, reply: (out: ReplyWriter, fields: Fields) => void): void | Promise<Respond> {
+export function withFields(call: Call, reply: (out: ReplyWriter, fields: Fields) => void): void | Promise<Respond> {
   const { type, value } = take(call, 1)
   switch (type) {
     case RecordType.string:
@@ -127,14 +127,20 @@ function valuesOf(fields: Fields, names: readonly Buffer[]): (Uint8Array | undef
   return fields.value === undefined ? names.map(() => undefined) : getHashFields(fields.value, names)
 }
 
-function listed(fields: Fields): readonly (readonly [name: string | Uint8Array, value: Uint8Array])[] {
+/** Name and value of each, in order. */
+export function listed(fields: Fields): readonly (readonly [name: string | Uint8Array, value: Uint8Array])[] {
   if (fields.kind === 'row') return fields.fields
   return fields.value === undefined ? [] : hashFields(fields.value)
 }
 
-function replyName(out: ReplyWriter, name: string | Uint8Array): void {
+export function replyName(out: ReplyWriter, name: string | Uint8Array): void {
   if (typeof name === 'string') out.text(name)
   else out.bulk(name)
+}
+
+export function hstrlen(call: Call): void | Promise<Respond> {
+  const name = call.bytes(2)
+  return withFields(call, (out, fields) => out.integer(valuesOf(fields, [name])[0]?.length ?? 0))
 }
 
 export function hgetall(call: Call): void | Promise<Respond> {
@@ -172,9 +178,22 @@ export function hlen(call: Call): void | Promise<Respond> {
 }
 
 export function hset(call: Call): void | Promise<Respond> {
-  if (call.argc % 2 !== 0) throw new CommandError("ERR wrong number of arguments for 'hset' command")
+  return setFields(call, 'hset', (out, added) => out.integer(added))
+}
+
+export function hmset(call: Call): void | Promise<Respond> {
+  return setFields(call, 'hmset', out => out.simple('OK'))
+}
+
+/** `reply` gets how many fields came to be. */
+function setFields(
+  call: Call,
+  command: string,
+  reply: (out: ReplyWriter, added: number) => void,
+): void | Promise<Respond> {
+  if (call.argc % 2 !== 0) throw new CommandError(`ERR wrong number of arguments for '${command}' command`)
   checkKeySize(call.end[1]! - call.start[1]!)
-  if (isRowKey(call, 1)) return hsetRow(call)
+  if (isRowKey(call, 1)) return setRowFields(call, reply)
   const { store, buffer, wallMs } = call
   const start = call.start[1]!
   const end = call.end[1]!
@@ -197,14 +216,14 @@ export function hset(call: Call): void | Promise<Respond> {
   })
   if (outcome === 'wrong-type') throw wrongType()
   requireRoom(store, outcome, bytes)
-  call.out.integer(added)
+  reply(call.out, added)
 }
 
-function hsetRow(call: Call): Promise<Respond> {
+function setRowFields(call: Call, reply: (out: ReplyWriter, added: number) => void): Promise<Respond> {
   // Of a column given twice the last value counts.
   const fields = new Map<string, Buffer>()
   for (let i = 2; i < call.argc; i += 2) fields.set(call.text(i), call.bytes(i + 1))
-  return writeRow(call, 1, { kind: 'update', fields: [...fields] }, (out, outcome) => out.integer(outcome.fields))
+  return writeRow(call, 1, { kind: 'update', fields: [...fields] }, (out, outcome) => reply(out, outcome.fields))
 }
 
 export function hdel(call: Call): void | Promise<Respond> {

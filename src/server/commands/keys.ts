@@ -1,6 +1,7 @@
-// Handlers of the commands on keys of any type: DEL, EXISTS, TYPE, RENAME, COPY. The commands' table is in generic.ts,
+// Handlers of the commands on keys of any type: DEL, EXISTS, TYPE, RENAME, COPY, MOVE,
+// RANDOMKEY, WAIT. The commands' table is in generic.ts,
 // expiry in expiry.ts, iteration in scan.ts.
-import { bytesEqual, parseInt64 } from '../../base/bytes.ts'
+import { bytesEqual } from '../../base/bytes.ts'
 import { RecordType } from '../../store/layout.ts'
 import type { PutOutcome } from '../../store/store-writer.ts'
 import type { Store } from '../../store/store.ts'
@@ -12,8 +13,8 @@ import {
   copyFound,
   findLocked,
   hashOf,
+  integerAt,
   isRowKey,
-  NOT_AN_INTEGER,
   requireRoom,
   settle,
   syntaxError,
@@ -107,6 +108,8 @@ export function type(call: Call): void | Promise<Respond> {
   return readRow(call, 1, (out, json) => out.simple(json === null ? 'none' : 'hash'))
 }
 
+const SAME_OBJECTS = 'ERR source and destination objects are the same'
+
 type Transferred = PutOutcome | 'missing' | 'kept'
 
 /** Puts a copy of key 1, with its expiry, under key 2; `kept`: there was one there and it may not be replaced. */
@@ -167,13 +170,33 @@ export function copy(call: Call): void {
     else throw syntaxError()
   }
   refuseRows(call, 'COPY')
-  if (sameKeys(call)) throw new CommandError('ERR source and destination objects are the same')
+  if (sameKeys(call)) throw new CommandError(SAME_OBJECTS)
   call.out.integer(transfer(call, replace, false) === 'stored' ? 1 : 0)
 }
 
 /** There is one database, 0. */
 function checkDatabase(call: Call, i: number): void {
-  const database = parseInt64(call.buffer, call.start[i]!, call.end[i]!)
-  if (database === undefined) throw new CommandError(NOT_AN_INTEGER)
+  const database = integerAt(call, i)
   if (database !== 0n) throw new CommandError('ERR DB index is out of range')
+}
+
+/** MOVE has nowhere to go: what is no other database is out of range. */
+export function move(call: Call): void {
+  checkDatabase(call, 2)
+  throw new CommandError(SAME_OBJECTS)
+}
+
+export function randomkey(call: Call): void {
+  const key = call.store.randomKey(call.random, call.wallMs, found => typeName(found) !== 'none')
+  if (key === undefined) call.out.nil()
+  else call.out.bulk(key)
+}
+
+/** There are no replicas to wait for, and never will be: none is told at once, however long the timeout. */
+export function wait(call: Call): void {
+  integerAt(call, 1)
+  if (integerAt(call, 2, 'ERR timeout is not an integer or out of range') < 0n) {
+    throw new CommandError('ERR timeout is negative')
+  }
+  call.out.integer(0)
 }

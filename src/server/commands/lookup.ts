@@ -2,6 +2,7 @@
 // copying it out without a lock. The rule of lock-free reading: nothing learnt since `store.find` counts before
 // `store.confirm()` says so; if it does not, look again.
 // `locate`, `settle` and `replyFound` are on the path of GET, MGET, EXISTS and HGET: they allocate nothing.
+import { parseInt64 } from '../../base/bytes.ts'
 import { limits } from '../../base/limits.ts'
 import { TidemarkError } from '../../base/errors.ts'
 import type { Store } from '../../store/store.ts'
@@ -21,6 +22,13 @@ export function wrongType(): CommandError {
 
 export function syntaxError(): CommandError {
   return new CommandError(SYNTAX_ERROR)
+}
+
+/** Argument i as a signed 64-bit number; `error` is the reply when it is none. */
+export function integerAt(call: Call, i: number, error: string = NOT_AN_INTEGER): bigint {
+  const n = parseInt64(call.buffer, call.start[i]!, call.end[i]!)
+  if (n === undefined) throw new CommandError(error)
+  return n
 }
 
 /**

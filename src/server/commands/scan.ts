@@ -5,13 +5,13 @@ import { CommandError, type Call } from './command.ts'
 import { typeName } from './keys.ts'
 import { NOT_AN_INTEGER, syntaxError } from './lookup.ts'
 
-const COUNT_DEFAULT = 10
+export const COUNT_DEFAULT = 10
 /** KEYS looks at so many records between two looks at its own bookkeeping. */
 const KEYS_STEP = 4096
 const CURSOR_MAX = 2n ** 64n - 1n
 
 /** The cursor of argument i; NaN for one that was never given out and stands behind everything. */
-function parseCursor(call: Call, i: number): number {
+export function parseCursor(call: Call, i: number): number {
   const text = call.text(i)
   if (text === '') return 0
   if (!/^\d+$/.test(text) || BigInt(text) > CURSOR_MAX) throw new CommandError('ERR invalid cursor')
@@ -19,7 +19,7 @@ function parseCursor(call: Call, i: number): number {
   return Number.isSafeInteger(cursor) ? cursor : NaN
 }
 
-function parseCount(call: Call, i: number): number {
+export function parseCount(call: Call, i: number): number {
   const count = parseDecimal(call.buffer, call.start[i]!, call.end[i]!)
   if (Number.isNaN(count)) throw new CommandError(NOT_AN_INTEGER)
   if (count < 1) throw syntaxError()
@@ -53,7 +53,7 @@ export function scan(call: Call): void {
 }
 
 /** undefined for the pattern that matches everything, the empty key included. */
-function patternOf(call: Call, i: number): Buffer | undefined {
+export function patternOf(call: Call, i: number): Buffer | undefined {
   const pattern = call.bytes(i)
   return pattern.length === 1 && pattern[0] === 0x2a ? undefined : pattern
 }

@@ -4,6 +4,7 @@ import type { Command } from './command.ts'
 import { commandCommand } from './command-docs.ts'
 import { configCommand } from './config-command.ts'
 import { infoCommand } from './info.ts'
+import { memoryCommand } from './inspection.ts'
 import { type ServerCall, SYNTAX_ERROR, serverHandler } from './server-call.ts'
 
 function databaseSize(call: ServerCall): void {
@@ -42,6 +43,7 @@ export const serverCommands: readonly Command[] = [
   commandCommand,
   configCommand,
   infoCommand,
+  memoryCommand,
   {
     name: 'dbsize',
     arity: 1,

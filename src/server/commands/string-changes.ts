@@ -3,6 +3,7 @@
 // INCR is on the hot path: no closure, no allocation while the numbers stay below 2^53; past it, BigInt. The old value
 // and the new one stand in the unused room behind the reply's end.
 import { INT64_MAX, INT64_MIN, parseDecimal, parseInt64, writeDecimal } from '../../base/bytes.ts'
+import { addLongDoubles, formatLongDouble, parseLongDouble, type LongDouble } from '../../base/long-double.ts'
 import { RecordType } from '../../store/layout.ts'
 import type { PutOutcome } from '../../store/store-writer.ts'
 import { CommandError, type Call } from './command.ts'
@@ -19,6 +20,7 @@ import {
 } from './lookup.ts'
 import { refuseRowOperation } from './rows.ts'
 
+const NO_BYTES = Buffer.alloc(0)
 /** Longest spelling of a signed 64-bit number. */
 const NUMBER_BYTES_MAX = 20
 /** A record with such a key fits the smallest segment, so that its put never needs more than its own lock. */
@@ -124,6 +126,39 @@ function sumOf(a: number | bigint, b: number | bigint): number | bigint | undefi
   }
   const sum = BigInt(a) + BigInt(b)
   return sum >= INT64_MIN && sum <= INT64_MAX ? sum : undefined
+}
+
+export const NOT_A_FLOAT = 'ERR value is not a valid float'
+export const NOT_FINITE = 'ERR increment would produce NaN or Infinity'
+
+/** Argument i as a number of INCRBYFLOAT. */
+export function floatAt(call: Call, i: number): LongDouble {
+  const number = parseLongDouble(call.buffer.toString('latin1', call.start[i], call.end[i]))
+  if (number === undefined) throw new CommandError(NOT_A_FLOAT)
+  return number
+}
+
+export function incrbyfloat(call: Call): void {
+  refuseRowOperation(call, 1, 'INCRBYFLOAT', 'add to one of its columns instead (HINCRBYFLOAT)')
+  checkKeySize(call.end[1]! - call.start[1]!)
+  const { store, buffer, wallMs } = call
+  const hash = hashOf(call, 1)
+  let sum = NO_BYTES
+  const outcome = store.withLock(hash, () => {
+    const type = findLocked(call, 1, hash)
+    if (type === RecordType.hash) throw wrongType()
+    const exists = type === RecordType.string
+    const old = parseLongDouble(exists ? copyFound(store).toString('latin1') : '0')
+    if (old === undefined) throw new CommandError(NOT_A_FLOAT)
+    const result = addLongDoubles(old, floatAt(call, 2))
+    if (result === undefined) throw new CommandError(NOT_FINITE)
+    sum = Buffer.from(formatLongDouble(result))
+    const expiresAtMs = exists ? store.foundExpiresAtMs : 0
+    const { string } = RecordType
+    return store.put(buffer, call.start[1]!, call.end[1]!, hash, string, sum, 0, sum.length, expiresAtMs, wallMs)
+  })
+  requireRoom(store, outcome, sum.length)
+  call.out.bulk(sum)
 }
 
 export function append(call: Call): void {

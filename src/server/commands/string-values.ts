@@ -188,6 +188,14 @@ function setRow(call: Call, options: StringOptions): Promise<Respond> {
   )
 }
 
+const GETSET: StringOptions = { condition: 'always', get: true, expiry: 'none', word: '', time: 0 }
+
+/** SET with GET and no other option. */
+export function getset(call: Call): void | Promise<Respond> {
+  checkSizes(call, 1, 2)
+  return isRowKey(call, 1) ? setRow(call, GETSET) : setWith(call, GETSET)
+}
+
 export function setnx(call: Call): void | Promise<Respond> {
   checkSizes(call, 1, 2)
   if (isRowKey(call, 1)) {

@@ -1,7 +1,10 @@
-// The table of the commands on strings; their handlers are in string-values.ts and string-changes.ts.
+// The table of the commands on strings; their handlers are in string-values.ts, string-changes.ts,
+// string-ranges.ts and set-absent.ts.
 import type { Command } from './command.ts'
-import { append, decr, decrby, incr, incrby } from './string-changes.ts'
-import { get, getdel, getex, mget, mset, psetex, set, setex, setnx, strlen } from './string-values.ts'
+import { msetnx } from './set-absent.ts'
+import { append, decr, decrby, incr, incrby, incrbyfloat } from './string-changes.ts'
+import { getrange, lcs, setrange } from './string-ranges.ts'
+import { get, getdel, getex, getset, mget, mset, psetex, set, setex, setnx, strlen } from './string-values.ts'
 
 const TIMES = 'EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds'
 
@@ -200,5 +203,97 @@ export const stringCommands: readonly Command[] = [
     summary: 'Subtracts from the integer that a key holds.',
     syntax: 'key decrement',
     handler: decrby,
+  },
+  {
+    name: 'getset',
+    arity: 3,
+    flags: ['write', 'denyoom', 'fast'],
+    categories: ['@write', '@string', '@fast'],
+    keys: [1, 1, 1],
+    group: 'string',
+    since: '1.0.0',
+    complexity: 'O(1)',
+    summary: 'Sets the value of a key and returns the one that it had, as SET with GET does.',
+    syntax: 'key value',
+    handler: getset,
+  },
+  {
+    name: 'msetnx',
+    arity: -3,
+    flags: ['write', 'denyoom'],
+    categories: ['@write', '@string', '@slow'],
+    keys: [1, -1, 2],
+    group: 'string',
+    since: '1.0.1',
+    complexity: 'O(N) with N the number of keys',
+    summary:
+      'Sets the values of several keys if none of them exists; rows in one transaction, and not together with plain keys.',
+    syntax: 'key value [key value ...]',
+    handler: msetnx,
+  },
+  {
+    name: 'getrange',
+    arity: 4,
+    flags: ['readonly'],
+    categories: ['@read', '@string', '@slow'],
+    keys: [1, 1, 1],
+    group: 'string',
+    since: '2.4.0',
+    complexity: 'O(N) with N the length of the part',
+    summary: 'Returns a part of a value; of a row key, of its JSON.',
+    syntax: 'key start end',
+    handler: getrange,
+  },
+  {
+    name: 'substr',
+    arity: 4,
+    flags: ['readonly'],
+    categories: ['@read', '@string', '@slow'],
+    keys: [1, 1, 1],
+    group: 'string',
+    since: '1.0.0',
+    complexity: 'O(N) with N the length of the part',
+    summary: 'Returns a part of a value, as GETRANGE does.',
+    syntax: 'key start end',
+    handler: getrange,
+  },
+  {
+    name: 'setrange',
+    arity: 4,
+    flags: ['write', 'denyoom'],
+    categories: ['@write', '@string', '@slow'],
+    keys: [1, 1, 1],
+    group: 'string',
+    since: '2.2.0',
+    complexity: 'O(N) with N the length of the value',
+    summary: 'Overwrites a part of a value, which grows as far as that needs.',
+    syntax: 'key offset value',
+    handler: setrange,
+  },
+  {
+    name: 'incrbyfloat',
+    arity: 3,
+    flags: ['write', 'denyoom', 'fast'],
+    categories: ['@write', '@string', '@fast'],
+    keys: [1, 1, 1],
+    group: 'string',
+    since: '2.6.0',
+    complexity: 'O(1)',
+    summary: 'Adds to the number that a key holds; counts with the 80 bits that Redis has on x86.',
+    syntax: 'key increment',
+    handler: incrbyfloat,
+  },
+  {
+    name: 'lcs',
+    arity: -3,
+    flags: ['readonly'],
+    categories: ['@read', '@string', '@slow'],
+    keys: [1, 2, 1],
+    group: 'string',
+    since: '7.0.0',
+    complexity: 'O(N*M) with N and M the lengths of both values',
+    summary: 'Returns the longest common subsequence of two values; of row keys, of their JSON.',
+    syntax: 'key1 key2 [LEN] [IDX] [MINMATCHLEN len] [WITHMATCHLEN]',
+    handler: lcs,
   },
 ]

@@ -1,0 +1,88 @@
+// The handler of MSETNX: all of its keys, or none. Plain keys are set under all their locks; rows in one transaction of
+// one database. Not for: both at once, which nothing could make one.
+import { TidemarkError } from '../../base/errors.ts'
+import { HEADER_BYTES, RecordType, UNIT_BYTES } from '../../store/layout.ts'
+import type { Store } from '../../store/store.ts'
+import { CommandError, type Call, type Respond } from './command.ts'
+import { anyRowKey, checkSizes, isRowKey, requireRoom } from './lookup.ts'
+import { rowKey } from './rows.ts'
+
+interface Entry {
+  readonly key: Buffer
+  readonly value: Buffer
+  readonly hash: number
+}
+
+export function msetnx(call: Call): void | Promise<Respond> {
+  if (call.argc % 2 === 0) throw new CommandError("ERR wrong number of arguments for 'msetnx' command")
+  for (let i = 1; i < call.argc; i += 2) checkSizes(call, i, i + 1)
+  if (anyRowKey(call, 1, 2)) return setRows(call)
+  const { store, buffer, start, end } = call
+  // Of a key given twice the last value counts.
+  const entries = new Map<string, Entry>()
+  for (let i = 1; i < call.argc; i += 2) {
+    const key = buffer.subarray(start[i], end[i])
+    const value = buffer.subarray(start[i + 1], end[i + 1])
+    entries.set(key.toString('latin1'), { key, value, hash: store.hash(key, 0, key.length) })
+  }
+  call.out.integer(setAll(store, [...entries.values()], call.wallMs) ? 1 : 0)
+}
+
+function setAll(store: Store, entries: Entry[], wallMs: number): boolean {
+  const large = entries.filter(entry => isLarge(store, entry))
+  if (large.length > 1) {
+    throw new TidemarkError(
+      'VALUE_TOO_LARGE',
+      `MSETNX of ${large.length} values of more than ${segmentBytes(store)} bytes: all or none can be kept with one of ` +
+        'that size, the limit follows from the memory (--memory); set the others by themselves (SET ... NX)',
+    )
+  }
+  // The large one first: its put may begin the change again, and nothing may have been done by then.
+  const ordered = [...large, ...entries.filter(entry => !large.includes(entry))]
+  let tried: Entry | undefined
+  const outcome = store.withLocks(
+    ordered.map(entry => entry.hash),
+    () => {
+      const exists = ({ key, hash }: Entry): boolean => store.find(key, 0, key.length, hash, wallMs) !== RecordType.none
+      if (ordered.some(exists)) return 'kept'
+      for (const [i, entry] of ordered.entries()) {
+        tried = entry
+        const { key, value, hash } = entry
+        const stored = store.put(key, 0, key.length, hash, RecordType.string, value, 0, value.length, 0, wallMs)
+        if (stored === 'stored') continue
+        for (const { key, hash } of ordered.slice(0, i)) store.remove(key, 0, key.length, hash)
+        return stored
+      }
+      return 'stored'
+    },
+  )
+  requireRoom(store, outcome, tried?.value.length ?? 0)
+  return outcome === 'stored'
+}
+
+function segmentBytes(store: Store): number {
+  return store.geometry.segmentUnits * UNIT_BYTES
+}
+
+/** Whether the record takes a run of segments. */
+function isLarge(store: Store, { key, value }: Entry): boolean {
+  return HEADER_BYTES + key.length + value.length > segmentBytes(store)
+}
+
+async function setRows(call: Call): Promise<Respond> {
+  const rows = new Map<string, Buffer>()
+  for (let i = 1; i < call.argc; i += 2) {
+    if (!isRowKey(call, i)) {
+      throw new TidemarkError(
+        'ROW_OPERATION',
+        `MSETNX of rows and plain keys together: ${call.text(i)} is no row, and memory and a database cannot change as ` +
+          'one; use one command for each',
+      )
+    }
+    rows.set(rowKey(call, i), call.bytes(i + 1))
+  }
+  const outcomes = await call.cache.write(
+    [...rows].map(([key, row]) => ({ key, operation: { kind: 'replace', row, condition: 'all-absent' } })),
+  )
+  return out => out.integer(outcomes.every(outcome => outcome.changed) ? 1 : 0)
+}
