@@ -35,10 +35,14 @@ export interface LoadResult {
 
 export type RowOperation =
   /**
-   * The whole row: columns not in `row` get their default. `condition` as SET's NX and XX; `all-absent` as MSETNX: if one of
-   * the rows that the call replaces under it is there, none of them is written.
+   * The whole row: columns not in `row` get their default. `condition` as SET's NX and XX. `all-absent` is for MSETNX: this
+   * row, and those of the `and-absent` writes that follow it at once, are written only if none of them is there.
    */
-  | { readonly kind: 'replace'; readonly row: Uint8Array; readonly condition?: 'absent' | 'present' | 'all-absent' }
+  | {
+      readonly kind: 'replace'
+      readonly row: Uint8Array
+      readonly condition?: 'absent' | 'present' | 'all-absent' | 'and-absent'
+    }
   /**
    * Some columns, given as text (as HSET does); inserts the row if there is none. `absent` as HSETNX: only if all of them are
    * NULL, or there is no row.

@@ -11,7 +11,7 @@ import { backoffMs, busyError, type BusyOptions } from './sqlite-busy.ts'
 import type { SqliteConnection } from './sqlite-connection.ts'
 import { isBusy, isConstraint, refusal } from './sqlite-errors.ts'
 import type { TableMapping } from './sqlite-mapping.ts'
-import { applyWrite, planWrite, withholds, type WritePlan } from './sqlite-write.ts'
+import { applyWrite, isGroupThere, planWrite, type WritePlan } from './sqlite-write.ts'
 
 /** What the queue needs of its source. */
 export interface WriteQueueSource {
@@ -178,9 +178,11 @@ export class SqliteWriteQueue {
     const changes = new Map<string, Position>()
     let sideEffect: string | undefined
     const statementsOf = (plan: WritePlan) => this.#connection.table(plan.mapping.keyspace).statements
-    const withheld = call.plans.some(plan => withholds(statementsOf(plan), plan))
-    for (const plan of call.plans) {
+    let withheld = false
+    for (const [i, plan] of call.plans.entries()) {
       starting(plan)
+      if (plan.condition === 'all-absent') withheld = isGroupThere(statementsOf, call.plans, i)
+      else if (plan.condition !== 'and-absent') withheld = false
       const applied = applyWrite(statementsOf(plan), plan, withheld)
       outcomes.push(applied.outcome)
       sideEffect ??= applied.sideEffect

@@ -16,7 +16,7 @@ export interface WritePlan {
   readonly id: RowId
   readonly key: readonly SqlValue[]
   readonly kind: RowWrite['operation']['kind']
-  readonly condition: 'absent' | 'present' | 'all-absent' | undefined
+  readonly condition: Extract<RowWrite['operation'], { kind: 'replace' }>['condition']
   /** Positions in `mapping.columns`, none twice and none of the key; `values` are what they are set to. */
   readonly columns: readonly number[]
   readonly values: readonly SqlValue[]
@@ -142,20 +142,28 @@ function invalid(mapping: TableMapping, text: string): TidemarkError {
   return new TidemarkError('ROW_INVALID', `table ${mapping.table}: ${text}`)
 }
 
-/** Whether the plan is one of those that are withheld together, and finds its row there. */
-export function withholds(statements: SqliteStatements, plan: WritePlan): boolean {
-  return plan.condition === 'all-absent' && statements.row(plan.key) !== undefined
+/** Whether one of the rows that plans[first] and the plans after it wait for together is there. */
+export function isGroupThere(
+  statementsOf: (plan: WritePlan) => SqliteStatements,
+  plans: readonly WritePlan[],
+  first: number,
+): boolean {
+  for (let i = first; i < plans.length; i++) {
+    const plan = plans[i]!
+    if (i > first && plan.condition !== 'and-absent') return false
+    if (statementsOf(plan).row(plan.key) !== undefined) return true
+  }
+  return false
 }
 
 /**
- * Does what the plan says; what waits for all rows to be absent is not done when `withheld`. Throws what SQLite throws, and
- * ROW_INVALID; the caller rolls back then.
+ * Does what the plan says, unless it is `withheld`. Throws what SQLite throws, and ROW_INVALID; the caller rolls back then.
  */
 export function applyWrite(statements: SqliteStatements, plan: WritePlan, withheld: boolean): Applied {
   const { mapping, key } = plan
   const before = statements.row(key)
   const fields = countFields(plan, before)
-  if ((withheld && plan.condition === 'all-absent') || isNothing(plan, before, fields)) {
+  if (withheld || isNothing(plan, before, fields)) {
     const row = encode(mapping, before)
     const outcome: RowOutcome = { changed: false, before: row, after: row, fields: 0, exact: true }
     return { outcome, sideEffect: undefined }
@@ -188,8 +196,8 @@ function countFields(plan: WritePlan, before: SqlValue[] | undefined): number {
 function isNothing(plan: WritePlan, before: SqlValue[] | undefined, fields: number): boolean {
   switch (plan.kind) {
     case 'replace':
-      if (plan.condition === undefined || plan.condition === 'all-absent') return false
-      return (plan.condition === 'absent') !== (before === undefined)
+      if (plan.condition === 'absent') return before !== undefined
+      return plan.condition === 'present' && before === undefined
     case 'update':
       return plan.columns.length === 0 || (plan.condition === 'absent' && fields < plan.columns.length)
     case 'add':

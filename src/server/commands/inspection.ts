@@ -107,15 +107,17 @@ function usage(call: Call): void {
   }
   const { store } = call
   const hash = hashOf(call, 2)
-  const bytes = store.withLock(hash, () => {
-    if (typeName(findLocked(call, 2, hash)) === 'none') return 0
-    const stamp = store.foundStampBytes === 0 ? 0 : COHERENT_BYTES + roundUp(store.foundStampBytes)
-    const expiry = store.foundExpiresAtMs === 0 ? 0 : EXPIRY_BYTES
-    const key = call.end[2]! - call.start[2]!
-    return roundUp(HEADER_BYTES + expiry + stamp + key + store.foundValueBytes) + SLOT_BYTES
-  })
-  if (bytes === 0) call.out.nil()
-  else call.out.integer(bytes)
+  let bytes: number
+  do bytes = findLocked(call, 2, hash) === RecordType.none ? 0 : foundRecordBytes(call)
+  while (!store.confirm())
+  if (bytes === 0 || typeName(store.foundType) === 'none') call.out.nil()
+  else call.out.integer(bytes + SLOT_BYTES)
+}
+
+function foundRecordBytes({ store, start, end }: Call): number {
+  const stamp = store.foundStampBytes === 0 ? 0 : COHERENT_BYTES + roundUp(store.foundStampBytes)
+  const expiry = store.foundExpiresAtMs === 0 ? 0 : EXPIRY_BYTES
+  return roundUp(HEADER_BYTES + expiry + stamp + end[2]! - start[2]! + store.foundValueBytes)
 }
 
 function roundUp(bytes: number): number {

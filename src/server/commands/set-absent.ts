@@ -1,6 +1,7 @@
 // The handler of MSETNX: all of its keys, or none. Plain keys are set under all their locks; rows in one transaction of
 // one database. Not for: both at once, which nothing could make one.
 import { TidemarkError } from '../../base/errors.ts'
+import type { CacheWrite } from '../../cache/cache.ts'
 import { HEADER_BYTES, RecordType, UNIT_BYTES } from '../../store/layout.ts'
 import type { Store } from '../../store/store.ts'
 import { CommandError, type Call, type Respond } from './command.ts'
@@ -81,8 +82,9 @@ async function setRows(call: Call): Promise<Respond> {
     }
     rows.set(rowKey(call, i), call.bytes(i + 1))
   }
-  const outcomes = await call.cache.write(
-    [...rows].map(([key, row]) => ({ key, operation: { kind: 'replace', row, condition: 'all-absent' } })),
-  )
+  const writes = [...rows].map(([key, row], i): CacheWrite => {
+    return { key, operation: { kind: 'replace', row, condition: i === 0 ? 'all-absent' : 'and-absent' } }
+  })
+  const outcomes = await call.cache.write(writes)
   return out => out.integer(outcomes.every(outcome => outcome.changed) ? 1 : 0)
 }
