@@ -10,7 +10,8 @@ import { findConfig, loadConfig } from '../config/load.ts'
 import { makeFolder } from '../config/make-folder.ts'
 import { resolveSettings } from '../config/resolve.ts'
 import type { DatabaseSetup, Resolved } from '../config/resolve.ts'
-import { startServer } from '../server/supervisor.ts'
+import type { ServerSettings } from '../server/settings.ts'
+import { type RunningServer, startServer } from '../server/supervisor.ts'
 import { parseServeFlags } from './flags.ts'
 import { serveHelp } from './help.ts'
 import { Progress } from './progress.ts'
@@ -18,6 +19,9 @@ import { StopSignal } from './stop-signal.ts'
 import { exitCodes } from './terminal.ts'
 import type { Terminal } from './terminal.ts'
 import { welcome } from './welcome.ts'
+
+/** A snapshot that is loaded within this shows no progress. */
+const quietLoadMs = 500
 
 /** Resolves with the exit code once the server has closed; rejects with a TidemarkError when it could not start. */
 export async function runServe(args: readonly string[], terminal: Terminal): Promise<number> {
@@ -77,6 +81,30 @@ async function create(setup: DatabaseSetup, terminal: Terminal, clock: Clock, si
   }
 }
 
+/** undefined: Ctrl-C came before the server was up. */
+async function start(
+  settings: ServerSettings,
+  terminal: Terminal,
+  clock: Clock,
+  log: (line: string) => void,
+  stop: StopSignal,
+): Promise<RunningServer | undefined> {
+  const progress = new Progress(terminal.stdout, clock, `Loading ${basename(settings.snapshot?.file ?? '')}`)
+  const startedMs = clock.monotonicMs()
+  // Nobody wants to see the progress of what takes no time.
+  const loadProgress = (done: number, total: number): void => {
+    if (clock.monotonicMs() - startedMs >= quietLoadMs) progress.update(done, total, 'keys')
+  }
+  try {
+    return await startServer(settings, { clock, log, startAdmin, loadProgress, signal: stop.signal })
+  } catch (thrown) {
+    if (thrown === stop.signal.reason) return undefined
+    throw thrown
+  } finally {
+    progress.close()
+  }
+}
+
 async function serveUntilStopped(
   { settings }: Resolved,
   configFile: string | undefined,
@@ -86,7 +114,34 @@ async function serveUntilStopped(
 ): Promise<number> {
   const log = (line: string): void => void terminal.stderr.write(`${line}\n`)
   if (stop.signal.aborted) return exitCodes.done
-  const server = await startServer(settings, { clock, log, startAdmin })
+  let server: RunningServer | undefined
+  // Without a listener the signal would end the process.
+  const snapshot = (): void => void snapshotBySignal(server, log)
+  terminal.on('SIGUSR2', snapshot)
+  try {
+    server = await start(settings, terminal, clock, log, stop)
+    return server === undefined ? exitCodes.done : await closeWhenStopped(server, terminal, stop, settings, configFile)
+  } finally {
+    terminal.off('SIGUSR2', snapshot)
+  }
+}
+
+async function snapshotBySignal(server: RunningServer | undefined, log: (line: string) => void): Promise<void> {
+  try {
+    if (server === undefined) log('no snapshot was begun: the server is starting')
+    else log((await server.snapshot()) === 'busy' ? 'a snapshot is being written already' : 'a snapshot was begun')
+  } catch (thrown) {
+    log(`no snapshot was begun: ${messageOf(thrown)}`)
+  }
+}
+
+async function closeWhenStopped(
+  server: RunningServer,
+  terminal: Terminal,
+  stop: StopSignal,
+  settings: ServerSettings,
+  configFile: string | undefined,
+): Promise<number> {
   if (!stop.signal.aborted) terminal.stdout.write(welcome({ server, settings, configFile }))
   const failure = await Promise.race([stop.received(), server.failed])
   // It has been logged, and everything is closed.

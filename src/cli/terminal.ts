@@ -6,8 +6,8 @@ export interface Terminal {
   readonly stderr: NodeJS.WriteStream
   readonly env: Readonly<Record<string, string | undefined>>
   cwd(): string
-  on(signal: 'SIGINT' | 'SIGTERM', listener: () => void): unknown
-  off(signal: 'SIGINT' | 'SIGTERM', listener: () => void): unknown
+  on(signal: 'SIGINT' | 'SIGTERM' | 'SIGUSR2', listener: () => void): unknown
+  off(signal: 'SIGINT' | 'SIGTERM' | 'SIGUSR2', listener: () => void): unknown
   exit(code: number): void
 }
 

@@ -1,11 +1,11 @@
 // What the terminal says once the server is up: what listens where, what it serves, and commands to try that do work, with the
 // key of a row that is there. Reads the databases for that, a little; writes nothing.
 import { DatabaseSync } from 'node:sqlite'
-import type { KeyspaceSettings, ServerSettings } from '../server/settings.ts'
+import type { KeyspaceSettings, ServerSettings, SnapshotSettings } from '../server/settings.ts'
 import { formatRowId } from '../source/row-id.ts'
 import type { SqlValue } from '../source/row-value.ts'
 import type { KeyspaceDescription } from '../source/source.ts'
-import { formatSize } from '../config/units.ts'
+import { formatDuration, formatSize } from '../config/units.ts'
 
 export interface WelcomeInputs {
   readonly server: {
@@ -41,6 +41,7 @@ export function welcome({ server, settings, configFile }: WelcomeInputs): string
     `  HTTP            http://${endpoint(server.adminAddress, server.adminPort)}/health  /ready  /metrics`,
     `  Configuration   ${configFile ?? 'none: a plain cache'}`,
   ]
+  if (settings.snapshot !== undefined) lines.push(`  Snapshot        ${snapshotLine(settings.snapshot)}`)
   const tries: string[] = []
   for (const description of server.keyspaces) {
     const keyspace = settings.keyspaces.find(each => each.name === description.name)
@@ -57,6 +58,10 @@ export function welcome({ server, settings, configFile }: WelcomeInputs): string
   lines.push('', `Try, with redis-cli${where} or with ${ours}${where}:`, '', ...tries.map(each => `  ${each}`))
   lines.push('', 'Ctrl-C closes it.', '')
   return lines.join('\n')
+}
+
+function snapshotLine({ file, everyMs }: SnapshotSettings): string {
+  return `${file}, written ${everyMs === 0 ? '' : `every ${formatDuration(everyMs)} and `}at the end`
 }
 
 function endpoint(address: string, port: number): string {

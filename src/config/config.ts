@@ -42,6 +42,14 @@ export interface KeyspaceConfig {
   readonly whenStale?: WhenStale | undefined
 }
 
+/** Keys that are no rows, kept over a restart. */
+export interface SnapshotConfig {
+  /** The file. It is loaded at the start, and written at the end and whenever it is asked for. */
+  readonly path?: string | undefined
+  /** How often it is written besides; 0: never. */
+  readonly every?: Duration | undefined
+}
+
 /** Everything is optional; flags and TIDEMARK_* variables go before what stands here. See docs/reference/settings.md. */
 export interface TidemarkConfig {
   readonly host?: string | undefined
@@ -52,6 +60,7 @@ export interface TidemarkConfig {
   readonly memory?: Size | undefined
   readonly requirepass?: string | undefined
   readonly data?: string | undefined
+  readonly snapshot?: SnapshotConfig | undefined
   readonly maxConnections?: number | undefined
   readonly drain?: Duration | undefined
   /** These four are the defaults of every database and every keyspace. */

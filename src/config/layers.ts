@@ -28,6 +28,11 @@ export function namesAt(prefix: string): readonly string[] {
   return [...new Set(names)].filter(name => name !== '')
 }
 
+/** The objects in the file that hold settings, not names that the user chooses. */
+const groups: readonly string[] = namesAt('').filter(name =>
+  schema.some(({ path }) => path.startsWith(`${name}.`) && !path.includes('*')),
+)
+
 export class Layers {
   readonly mistakes: Mistakes = new Mistakes()
   readonly #inputs: Layered
@@ -41,12 +46,26 @@ export class Layers {
     if (!isPlainObject(value))
       this.mistakes.add(inputs.file?.name ?? 'config', `got ${gotText(value)}, allowed is an object`)
     this.#checkNames('', this.#root, '')
+    for (const group of groups) this.#checkGroup(group)
     this.#checkVariables()
     for (const setting of schema) {
       if (setting.path.includes('*')) continue
-      const own = setting.path === '' ? undefined : this.#inFile(setting, this.#root, setting.path)
+      const own = setting.path === '' ? undefined : this.#inFile(setting, this.#holder(setting.path), setting.path)
       this.#read.set(setting.path, { own, over: this.#fromFlag(setting) ?? this.#fromVariable(setting) })
     }
+  }
+
+  /** Settings that belong together stand in an object of their own: `snapshot.path`. */
+  #holder(path: string): PlainObject {
+    const [group, key] = path.split('.')
+    const value = key === undefined ? this.#root : this.#root[group!]
+    return isPlainObject(value) ? value : {}
+  }
+
+  #checkGroup(group: string): void {
+    const value = this.#root[group]
+    if (isPlainObject(value)) this.#checkNames(`${group}.`, value, `${group}.`)
+    else if (value !== undefined) this.fileMistake(group, `got ${gotText(value)}, allowed is an object`)
   }
 
   /** The value of a setting that stands at the top; undefined when it is nowhere and has no default. */

@@ -2,7 +2,13 @@
 // CONFIG_INVALID. Not for: reading the file (load.ts), looking at the machine; all that matters comes in as arguments.
 import { dirname, isAbsolute, relative, resolve as resolvePath } from 'node:path'
 import { limits } from '../base/limits.ts'
-import type { KeyspaceSettings, ServerSettings, SqliteSettings, WhenStale } from '../server/settings.ts'
+import type {
+  KeyspaceSettings,
+  ServerSettings,
+  SnapshotSettings,
+  SqliteSettings,
+  WhenStale,
+} from '../server/settings.ts'
 import type { CreateContext } from './config.ts'
 import { Layers } from './layers.ts'
 import type { PlainObject } from './layers.ts'
@@ -52,6 +58,7 @@ export function resolveSettings(inputs: ResolveInputs): Resolved {
     memoryBytes: layers.top('memory') as number,
     requirepass: layers.top('requirepass') as string | undefined,
     dataFolder,
+    snapshot: snapshotOf(layers, inputs),
     connectionsMax: layers.top('maxConnections') as number,
     drainMs: layers.top('drain') as number,
     databases: databases.map(each => each.settings),
@@ -75,10 +82,24 @@ function shown(
 }
 
 function dataFolderOf(layers: Layers, inputs: ResolveInputs): string | undefined {
-  const data = layers.top('data') as string | undefined
-  if (data === undefined) return undefined
-  const from = layers.isFromFile('data') && inputs.file !== undefined ? dirname(inputs.file.file) : inputs.folder
-  return resolvePath(from, data)
+  return absolute(layers, inputs, 'data')
+}
+
+/** What stands in the configuration file is relative to it, anything else to the current folder. */
+function absolute(layers: Layers, inputs: ResolveInputs, path: string): string | undefined {
+  const value = layers.top(path) as string | undefined
+  if (value === undefined) return undefined
+  const from = layers.isFromFile(path) && inputs.file !== undefined ? dirname(inputs.file.file) : inputs.folder
+  return resolvePath(from, value)
+}
+
+function snapshotOf(layers: Layers, inputs: ResolveInputs): SnapshotSettings | undefined {
+  const file = absolute(layers, inputs, 'snapshot.path')
+  const everyMs = layers.top('snapshot.every') as number
+  if (file !== undefined) return { file, everyMs }
+  if (everyMs > 0)
+    layers.mistakes.add('snapshot.every', 'there is no file to write: set snapshot.path (--snapshot) too')
+  return undefined
 }
 
 function database(

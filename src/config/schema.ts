@@ -115,6 +115,24 @@ export const schema: readonly Setting[] = [
       "Relative to the current folder; in a file, to the file's.",
   },
   {
+    path: 'snapshot.path',
+    type: { kind: 'path' },
+    defaultText: 'none',
+    flag: 'snapshot',
+    environment: 'TIDEMARK_SNAPSHOT',
+    help:
+      'The file that keys other than rows are kept in over a restart: loaded at the start, written at the end, by SAVE and ' +
+      "BGSAVE, and on SIGUSR2. Its folder has to be there. Relative to the current folder; in a file, to the file's.",
+  },
+  {
+    path: 'snapshot.every',
+    type: { kind: 'duration', min: 0, max: 7 * dayMs },
+    default: '0',
+    flag: 'snapshot-every',
+    environment: 'TIDEMARK_SNAPSHOT_EVERY',
+    help: 'How often a snapshot is written besides. 0: never.',
+  },
+  {
     path: 'maxConnections',
     type: { kind: 'integer', min: 1, max: limits.connectionsMax },
     default: limits.connectionsMax,

@@ -1,5 +1,5 @@
-// The lock file of a data folder: one server at a time. Two servers on one database would each keep rows in memory that
-// the other changes. Holds who has it, as JSON: the process id and, where the system tells, when that process began, since
+// The lock file of a data folder or of a snapshot: one server at a time. Two servers on one database would each keep rows in
+// memory that the other changes; two on one snapshot would each lose what the other keeps in it. Holds who has it, as JSON: the process id and, where the system tells, when that process began, since
 // a process id comes again (in a container after each start). Not for: processes on other machines or in other containers.
 //
 //   {"pid":1234,"began":"<boot id>:<ticks>"}
@@ -9,6 +9,13 @@ import { TidemarkError, messageOf } from '../base/errors.ts'
 
 const LOCK_FILE = 'tidemark.lock'
 const ATTEMPTS_MAX = 5
+
+/** What is locked, in the words of its errors. */
+interface Locked {
+  readonly what: string
+  readonly settings: string
+  readonly unwritable: 'DATA_UNWRITABLE' | 'SNAPSHOT_UNWRITABLE'
+}
 
 interface Holder {
   readonly pid: number
@@ -26,14 +33,28 @@ export class DataLock {
 
   /** Throws DATA_LOCKED when a living process has the folder, DATA_UNWRITABLE when no file can be written there. */
   static take(folder: string): DataLock {
-    const file = join(folder, LOCK_FILE)
+    const settings = '(--data, environment TIDEMARK_DATA)'
+    return DataLock.#take(join(folder, LOCK_FILE), {
+      what: `the data folder ${folder}`,
+      settings,
+      unwritable: 'DATA_UNWRITABLE',
+    })
+  }
+
+  /** The same for a snapshot's file, with a lock file beside it; SNAPSHOT_UNWRITABLE in place of DATA_UNWRITABLE. */
+  static takeForSnapshot(file: string): DataLock {
+    const settings = '(--snapshot, environment TIDEMARK_SNAPSHOT)'
+    return DataLock.#take(`${file}.lock`, { what: `the snapshot ${file}`, settings, unwritable: 'SNAPSHOT_UNWRITABLE' })
+  }
+
+  static #take(file: string, guarded: Locked): DataLock {
     const content = JSON.stringify({ pid: process.pid, began: beganOf(process.pid) })
     const own = `${file}.${process.pid}`
     try {
       writeFileSync(own, content)
     } catch (thrown) {
-      const message = `the data folder ${folder} cannot be written: ${messageOf(thrown)} (--data, environment TIDEMARK_DATA)`
-      throw new TidemarkError('DATA_UNWRITABLE', message, { cause: thrown })
+      const message = `${guarded.what} cannot be written: ${messageOf(thrown)} ${guarded.settings}`
+      throw new TidemarkError(guarded.unwritable, message, { cause: thrown })
     }
     try {
       for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
@@ -41,10 +62,10 @@ export class DataLock {
         const found = readIfThere(file)
         if (found === undefined) continue
         const holder = parseHolder(found)
-        if (holder !== undefined && lives(holder)) throw locked(folder, file, String(holder.pid))
+        if (holder !== undefined && lives(holder)) throw locked(guarded, file, String(holder.pid))
         removeIfStill(file, found, own)
       }
-      throw locked(folder, file, 'unknown')
+      throw locked(guarded, file, 'unknown')
     } finally {
       unlinkSync(own)
     }
@@ -55,8 +76,8 @@ export class DataLock {
   }
 }
 
-function locked(folder: string, file: string, pid: string): TidemarkError {
-  const message = `the data folder ${folder} is in use by process ${pid} (${file}); stop it, or choose another folder (--data, environment TIDEMARK_DATA)`
+function locked({ what, settings }: Locked, file: string, pid: string): TidemarkError {
+  const message = `${what} is in use by process ${pid} (${file}); stop it, or choose another place ${settings}`
   return new TidemarkError('DATA_LOCKED', message)
 }
 

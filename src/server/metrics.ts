@@ -47,6 +47,32 @@ export type MetricName =
   | 'tidemark_output_bytes_total'
   | 'tidemark_threads'
   | 'tidemark_thread_deaths_total'
+  | 'tidemark_snapshots_total'
+  | 'tidemark_snapshot_failures_total'
+  | 'tidemark_snapshot_in_progress'
+  | 'tidemark_snapshot_last_success_seconds'
+  | 'tidemark_snapshot_last_failed'
+  | 'tidemark_snapshot_seconds'
+  | 'tidemark_snapshot_bytes'
+  | 'tidemark_snapshot_records'
+  | 'tidemark_snapshot_loaded_records'
+  | 'tidemark_snapshot_loaded_expired'
+
+const snapshotMetrics = {
+  tidemark_snapshots_total: { type: 'counter', help: 'Snapshots written.' },
+  tidemark_snapshot_failures_total: { type: 'counter', help: 'Snapshots that could not be written.' },
+  tidemark_snapshot_in_progress: { type: 'gauge', help: '1 while a snapshot is being written.' },
+  tidemark_snapshot_last_success_seconds: {
+    type: 'gauge',
+    help: 'When the latest complete snapshot was begun, in seconds since 1970; 0 before the first.',
+  },
+  tidemark_snapshot_last_failed: { type: 'gauge', help: '1 when the latest snapshot could not be written.' },
+  tidemark_snapshot_seconds: { type: 'gauge', help: 'How long the latest complete snapshot took.' },
+  tidemark_snapshot_bytes: { type: 'gauge', help: 'Bytes of the latest complete snapshot.' },
+  tidemark_snapshot_records: { type: 'gauge', help: 'Keys in the latest complete snapshot.' },
+  tidemark_snapshot_loaded_records: { type: 'gauge', help: 'Keys that were loaded from a snapshot at the start.' },
+  tidemark_snapshot_loaded_expired: { type: 'gauge', help: 'Keys in that snapshot whose time was over.' },
+} as const
 
 /** The table for a server with these commands. */
 export function metricTable(commandNames: readonly string[]): Record<MetricName, MetricTable[string]> {
@@ -87,6 +113,7 @@ export function metricTable(commandNames: readonly string[]): Record<MetricName,
     tidemark_output_bytes_total: { type: 'counter', help: 'Bytes of replies given to the network.' },
     tidemark_threads: { type: 'gauge', help: 'Threads that serve.' },
     tidemark_thread_deaths_total: { type: 'counter', help: 'Threads that ended without being asked to.' },
+    ...snapshotMetrics,
   }
 }
 

@@ -10,6 +10,7 @@ import { Store } from '../store/store.ts'
 import { commandNames } from './commands/table.ts'
 import { type ServerMetrics, serverMetrics } from './metrics.ts'
 import { PeerQuestions } from './peers.ts'
+import { SnapshotRequests } from './snapshot-requests.ts'
 import type { FromThread, ThreadStart, ToThread } from './thread-messages.ts'
 import { ServerThread } from './thread.ts'
 
@@ -38,13 +39,16 @@ export async function runThread(openCache: (parts: CacheParts) => Promise<OpenCa
   const store = Store.attach(start.store, start.thread)
   const metrics = serverMetrics(commandNames, start.threads, start.thread, start.metrics)
   const peers = new PeerQuestions(send)
+  const snapshots = new SnapshotRequests((id, request) => send({ kind: 'snapshot', id, request }))
   let opened: OpenCache
   let thread: ServerThread
   try {
     opened = await openCache({ start, store, metrics, clock, log })
     const askPeers = peers.ask.bind(peers)
-    const { cache } = opened
-    thread = await ServerThread.start({ start, store, cache, metrics, clock, random: systemRandom(), log, askPeers })
+    const requestSnapshot = snapshots.ask.bind(snapshots)
+    const random = systemRandom()
+    const shared = { start, store, metrics, clock, random, log, askPeers, requestSnapshot }
+    thread = await ServerThread.start({ ...shared, cache: opened.cache })
   } catch (thrown) {
     if (!(thrown instanceof TidemarkError)) throw thrown
     send({ kind: 'failed', error: thrown.toJSON() })
@@ -60,7 +64,8 @@ export async function runThread(openCache: (parts: CacheParts) => Promise<OpenCa
   port.on('message', (message: ToThread) => {
     if (message.kind === 'question') {
       send({ kind: 'answer', id: message.id, answer: thread.answer(message.question) })
-    } else if (message.kind === 'answers') peers.answered(message.id, message.answers)
+    } else if (message.kind === 'snapshot') snapshots.answered(message.id, message.reply)
+    else if (message.kind === 'answers') peers.answered(message.id, message.answers)
     else stop().catch((thrown: unknown) => log(`closing failed: ${messageOf(thrown)}`))
   })
   send({ kind: 'started', port: thread.port })

@@ -18,8 +18,17 @@ export interface ServerSettings {
   readonly connectionsMax: number
   /** How long requests under way may take to finish when the server closes. */
   readonly drainMs: number
+  /** undefined: no snapshots. */
+  readonly snapshot: SnapshotSettings | undefined
   readonly databases: readonly SqliteSettings[]
   readonly keyspaces: readonly KeyspaceSettings[]
+}
+
+export interface SnapshotSettings {
+  /** Absolute; its folder exists. */
+  readonly file: string
+  /** 0: only when asked for, and at the end. */
+  readonly everyMs: number
 }
 
 export interface SqliteSettings {

@@ -17,6 +17,7 @@ import { DataLock } from './data-lock.ts'
 import { Databases } from './databases.ts'
 import { type ServerMetrics, Statistics, serverMetrics } from './metrics.ts'
 import type { ServerSettings } from './settings.ts'
+import { type SnapshotAnswer, type SnapshotRequest, Snapshots } from './snapshots.ts'
 import { ThreadGroup } from './thread-group.ts'
 
 /** What the admin HTTP tells. */
@@ -41,6 +42,10 @@ export interface ServerIo {
   readonly log: (line: string) => void
   /** Listens for HTTP (admin/http.ts); the server does not know what HTTP is. */
   readonly startAdmin: (view: AdminView) => Promise<RunningAdmin>
+  /** How far a snapshot has been loaded. */
+  readonly loadProgress?: (records: number, total: number) => void
+  /** Aborted: do not go on starting. */
+  readonly signal?: AbortSignal
   /** What server threads run instead of thread-main: tests have caches of their own. */
   readonly threadEntry?: URL
 }
@@ -53,7 +58,9 @@ export interface RunningServer {
   readonly keyspaces: KeyspaceDescription[]
   /** Resolves only when the server cannot go on (THREADS_DIED): it is stopped then, and the process should fail. */
   readonly failed: Promise<TidemarkError>
-  /** Finishes what runs, for at most `drainMs`, and closes everything. Later calls wait for the first. */
+  /** Begins a snapshot; rejects with SNAPSHOT_OFF. */
+  snapshot(): Promise<SnapshotAnswer>
+  /** Finishes what runs, for at most `drainMs`, writes a last snapshot, and closes everything. Later calls wait for the first. */
   stop(): Promise<void>
 }
 
@@ -93,6 +100,9 @@ class Supervisor {
   readonly #failed = Promise.withResolvers<TidemarkError>()
   #closing: Promise<void> | undefined
   #threads: ThreadGroup | undefined
+  #snapshots: Snapshots | undefined
+  /** Threads died too often: what is in memory is not trusted enough to replace the latest snapshot. */
+  #gaveUp = false
 
   constructor(settings: ServerSettings, io: ServerIo) {
     this.#settings = settings
@@ -114,7 +124,8 @@ class Supervisor {
     if (serverThreads < this.#settings.threads) {
       this.#io.log('this system cannot share a port between threads: one server thread is started')
     }
-    const threads = 1 + serverThreads + this.#settings.databases.length
+    const snapshotThread = 1 + serverThreads + this.#settings.databases.length
+    const threads = snapshotThread + (this.#settings.snapshot === undefined ? 0 : 1)
     const store = Store.create({ memoryBytes: this.#settings.memoryBytes, threads, seed: systemRandom().uint32() })
     const metrics = serverMetrics(commandNames, threads, 0)
     const databases = await Databases.start({
@@ -129,11 +140,13 @@ class Supervisor {
       },
     })
     this.#closers.push(() => databases.stop())
+    await this.#loadSnapshot(store, metrics, snapshotThread)
     const counts = new ClientCounts(threads)
     const shared = { store, metrics, counts, databases, threads, serverThreads, port, reusePort }
     await this.#startThreads(shared)
     const admin = await this.#startAdmin(shared)
     if (this.#closing !== undefined) throw await this.#failed.promise
+    this.#snapshots?.start()
     return {
       address: host,
       port,
@@ -141,8 +154,27 @@ class Supervisor {
       adminPort: admin.port,
       keyspaces: databases.descriptions(this.#settings),
       failed: this.#failed.promise,
+      snapshot: () => this.#requestSnapshot('background'),
       stop: () => this.close(),
     }
+  }
+
+  // The last snapshot is written when the server threads are gone.
+  async #loadSnapshot(store: Store, metrics: ServerMetrics, thread: number): Promise<void> {
+    const { snapshot, keyspaces } = this.#settings
+    if (snapshot === undefined) return
+    const { clock, log, loadProgress, signal } = this.#io
+    const names = keyspaces.map(({ name }) => name)
+    const snapshots = Snapshots.open({ settings: snapshot, store, thread, clock, log, metrics, keyspaces: names })
+    this.#closers.push(() => snapshots.stop(!this.#gaveUp))
+    await snapshots.load({ progress: loadProgress, signal })
+    this.#snapshots = snapshots
+  }
+
+  #requestSnapshot(request: SnapshotRequest): Promise<SnapshotAnswer> {
+    if (this.#snapshots !== undefined) return this.#snapshots.request(request)
+    const message = 'no path for snapshots is set: start with --snapshot (environment TIDEMARK_SNAPSHOT)'
+    return Promise.reject(new TidemarkError('SNAPSHOT_OFF', message))
   }
 
   async #startThreads(shared: SharedParts): Promise<void> {
@@ -175,6 +207,7 @@ class Supervisor {
         databases.recover(thread)
         return `${closed} connections were closed, ${wiped} shards of memory emptied`
       },
+      requestSnapshot: request => this.#requestSnapshot(request),
       readyChanged: ready => metrics.set('tidemark_threads', ready),
       gaveUp: error => void this.#giveUp(error),
     })
@@ -205,6 +238,7 @@ class Supervisor {
   async #giveUp(error: TidemarkError): Promise<void> {
     this.#io.log(`${error.code}: ${error.message}`)
     process.exitCode = 1
+    this.#gaveUp = true
     await this.close()
     this.#failed.resolve(error)
   }

@@ -8,6 +8,7 @@ import type { Clock } from '../base/clock.ts'
 import { TidemarkError, messageOf } from '../base/errors.ts'
 import { limits } from '../base/limits.ts'
 import { PeerExchange } from './peers.ts'
+import type { SnapshotAnswer, SnapshotRequest } from './snapshots.ts'
 import type { DatabaseLink, FromThread, ThreadStart, ToThread } from './thread-messages.ts'
 
 export interface ThreadGroupParts {
@@ -21,6 +22,8 @@ export interface ThreadGroupParts {
   readonly linkDatabases: () => DatabaseLink[]
   /** Frees what a dead thread held; returns what there is to say of it. */
   readonly recover: (thread: number) => string
+  /** Rejects with a TidemarkError. */
+  readonly requestSnapshot: (request: SnapshotRequest) => Promise<SnapshotAnswer>
   /** So many threads listen now. */
   readonly readyChanged: (ready: number) => void
   /** Threads die faster than it makes sense to replace them. The group has stopped replacing. */
@@ -100,12 +103,21 @@ export class ThreadGroup {
 
   #received(thread: number, message: FromThread): void {
     if (message.kind === 'log') this.#parts.log(message.line)
+    else if (message.kind === 'snapshot') void this.#requestSnapshot(thread, message.id, message.request)
     else if (message.kind === 'ask') {
       const others = [...this.#running]
         .filter(([other, { ready }]) => ready && other !== thread)
         .map(([other]) => other)
       this.#exchange.asked(thread, message.id, message.question, others)
     } else if (message.kind === 'answer') this.#exchange.answered(thread, message.id, message.answer)
+  }
+
+  async #requestSnapshot(thread: number, id: number, request: SnapshotRequest): Promise<void> {
+    const reply = await this.#parts.requestSnapshot(request).catch((thrown: unknown) => {
+      const known = thrown instanceof TidemarkError ? thrown : new TidemarkError('SNAPSHOT_FAILED', messageOf(thrown))
+      return known.toJSON()
+    })
+    this.#send(thread, { kind: 'snapshot', id, reply })
   }
 
   #send(thread: number, message: ToThread): void {

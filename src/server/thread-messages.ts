@@ -4,6 +4,8 @@ import type { ErrorCode } from '../base/errors.ts'
 import type { KeyspaceDescription } from '../source/source.ts'
 import type { SharedStore } from '../store/store-reader.ts'
 import type { PeerAnswer, PeerQuestion } from './commands/server-call.ts'
+import type { SnapshotReply } from './snapshot-requests.ts'
+import type { SnapshotRequest } from './snapshots.ts'
 import type { ServerSettings } from './settings.ts'
 
 /** A database's thread, as a server thread reaches it: the port is this thread's own. */
@@ -39,6 +41,7 @@ export interface ThreadStart {
 export type ToThread =
   | { readonly kind: 'stop' }
   | { readonly kind: 'question'; readonly id: number; readonly question: PeerQuestion }
+  | { readonly kind: 'snapshot'; readonly id: number; readonly reply: SnapshotReply }
   | { readonly kind: 'answers'; readonly id: number; readonly answers: PeerAnswer }
 
 export type FromThread =
@@ -46,5 +49,6 @@ export type FromThread =
   | { readonly kind: 'failed'; readonly error: { readonly code: ErrorCode; readonly message: string } }
   | { readonly kind: 'stopped' }
   | { readonly kind: 'log'; readonly line: string }
+  | { readonly kind: 'snapshot'; readonly id: number; readonly request: SnapshotRequest }
   | { readonly kind: 'ask'; readonly id: number; readonly question: PeerQuestion }
   | { readonly kind: 'answer'; readonly id: number; readonly answer: PeerAnswer }

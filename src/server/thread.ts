@@ -27,6 +27,7 @@ export interface ServerThreadParts {
   readonly random: Random
   readonly log: (line: string) => void
   readonly askPeers: (question: PeerQuestion) => Promise<PeerAnswer>
+  readonly requestSnapshot: Server['requestSnapshot']
 }
 
 export class ServerThread {
@@ -71,7 +72,7 @@ export class ServerThread {
   }
 
   #describeServer(): Server {
-    const { start, metrics, askPeers } = this.#parts
+    const { start, metrics, askPeers, requestSnapshot } = this.#parts
     const digest = (password: string | Buffer) => createHash('sha256').update(password).digest()
     const expected = start.settings.requirepass === undefined ? undefined : digest(start.settings.requirepass)
     return {
@@ -85,6 +86,8 @@ export class ServerThread {
       clients: this.#sessions,
       clientCount: () => this.#counts.total(),
       askPeers,
+      requestSnapshot,
+      log: this.#parts.log,
       passwordMatches: password => expected === undefined || timingSafeEqual(digest(password), expected),
     }
   }

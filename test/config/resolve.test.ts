@@ -53,6 +53,7 @@ describe('where a setting comes from', () => {
         memoryBytes: 268_435_456,
         requirepass: undefined,
         dataFolder: undefined,
+        snapshot: undefined,
         connectionsMax: 10_000,
         drainMs: 5_000,
         databases: [],

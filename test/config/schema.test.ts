@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { defineConfig } from '../../src/config/config.ts'
-import type { KeyspaceConfig, SqliteDatabase, TidemarkConfig } from '../../src/config/config.ts'
+import type { KeyspaceConfig, SnapshotConfig, SqliteDatabase, TidemarkConfig } from '../../src/config/config.ts'
 import { namesAt } from '../../src/config/layers.ts'
 import { allowedText, readValue, schema } from '../../src/config/schema.ts'
 
@@ -21,6 +21,7 @@ const database: Required<SqliteDatabase> = {
   poll: '25ms',
   busyTimeout: '1s',
 }
+const snapshot: Required<SnapshotConfig> = { path: 's', every: '5m' }
 const everything: Required<TidemarkConfig> = {
   host: '127.0.0.1',
   port: 1,
@@ -30,6 +31,7 @@ const everything: Required<TidemarkConfig> = {
   memory: '1mb',
   requirepass: 'secret',
   data: 'data',
+  snapshot,
   maxConnections: 1,
   drain: '1s',
   poll: '1s',
@@ -43,6 +45,7 @@ const everything: Required<TidemarkConfig> = {
 describe('the schema', () => {
   test('has the settings that the types have, and no others', () => {
     assert.deepEqual([...namesAt('')].sort(), Object.keys(everything).sort())
+    assert.deepEqual([...namesAt('snapshot.')].sort(), Object.keys(snapshot).sort())
     assert.deepEqual([...namesAt('databases.*.'), 'kind'].sort(), Object.keys(database).sort())
     assert.deepEqual([...namesAt('keyspaces.*.')].sort(), Object.keys(keyspace).sort())
   })
@@ -56,7 +59,9 @@ describe('the schema', () => {
     for (const { path, flag, environment } of schema) {
       if (path.includes('*')) assert.equal(flag ?? environment, undefined, path)
       else if (path !== '') {
-        const kebab = path.replaceAll(/[A-Z]/g, letter => `-${letter.toLowerCase()}`)
+        // `snapshot.path` is what the snapshot is: --snapshot.
+        const words = path.replace(/\.path$/, '').replace('.', '-')
+        const kebab = words.replaceAll(/[A-Z]/g, letter => `-${letter.toLowerCase()}`)
         assert.equal(flag, kebab)
         assert.equal(environment, `TIDEMARK_${kebab.replaceAll('-', '_').toUpperCase()}`)
       }

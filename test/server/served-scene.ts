@@ -18,6 +18,7 @@ export function testSettings(changed: Partial<ServerSettings> = {}): ServerSetti
     memoryBytes: 16 << 20,
     requirepass: undefined,
     dataFolder: undefined,
+    snapshot: undefined,
     connectionsMax: 1000,
     drainMs: 1000,
     databases: [],
@@ -59,6 +60,7 @@ export class ServedScene implements AsyncDisposable {
       random: seededRandom(11),
       log: line => void log.push(line),
       askPeers: () => Promise.resolve([]),
+      requestSnapshot: () => Promise.resolve('busy'),
     })
     return new ServedScene(scene, thread, metrics, log)
   }

@@ -69,11 +69,20 @@ function memory({ store, server }: ServerCall): Fields {
   ]
 }
 
-function persistence(): Fields {
+function persistence({ server }: ServerCall): Fields {
+  const { metrics, statistics } = server
+  const savedSeconds = metrics.total('tidemark_snapshot_last_success_seconds')
+  const saves = statistics.total('tidemark_snapshots_total')
   return [
     ['loading', 0],
     ['rdb_changes_since_last_save', 0],
-    ['rdb_bgsave_in_progress', 0],
+    ['rdb_bgsave_in_progress', metrics.total('tidemark_snapshot_in_progress')],
+    ['rdb_last_save_time', Math.floor(savedSeconds === 0 ? server.startedWallMs / 1000 : savedSeconds)],
+    ['rdb_last_bgsave_status', metrics.total('tidemark_snapshot_last_failed') === 0 ? 'ok' : 'err'],
+    ['rdb_last_bgsave_time_sec', savedSeconds === 0 ? -1 : Math.round(metrics.total('tidemark_snapshot_seconds'))],
+    ['rdb_saves', saves],
+    ['rdb_last_load_keys_expired', metrics.total('tidemark_snapshot_loaded_expired')],
+    ['rdb_last_load_keys_loaded', metrics.total('tidemark_snapshot_loaded_records')],
     ['aof_enabled', 0],
   ]
 }

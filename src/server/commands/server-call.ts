@@ -2,6 +2,7 @@
 // server around it. Not for: commands on keys, which need neither.
 import type { ServerSettings } from '../settings.ts'
 import type { ServerMetrics, Statistics } from '../metrics.ts'
+import type { SnapshotAnswer, SnapshotRequest } from '../snapshots.ts'
 import type { Call, Handler, Respond } from './command.ts'
 import type { CommandTable } from './command-table.ts'
 
@@ -72,6 +73,10 @@ export interface Server {
 }
 
 export interface ServerCall extends Call {
+  /** Rejects with SNAPSHOT_OFF or SNAPSHOT_FAILED. */
+  requestSnapshot(request: SnapshotRequest): Promise<SnapshotAnswer>
+  /** For what should never happen. */
+  readonly log: (line: string) => void
   readonly client: Client
   readonly server: Server
 }

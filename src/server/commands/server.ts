@@ -5,6 +5,7 @@ import { commandCommand } from './command-docs.ts'
 import { configCommand } from './config-command.ts'
 import { infoCommand } from './info.ts'
 import { memoryCommand } from './inspection.ts'
+import { snapshotCommands } from './snapshot.ts'
 import { type ServerCall, SYNTAX_ERROR, serverHandler } from './server-call.ts'
 
 function databaseSize(call: ServerCall): void {
@@ -44,6 +45,7 @@ export const serverCommands: readonly Command[] = [
   configCommand,
   infoCommand,
   memoryCommand,
+  ...snapshotCommands,
   {
     name: 'dbsize',
     arity: 1,
