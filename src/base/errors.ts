@@ -30,6 +30,8 @@ export const errorTable = {
   COMMAND_UNSUPPORTED:
     'A command of Redis for a data type or a feature that Tidemark does not have: it stores strings and hashes.',
   CROSS_SOURCE: 'One command writes to more than one database, which could not be one transaction.',
+  TRANSACTION_ROWS: 'Row keys are used in MULTI or WATCH in a way that could not be one transaction.',
+  TRANSACTION_TOO_LARGE: 'More is queued in MULTI than the limit.',
   STALE: 'No answer can be proved as fresh as asked for, and the keyspace is set to fail then.',
   VALUE_TOO_LARGE: 'A key or value is larger than the limit.',
   MEMORY_FULL: 'The record does not fit in memory.',

@@ -64,6 +64,12 @@ export interface CacheWrite {
   readonly operation: RowOperation
 }
 
+interface Gathered {
+  readonly writes: readonly CacheWrite[]
+  readonly resolve: (outcomes: readonly RowOutcome[]) => void
+  readonly reject: (error: unknown) => void
+}
+
 interface Flight {
   readonly token: Token
   readonly row: Promise<RowBytes>
@@ -85,6 +91,7 @@ export class Cache {
   readonly #counters: CacheCounters
   readonly #clock: Clock
   readonly #random: Random
+  #gathered: Gathered[] | undefined
   readonly #flights = new Map<string, Flight>()
 
   constructor(options: CacheOptions) {
@@ -236,6 +243,7 @@ export class Cache {
    * (save SOURCE_TIMEOUT: that is not known).
    */
   async write(writes: readonly CacheWrite[]): Promise<readonly RowOutcome[]> {
+    if (this.#gathered !== undefined) return this.#gather(writes)
     const rows = writes.map(({ key, operation }) => ({ key, operation, ...this.#split(key) }))
     const [first] = rows
     if (first === undefined) return []
@@ -254,6 +262,36 @@ export class Cache {
     this.#counters.writes[0] = this.#counters.writes[0]! + rows.length
     this.#keep(rows, result)
     return result.outcomes
+  }
+
+  /**
+   * Makes one transaction of all writes that `begin` makes before it returns; each of them resolves to its own outcomes.
+   * Resolves when the database has it; rejects, as each of them does, when it refused, and then nothing has changed.
+   */
+  async together(begin: () => void): Promise<void> {
+    const gathered: Gathered[] = []
+    this.#gathered = gathered
+    try {
+      begin()
+    } finally {
+      this.#gathered = undefined
+    }
+    try {
+      const outcomes = await this.write(gathered.flatMap(({ writes }) => writes))
+      let at = 0
+      for (const { writes, resolve } of gathered) resolve(outcomes.slice(at, (at += writes.length)))
+    } catch (error) {
+      for (const { reject } of gathered) reject(error)
+      throw error
+    }
+  }
+
+  #gather(writes: readonly CacheWrite[]): Promise<readonly RowOutcome[]> {
+    // A key that no row can have fails its own command alone.
+    for (const { key } of writes) this.#split(key)
+    const { promise, resolve, reject } = Promise.withResolvers<readonly RowOutcome[]>()
+    this.#gathered!.push({ writes, resolve, reject })
+    return promise
   }
 
   // Of several writes of one key the last one's row is what the transaction left behind.

@@ -13,6 +13,7 @@ import type { RequestParser } from '../wire/request-parser.ts'
 import { type Command, CommandError, type Handler, type Respond } from './commands/command.ts'
 import type { CommandTable } from './commands/command-table.ts'
 import { type Client, type Replayed, type Server, type ServerCall, arityError } from './commands/server-call.ts'
+import { leaveTransaction } from './commands/transactions.ts'
 import { unsupportedError } from './commands/unsupported.ts'
 import { errorTextOf } from './error-text.ts'
 import { TIMED_EVERY, countedErrors } from './metrics.ts'
@@ -121,7 +122,7 @@ export class Dispatcher {
     this.#parts = parts
     this.#out = parts.out
     this.#clock = parts.clock
-    this.#call = new CurrentCall(parts, (queue, chosen) => this.#replay(queue, chosen))
+    this.#call = new CurrentCall(parts, (client, queue, chosen) => this.#replay(client, queue, chosen))
     this.#handlers = commands.map(command => command.handler)
     this.#names = commands.map(command => command.name)
     this.#arities = Int32Array.from(commands, command => command.arity)
@@ -152,6 +153,7 @@ export class Dispatcher {
     if (client.replies === 'skip-next') client.replies = 'skip'
     else if (client.replies === 'skip') client.replies = 'on'
     if (!this.#admitted(call, index)) {
+      if (index >= 0 && this.#names[index] === 'exec') this.#refusedExec(before)
       this.#refuseTransaction(client)
       this.#finish(client, index, before)
       return undefined
@@ -215,6 +217,15 @@ export class Dispatcher {
     if ((client.modes & ClientMode.multi) !== 0) client.special!.refused = true
   }
 
+  /** As in Redis, an EXEC that cannot run ends its transaction, and says so. */
+  #refusedExec(before: number): void {
+    const reason = this.#out.buffer.toString('utf8', before + 1, this.#out.length - 2).replace(/^ERR /, '')
+    if (reason.startsWith('NOAUTH')) return
+    this.#out.truncate(before)
+    this.#out.error(`EXECABORT Transaction discarded because of: ${reason}`)
+    leaveTransaction(this.#call.client)
+  }
+
   /** For clients in a mode: true when the request has been answered and is not to run now. */
   #intercepted(call: CurrentCall, index: number): boolean {
     const { client, out } = call
@@ -232,8 +243,9 @@ export class Dispatcher {
   }
 
   /** Runs those of the queued requests that are chosen, one after another; nothing of it stays in the output. */
-  #replay(queue: readonly QueuedRequest[], chosen: (index: number) => boolean): readonly Replayed[] {
+  #replay(client: Client, queue: readonly QueuedRequest[], chosen: (index: number) => boolean): readonly Replayed[] {
     const call = this.#call
+    call.client = client
     const out = this.#out
     const replies: Replayed[] = []
     for (const [i, queued] of queue.entries()) {

@@ -18,6 +18,7 @@ import type { Client } from './commands/server-call.ts'
 import type { Respond } from './commands/command.ts'
 import type { Pending } from './dispatch.ts'
 import type { SessionThread } from './session-thread.ts'
+import type { SpecialState } from './special-state.ts'
 import type { Connection, ConnectionEvents } from './transport.ts'
 
 type State = 'ready' | 'waiting' | 'blocked' | 'yielded' | 'closed'
@@ -38,6 +39,8 @@ export class Session implements Client, ConnectionEvents {
   replies: Client['replies'] = 'on'
   closing = false
   lastCommand = 'NULL'
+  modes = 0
+  special: SpecialState | undefined
 
   readonly #thread: SessionThread
   readonly #connection: Connection

@@ -4,6 +4,7 @@
 // Hot path: plain loops, no allocation. A search leaves what it found in fields.
 import { assert } from '../base/assert.ts'
 import { bytesEqual } from '../base/bytes.ts'
+import type { HeldWrites } from './held-writes.ts'
 import type { Geometry } from './layout.ts'
 import {
   BUCKETS_MIN,
@@ -26,6 +27,8 @@ export class HashIndex {
   slotAt = 0
   /** True between beginWrite() and endWrite(): an error that finds it so has left a chain that nobody can read. */
   writing = false
+  /** In a transaction: keeps the chains that it has written closed to readers until its end. */
+  writes: HeldWrites | undefined
   readonly #memory: Memory
   readonly #geometry: Geometry
   readonly #control: Int32Array<SharedArrayBuffer>
@@ -148,11 +151,13 @@ export class HashIndex {
   /** Between these two calls readers of the chain wait or start again. */
   beginWrite(): void {
     this.writing = true
-    Atomics.add(this.#headWords, this.#headAt, 1)
+    if (this.writes === undefined) Atomics.add(this.#headWords, this.#headAt, 1)
+    else this.writes.open(this.#headWords, this.#headAt)
   }
 
   endWrite(): void {
-    Atomics.add(this.#headWords, this.#headAt, 1)
+    if (this.writes === undefined) Atomics.add(this.#headWords, this.#headAt, 1)
+    else this.writes.close(this.#headWords, this.#headAt)
     this.writing = false
   }
 
@@ -259,6 +264,7 @@ export class HashIndex {
    * and as near in the processor's caches, as what it holds.
    */
   grow(shard: number): void {
+    if (this.writes !== undefined) return this.writes.growLater(shard)
     const at = this.#geometry.shardTable + shard * SHARD_WORDS
     const buckets = this.#control[at + Shard.buckets]!
     if (this.#control[at + Shard.records]! <= LOAD_MAX * buckets || buckets >= this.#geometry.bucketsPerShard) return
@@ -347,9 +353,13 @@ export class HashIndex {
         const next = words[link]! >>> 0
         unit = moved(next)
         if (unit === next) continue
-        Atomics.add(this.#memory.words[head >>> WINDOW_SHIFT]!, (head & WINDOW_MASK) << 1, 1)
+        const headWords = this.#memory.words[head >>> WINDOW_SHIFT]!
+        const headAt = (head & WINDOW_MASK) << 1
+        // A transaction that wrote the chain has closed it already.
+        const closed = this.writes !== undefined && (headWords[headAt]! & 1) !== 0
+        if (!closed) Atomics.add(headWords, headAt, 1)
         words[link] = unit
-        Atomics.add(this.#memory.words[head >>> WINDOW_SHIFT]!, (head & WINDOW_MASK) << 1, 1)
+        if (!closed) Atomics.add(headWords, headAt, 1)
       }
     }
   }

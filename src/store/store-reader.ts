@@ -56,6 +56,8 @@ export class StoreReader {
   protected readonly windowWords: readonly Int32Array<SharedArrayBuffer>[]
   protected readonly index: HashIndex
   protected readonly seed: number
+  /** In a transaction: 1 for each shard that it holds (store-transactions.ts). */
+  protected held: Uint8Array | undefined
 
   protected constructor(shared: SharedStore) {
     this.shared = shared
@@ -86,7 +88,7 @@ export class StoreReader {
       const words = this.windowWords[unit >>> WINDOW_SHIFT]!
       const at = (unit & WINDOW_MASK) << 1
       const version = Atomics.load(words, at)
-      if ((version & 1) !== 0) {
+      if ((version & 1) !== 0 && !this.#wroteIt(hash)) {
         // A writer is in the bucket. It may have lost its core, or died: recover() ends the wait then.
         if (tries > 100) Atomics.wait(words, at, version, 1)
         continue
@@ -101,6 +103,11 @@ export class StoreReader {
       this.#foundBucketVersion = version
       return type
     }
+  }
+
+  // In a transaction of this thread: what it has written stays closed to all others until its end.
+  #wroteIt(hash: number): boolean {
+    return this.held !== undefined && this.held[this.index.shardOf(hash)] === 1
   }
 
   #probe(bucket: number, bytes: Uint8Array, start: number, end: number, hash: number, wallMs: number): number {

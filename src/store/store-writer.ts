@@ -83,11 +83,13 @@ export class StoreWriter extends StoreReader {
   }
 
   lock(hash: number): void {
+    if (this.held !== undefined) return this.lockShard(this.index.shardOf(hash))
     const at = this.#lockAt(hash)
     acquire(this.control, at + Shard.lock, at + Shard.waiters, this.thread)
   }
 
   unlock(hash: number): void {
+    if (this.held !== undefined) return
     const at = this.#lockAt(hash)
     release(this.control, at + Shard.lock, at + Shard.waiters)
   }
@@ -144,20 +146,30 @@ export class StoreWriter extends StoreReader {
     const { victim } = this.queues
     if (victim >= 0) {
       this.wipeBroken(victim)
-      this.unlockShard(victim)
+      this.releaseShard(victim)
       this.queues.victim = -1
     }
     return true
   }
 
   protected lockShard(shard: number): void {
+    if (this.held !== undefined) return this.requireHeld(shard)
     const at = this.queues.shardAt(shard)
     acquire(this.control, at + Shard.lock, at + Shard.waiters, this.thread)
   }
 
   protected unlockShard(shard: number): void {
+    if (this.held === undefined) this.releaseShard(shard)
+  }
+
+  protected releaseShard(shard: number): void {
     const at = this.queues.shardAt(shard)
     release(this.control, at + Shard.lock, at + Shard.waiters)
+  }
+
+  /** In a transaction, which holds all that it may touch: to wait for one more shard could be to wait for ever. */
+  protected requireHeld(shard: number): void {
+    if (this.held![shard] !== 1) throw new Error('a transaction touches a key that it has not named')
   }
 
   protected lockAll(): void {
@@ -170,6 +182,10 @@ export class StoreWriter extends StoreReader {
 
   #reserve({ segments, wallMs }: RunNeeded): void {
     this.#returnRun()
+    if (this.held?.includes(0) === true) {
+      this.#runSegments = -segments
+      return
+    }
     this.#run = this.#locked(this.#allShards, () => this.#runSpace.reserve(segments, wallMs))
     this.#runSegments = this.#run < 0 ? -segments : segments
   }

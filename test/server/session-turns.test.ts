@@ -69,6 +69,8 @@ class Stage implements AsyncDisposable {
       clients: this.sessions,
       clientCount: () => this.sessions.size,
       askPeers: () => Promise.resolve([]),
+      requestSnapshot: () => Promise.resolve('busy'),
+      log: () => {},
       passwordMatches: () => true,
     }
     let id = 0

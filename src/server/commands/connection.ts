@@ -4,6 +4,7 @@ import type { Command, Respond } from './command.ts'
 import { clientCommand } from './client.ts'
 import { type ServerCall, SYNTAX_ERROR, arityError, serverHandler } from './server-call.ts'
 import { isClientName, CLIENT_NAME_ERROR } from './client-name.ts'
+import { leaveTransaction } from './transactions.ts'
 import { parseDecimal } from '../../base/bytes.ts'
 
 /** The version of Redis whose commands and replies are followed; what clients compare with what they need. */
@@ -103,6 +104,7 @@ function quit(call: ServerCall): void {
 
 function reset(call: ServerCall): void {
   const { client, out, server } = call
+  leaveTransaction(client)
   client.authenticated = server.settings.requirepass === undefined
   client.replies = 'on'
   client.name = ''

@@ -65,6 +65,16 @@ export function refuseRowOperation(call: Call, i: number, command: string, inste
   )
 }
 
+/** Throws when argument i is a row key: whether a row has changed is for its database to say. */
+export function refuseWatchedRow(call: Call, i: number): void {
+  if (!isRowKey(call, i)) return
+  throw new TidemarkError(
+    'TRANSACTION_ROWS',
+    `${call.text(i)} is a row of table ${rowDescription(call, i).table} and cannot be watched: other programs change it in ` +
+      'the database; use a condition of the write (SET NX or XX), or a transaction of the database',
+  )
+}
+
 export function replyJson(out: ReplyWriter, json: Uint8Array | null): void {
   if (json === null) out.nil()
   else out.bulk(json)

@@ -4,6 +4,7 @@ import type { ServerSettings } from '../settings.ts'
 import type { ServerMetrics, Statistics } from '../metrics.ts'
 import type { SnapshotAnswer, SnapshotRequest } from '../snapshots.ts'
 import type { Call, Handler, Respond } from './command.ts'
+import type { QueuedRequest, SpecialState } from '../special-state.ts'
 import type { CommandTable } from './command-table.ts'
 
 /** One connected client, as its commands see and change it. */
@@ -28,6 +29,10 @@ export interface Client {
   lastCommand: string
   /** Close the connection after the reply that is being written. */
   closing: boolean
+  /** What the dispatcher has to look at before and after its commands (ClientMode); 0 for most clients. */
+  modes: number
+  /** What MULTI, WATCH, SUBSCRIBE and CLIENT TRACKING keep for it; made when it is needed. */
+  special: SpecialState | undefined
   /** Closes the connection now. */
   kill(): void
 }
@@ -68,18 +73,27 @@ export interface Server {
   clientCount(): number
   /** The answers of all other threads. */
   askPeers(question: PeerQuestion): Promise<PeerAnswer>
+  /** Rejects with SNAPSHOT_OFF or SNAPSHOT_FAILED. */
+  requestSnapshot(request: SnapshotRequest): Promise<SnapshotAnswer>
+  /** For what should never happen. */
+  readonly log: (line: string) => void
   /** Whether the password is the one that is asked for; takes the same time for all wrong ones. */
   passwordMatches(password: Buffer): boolean
 }
 
 export interface ServerCall extends Call {
-  /** Rejects with SNAPSHOT_OFF or SNAPSHOT_FAILED. */
-  requestSnapshot(request: SnapshotRequest): Promise<SnapshotAnswer>
-  /** For what should never happen. */
-  readonly log: (line: string) => void
   readonly client: Client
   readonly server: Server
+  /** Runs queued commands one after another; see Dispatcher. */
+  readonly replay: (
+    client: Client,
+    queue: readonly QueuedRequest[],
+    chosen: (index: number) => boolean,
+  ) => readonly Replayed[]
 }
+
+/** What a queued command came to: the bytes of its reply, or a promise that never rejects of who writes it. */
+export type Replayed = Buffer | Promise<Respond>
 
 /** A handler of a call that is always a ServerCall: the dispatcher makes no other. */
 export function serverHandler(handler: (call: ServerCall) => void | Promise<Respond>): Handler {
