@@ -104,6 +104,13 @@ export function addLongDoubles(a: LongDouble, b: LongDouble): LongDouble | undef
   return result.exponent === Infinity ? undefined : result
 }
 
+/** The nearest double. */
+export function longDoubleToNumber({ mantissa, exponent }: LongDouble): number {
+  // In two steps, of which neither leaves the doubles' range before the result does.
+  const half = Math.trunc(exponent / 2)
+  return mantissa === 0n ? 0 : Number(mantissa) * 2 ** half * 2 ** (exponent - half)
+}
+
 /** Up to 17 decimals, no trailing zeros, never an exponent. */
 export function formatLongDouble({ mantissa, exponent }: LongDouble): string {
   assert(exponent !== Infinity, 'only a finite number is printed')

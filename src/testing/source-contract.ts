@@ -87,6 +87,10 @@ function update(fields: Readonly<Record<string, string>>): RowOperation {
   return { kind: 'update', fields: Object.entries(fields).map(([name, value]) => [name, Buffer.from(value)]) }
 }
 
+function add(field: string, amount: string, as: 'integer' | 'float' = 'integer'): RowOperation {
+  return { kind: 'add', field, amount, as }
+}
+
 const remove: RowOperation = { kind: 'remove' }
 
 /** Declares the contract's tests, their names led by `name`. `make` is called once for each. */
@@ -165,6 +169,63 @@ const writing: Tests = {
     assert.equal((await subject.one('1', remove)).changed, false)
   },
 
+  'update under the condition absent sets fields only while none of them has a value': async subject => {
+    const absent = (fields: Readonly<Record<string, string>>): RowOperation => ({
+      ...(update(fields) as Extract<RowOperation, { kind: 'update' }>),
+      condition: 'absent',
+    })
+    const first = await subject.one('1', absent({ name: 'A' }))
+    assert.deepEqual([first.changed, first.fields, first.before], [true, 1, null])
+    const again = await subject.one('1', absent({ name: 'B' }))
+    assert.deepEqual([again.changed, textOf(again.after)], [false, textOf(again.before)])
+    assert.equal((await subject.one('1', absent({ note: 'x', name: 'B' }))).changed, false)
+    assert.equal((await subject.one('1', absent({ note: 'x' }))).changed, true)
+    assert.match((await subject.texts('1'))[0]!, /"name":"A".*"note":"x"/)
+  },
+
+  'add counts up what is there, NULL as 0, and no call is lost when many come at once': async subject => {
+    await subject.one('1', update({ name: 'A' }))
+    const calls = Array.from({ length: 30 }, (_, i) => subject.one('1', add('count', i % 3 === 0 ? '-1' : '2')))
+    await Promise.all(calls)
+    assert.match((await subject.texts('1'))[0]!, /"count":37,/)
+    assert.equal((await subject.one('1', add('ratio', '0.1', 'float'))).fields, 1)
+    assert.equal((await subject.one('1', add('ratio', '0.2', 'float'))).fields, 0)
+    assert.match((await subject.texts('1'))[0]!, /"ratio":0\.3,/)
+    await subject.one('1', update({ note: '9223372036854775806' }))
+    assert.match(textOf((await subject.one('1', add('note', '1'))).after)!, /"note":"9223372036854775807"/)
+  },
+
+  'add inserts the row that is not there': async subject => {
+    await assert.rejects(subject.one('2', add('count', '1')), { code: 'ROW_INVALID' }, 'name is NOT NULL')
+    await subject.write(['2', add('name', '5')])
+    assert.match((await subject.texts('2'))[0]!, /"name":"5","count":7,/)
+  },
+
+  'replacements that wait for all rows to be absent are done together or not at all': async subject => {
+    const together = (...names: string[]): Promise<WriteResult> =>
+      subject.write(
+        ...names.map((name, i): [string, RowOperation] => [
+          name,
+          { kind: 'replace', row: Buffer.from('{"name":"A"}'), condition: i === 0 ? 'all-absent' : 'and-absent' },
+        ]),
+      )
+    assert.deepEqual((await together('1', '2')).outcomes.map(outcome => outcome.changed), [true, true]) // prettier-ignore
+    assert.deepEqual((await together('3', '2')).outcomes.map(outcome => outcome.changed), [false, false]) // prettier-ignore
+    assert.deepEqual((await together('2', '3')).outcomes.map(outcome => outcome.changed), [false, false]) // prettier-ignore
+    assert.deepEqual(await subject.texts('3'), [null])
+    // Several groups in one call do not know of each other, but of what was done before them.
+    const row = Buffer.from('{"name":"B"}')
+    const { outcomes } = await subject.write(
+      ['3', { kind: 'replace', row, condition: 'all-absent' }],
+      ['4', { kind: 'replace', row, condition: 'and-absent' }],
+      ['5', { kind: 'replace', row, condition: 'all-absent' }],
+      ['4', { kind: 'replace', row, condition: 'and-absent' }],
+      ['6', { kind: 'replace', row }],
+    )
+    assert.deepEqual(outcomes.map(outcome => outcome.changed), [true, true, false, false, true]) // prettier-ignore
+    assert.deepEqual((await subject.texts('3', '4', '5', '6')).map(text => text !== null), [true, true, false, true]) // prettier-ignore
+  },
+
   'writes of one call happen in order, and stamps of calls in the order of their commits': async subject => {
     const first = await subject.write(['1', update({ name: 'A' })], ['1', remove], ['1', update({ name: 'B' })])
     assert.deepEqual(
@@ -196,6 +257,12 @@ const refusing: Tests = {
       [update({ count: 'abc' }), 'ROW_INVALID'],
       [update({ mayor: 'x' }), 'ROW_INVALID'],
       [update({ id: '1' }), 'ROW_KEY_COLUMN'],
+      [add('name', '1'), 'ROW_INVALID'],
+      [add('count', '9223372036854775807'), 'ROW_INVALID'],
+      [add('count', '0.5', 'float'), 'ROW_INVALID'],
+      [add('ratio', '1e400', 'float'), 'ROW_INVALID'],
+      [add('mayor', '1'), 'ROW_INVALID'],
+      [add('id', '1'), 'ROW_KEY_COLUMN'],
       [{ kind: 'unset', fields: ['name'] }, 'ROW_INVALID'],
       [{ kind: 'unset', fields: ['id'] }, 'ROW_KEY_COLUMN'],
     ]

@@ -76,6 +76,17 @@ async function whileTimePasses<T>(clock: ManualClock, promise: Promise<T>): Prom
 const ANN = '{"id":1,"name":"Ann","city":"Ely"}'
 const BOB = '{"id":2,"name":"Bob","city":null}'
 
+/** By the definition, over all prefixes. */
+function lcsLength(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, () => 0)
+  for (const x of a) {
+    const next = [0]
+    for (let j = 1; j <= b.length; j++) next.push(x === b[j - 1] ? row[j - 1]! + 1 : Math.max(row[j]!, next[j - 1]!))
+    row = next
+  }
+  return row[b.length]!
+}
+
 describe('reading row keys', () => {
   test('GET loads a row once, as JSON, and then answers from memory', async () => {
     await using rows = await RowScene.open()
@@ -135,6 +146,18 @@ describe('reading row keys', () => {
     ['MGET users:1 users:2 users:9', [ANN, BOB, null]],
     ['GETEX users:1', ANN],
     ['GETEX users:1 PERSIST', ANN],
+    ['GETRANGE users:1 0 5', ANN.slice(0, 6)],
+    ['SUBSTR users:1 -2 -1', '"}'],
+    ['HSTRLEN users:1 name', 3],
+    ['HSTRLEN users:2 city', 0],
+    ['HRANDFIELD users:2 5', ['id', 'name']],
+    ['HRANDFIELD users:2 5 WITHVALUES', ['id', '2', 'name', 'Bob']],
+    ['HSCAN users:1 0', ['0', ['id', '1', 'name', 'Ann', 'city', 'Ely']]],
+    ['HSCAN users:2 0 MATCH n*', ['0', ['name', 'Bob']]],
+    ['LCS users:1 users:2 LEN', lcsLength(ANN, BOB)],
+    ['OBJECT ENCODING users:1', 'row'],
+    ['OBJECT REFCOUNT users:1', 1],
+    ['OBJECT ENCODING users:9', null],
   ] as const
 
   for (const [line, reply] of reads) {
@@ -262,6 +285,18 @@ describe('writing row keys', () => {
     ['DEL users:1', 1, null],
     ['UNLINK users:3', 0, null],
     ['PERSIST users:1', 0, ANN],
+    ['GETSET users:1 {"name":"Cy"}', ANN, '{"id":1,"name":"Cy","city":null}'],
+    ['GETSET users:3 {"name":"Cy"}', null, '{"id":3,"name":"Cy","city":null}'],
+    ['HMSET users:1 city Rome name Al', 'OK', '{"id":1,"name":"Al","city":"Rome"}'],
+    ['HMSET users:3 city Rome', 'OK', '{"id":3,"name":null,"city":"Rome"}'],
+    ['HSETNX users:1 city Rome', 0, ANN],
+    ['HSETNX users:2 city Rome', 1, '{"id":2,"name":"Bob","city":"Rome"}'],
+    ['HSETNX users:3 city Rome', 1, '{"id":3,"name":null,"city":"Rome"}'],
+    ['HINCRBY users:2 city 5', 5, '{"id":2,"name":"Bob","city":"5"}'],
+    ['HINCRBY users:3 city -5', -5, '{"id":3,"name":null,"city":"-5"}'],
+    ['HINCRBYFLOAT users:2 city 0.5', '0.5', '{"id":2,"name":"Bob","city":"0.5"}'],
+    ['MSETNX users:3 {"name":"Cy"}', 1, '{"id":3,"name":"Cy","city":null}'],
+    ['MSETNX users:1 {"name":"Cy"}', 0, ANN],
   ] as const
 
   for (const [line, reply, after] of writes) {
@@ -299,6 +334,73 @@ describe('writing row keys', () => {
     assert.match(String(await rows.run('MSET a 1 users:1 {} users:2 nonsense b 2')), /^-ROW_INVALID /)
     assert.deepEqual(await rows.run('MGET a b users:1'), [null, null, ANN])
     assert.equal(rows.stored(1), ANN)
+  })
+
+  test('MSETNX of rows writes all in one transaction, or none when one of them is there', async () => {
+    await using rows = await RowScene.open()
+    assert.equal(await rows.run('MSETNX users:4 {"name":"Di"} users:2 {"name":"Al"} users:5 {}'), 0)
+    assert.deepEqual([rows.stored(4), rows.stored(2), rows.stored(5)], [null, BOB, null])
+    assert.equal(await rows.run('MSETNX users:4 {"name":"Di"} users:5 {} users:4 {"name":"Ed"}'), 1)
+    assert.deepEqual([rows.stored(4), rows.stored(5)], ['{"id":4,"name":"Ed","city":null}', '{"id":5,"name":null,"city":null}']) // prettier-ignore
+    assert.equal(rows.transactions, 2)
+    assert.match(String(await rows.run('MSETNX users:6 {} a 1')), /^-ROW_OPERATION MSETNX .*one command for each/)
+    assert.match(String(await rows.run('MSETNX a 1 users:6 {}')), /^-ROW_OPERATION /)
+    assert.deepEqual([rows.stored(6), await rows.run('GET a')], [null, null])
+  })
+
+  test('HINCRBY and HSETNX of many sessions at once lose nothing, whatever another program writes', async () => {
+    await using rows = await RowScene.open()
+    await rows.run('HSET users:2 city 100')
+    // Memory says 100 still; the database knows better.
+    rows.scene.other.exec("UPDATE users SET city = '1000' WHERE id = 2")
+    const runners = Array.from({ length: 20 }, () => new CommandRunner(rows.scene.store, rows.scene.cache))
+    const sums = await Promise.all(runners.map(runner => runner.line('HINCRBY users:2 city 1')))
+    assert.deepEqual(
+      sums.map(Number).sort((a, b) => a - b),
+      Array.from(sums, (_, i) => 1001 + i),
+    )
+    assert.equal(await rows.run('HGET users:2 city'), '1020')
+    const set = await Promise.all(runners.map((runner, i) => runner.line(`HSETNX users:7 city c${i}`)))
+    assert.equal(set.filter(reply => reply === 1).length, 1)
+  })
+
+  test('a sum that the column does not take is refused, and nothing changes', async () => {
+    await using rows = await RowScene.open()
+    for (const [line, error] of [
+      ['HINCRBY users:1 name 1', /^-ROW_INVALID .*"Ann" is not an integer/],
+      ['HINCRBYFLOAT users:1 name 1', /^-ROW_INVALID .*"Ann" is not a number/],
+      ['HINCRBY users:1 id 1', /^-ROW_KEY_COLUMN /],
+      ['HINCRBY users:1 age 1', /^-ROW_INVALID .*no column "age"/],
+      ['HSETNX users:1 age 1', /^-ROW_INVALID /],
+      ['HINCRBY users:1 name x', /^-ERR value is not an integer or out of range$/],
+      ['HINCRBYFLOAT users:1 name inf', /^-ERR value is NaN or Infinity$/],
+    ] as const) {
+      assert.match(String(await rows.run(line)), error, line)
+    }
+    assert.equal(rows.stored(1), ANN)
+  })
+
+  test('DUMP of a row is the hash of its columns, which restores under a plain key', async () => {
+    await using rows = await RowScene.open()
+    const raw = await rows.runner.raw('DUMP', 'users:1')
+    const dump = raw.subarray(raw.indexOf('\n') + 1, raw.length - 2)
+    assert.equal(await rows.runner.run('RESTORE', 'copy', '0', dump), 'OK')
+    assert.deepEqual(await rows.run('HGETALL copy'), ['id', '1', 'name', 'Ann', 'city', 'Ely'])
+    assert.equal(await rows.run('DUMP users:9'), null)
+    assert.match(String(await rows.runner.run('RESTORE', 'users:5', '0', dump)), /^-ROW_OPERATION /)
+  })
+
+  test('OBJECT FREQ counts reads, and MEMORY USAGE counts what is in memory', async () => {
+    await using rows = await RowScene.open()
+    assert.equal(await rows.run('MEMORY USAGE users:1'), null)
+    assert.equal(await rows.run('OBJECT FREQ users:1'), 0)
+    for (const reads of [1, 2, 3, 3]) {
+      await rows.run('GET users:1')
+      assert.ok(Number(await rows.run('OBJECT FREQ users:1')) >= reads)
+    }
+    assert.ok(Number(await rows.run('MEMORY USAGE users:1')) > ANN.length)
+    assert.match(String(await rows.run('OBJECT IDLETIME users:1')), /^-ERR An LFU maxmemory policy is selected/)
+    assert.equal(await rows.run('MEMORY USAGE users:9'), null)
   })
 
   test("the source's refusals are the reply, and nothing changes", async () => {
@@ -341,6 +443,17 @@ describe('writing row keys', () => {
     await rows.run('SET a 1')
     for (const line of [
       'APPEND users:1 x',
+      'SETRANGE users:1 0 x',
+      'INCRBYFLOAT users:1 1.5',
+      'SETBIT users:1 1 1',
+      'GETBIT users:1 1',
+      'BITCOUNT users:1',
+      'BITPOS users:1 1',
+      'BITOP AND users:1 a',
+      'BITOP AND b a users:1',
+      'BITFIELD users:1 SET u8 0 1',
+      'BITFIELD_RO users:1 GET u8 0',
+      'RESTORE users:1 0 x',
       'INCR users:1',
       'DECR users:1',
       'INCRBY users:1 5',
@@ -379,7 +492,11 @@ describe('writing row keys', () => {
     await using rows = await RowScene.open()
     for (const command of keyCommands) {
       if (command.keys[0] === 0) continue
-      const fillers = { setex: ['10', '{}'], psetex: ['10', '{}'] }[command.name] ?? ['{}', '{}']
+      const fillers = {
+        setex: ['10', '{}'],
+        psetex: ['10', '{}'],
+        bitop: ['users:1', 'users:1'],
+      }[command.name] ?? ['{}', '{}']
       const count = Math.abs(command.arity) - 2
       await rows.runner.run(command.name, 'users:1', ...fillers.slice(0, count))
       const key = Buffer.from('users:1')
