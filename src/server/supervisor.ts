@@ -3,7 +3,8 @@
 //
 //   main thread: supervisor, admin HTTP            holds: lock file, store (thread 0), metrics (row 0)
 //     |-- server threads 1..N                      listen on one port, each with its own connections (thread.ts)
-//     `-- a thread for each database, N+1..        (cache/source-thread.ts); each server thread has a port to each
+//     |-- a thread for each database, N+1..        (cache/source-thread.ts); each server thread has a port to each
+//     `-- a thread for a snapshot, the last number  (snapshot-thread.ts); only while one is written
 import { extname } from 'node:path'
 import type { Clock } from '../base/clock.ts'
 import { TidemarkError, messageOf } from '../base/errors.ts'
