@@ -7,8 +7,13 @@ import type { Operation } from './checker.ts'
 import { apply, IMPOSSIBLE } from './register.ts'
 import type { Kind, Output, State } from './register.ts'
 
+/** Of a client of its own. */
 function op(call: number, response: number, kind: Kind, argument: string, output: Output, key = 'k'): Operation {
-  return { key, call, response, kind, argument, output }
+  return { key, client: call * 1_000 + response, call, response, kind, argument, output }
+}
+
+function pipeline(...operations: Operation[]): Operation[] {
+  return operations.map(operation => ({ ...operation, client: 0 }))
 }
 
 const linearizable: Readonly<Record<string, readonly Operation[]>> = {
@@ -26,6 +31,10 @@ const linearizable: Readonly<Record<string, readonly Operation[]>> = {
   'two increments at once': [op(1, 4, 'incr', '', 2), op(2, 3, 'incr', '', 1)],
   'one of two wins a lock': [op(1, 4, 'set nx', 'a', null), op(2, 3, 'setnx', 'b', 1), op(5, 6, 'get', '', 'b')],
   'keys have nothing to do with each other': [op(1, 2, 'set', 'a', 'OK', 'x'), op(3, 4, 'get', '', null, 'y')],
+  'a pipeline takes effect in its order': [
+    ...pipeline(op(1, 10, 'set', 'a', 'OK'), op(2, 11, 'set', 'b', 'OK'), op(3, 12, 'get', '', 'b')),
+    op(4, 5, 'get', '', 'a'),
+  ],
   'a call at the instant of a response is concurrent': [op(1, 5, 'set', 'a', 'OK'), op(5, 6, 'get', '', null)],
 }
 
@@ -40,7 +49,7 @@ const broken: Readonly<Record<string, readonly Operation[]>> = {
   ],
   'two readers see two writes in different order': [
     op(1, 20, 'set', 'a', 'OK'),
-    op(1, 20, 'set', 'b', 'OK'),
+    op(1, 21, 'set', 'b', 'OK'),
     op(2, 3, 'get', '', 'a'),
     op(4, 5, 'get', '', 'b'),
     op(6, 7, 'get', '', 'a'),
@@ -54,6 +63,11 @@ const broken: Readonly<Record<string, readonly Operation[]>> = {
     op(2, 3, 'getdel', '', 'a'),
     op(4, 5, 'get', '', 'a'),
   ],
+  'a pipeline that takes effect in another order': [
+    ...pipeline(op(1, 10, 'set', 'a', 'OK'), op(2, 11, 'set', 'b', 'OK')),
+    op(12, 13, 'get', '', 'a'),
+  ],
+  'a read in a pipeline that overtakes a write': pipeline(op(1, 10, 'set', 'a', 'OK'), op(2, 11, 'get', '', null)),
   'only the second of two keys is wrong': [op(1, 2, 'set', 'a', 'OK', 'x'), op(3, 4, 'get', '', 'a', 'y')],
 }
 
@@ -77,12 +91,16 @@ describe('a history that is not linearizable', () => {
   }
 })
 
+function isBefore(a: Operation, b: Operation): boolean {
+  return a.client === b.client && a.call < b.call
+}
+
 /** By trying all orders, without any cleverness. */
 function isLinearizable(left: readonly Operation[], state: State): boolean {
   if (left.every(operation => operation.response === Infinity)) return true
   const firstResponse = Math.min(...left.map(operation => operation.response))
   return left.some(operation => {
-    if (operation.call > firstResponse) return false
+    if (operation.call > firstResponse || left.some(other => isBefore(other, operation))) return false
     const next = apply(state, operation, operation.output)
     return (
       next !== IMPOSSIBLE &&
@@ -104,6 +122,7 @@ const histories: fc.Arbitrary<Operation[]> = fc
       argument: fc.constantFrom('1', '2', 'a'),
       length: fc.constantFrom(1, 3, 6, 12, Infinity),
       gap: fc.nat(3),
+      pipelined: fc.boolean(),
       lie: fc.constantFrom<Output | undefined>(undefined, undefined, undefined, undefined, null, '1', 'OK', 1),
     }),
     { maxLength: 7 },
@@ -111,14 +130,20 @@ const histories: fc.Arbitrary<Operation[]> = fc
   .map(parts => {
     let at = 0
     let state: State = null
-    return parts.map(({ kind, argument, length, gap, lie }) => {
+    let previous: Operation | undefined
+    return parts.map(({ kind, argument, length, gap, pipelined, lie }) => {
       at += gap
       const honest: Output =
         outputs.find(output => apply(state, { kind, argument }, output) !== IMPOSSIBLE) ?? state ?? '-ERR'
       const output = lie === undefined ? honest : lie
       const next = apply(state, { kind, argument }, output)
       if (next !== IMPOSSIBLE) state = next
-      return op(at, at + length, kind, argument, output)
+      const call = pipelined && previous !== undefined ? Math.max(at, previous.call + 1) : at
+      const operation = op(call, call + length, kind, argument, output)
+      const response = Math.max(operation.response, (previous?.response ?? 0) + 1)
+      previous = pipelined && previous !== undefined ? { ...operation, response, client: previous.client } : operation
+      at = call
+      return previous
     })
   })
 const outputs: readonly Output[] = ['OK', null, 0, 1, 2, 3, 4, 5, 6, 7, 8, '-ERR']
@@ -137,7 +162,10 @@ test('random histories: the same answer as trying all orders gives', () => {
 })
 
 test('a long history takes memory for what overlaps alone', () => {
-  const history = Array.from({ length: 50_000 }, (_, i) => op(i * 10, i * 10 + 25, 'incr', '', i + 1))
+  const history = Array.from({ length: 50_000 }, (_, i) => ({
+    ...op(i * 10, i * 10 + 25, 'incr', '', i + 1),
+    client: i % 3,
+  }))
   const verdict = checkHistory(history)
   assert.ok(verdict.linearizable, verdict.why ?? '')
   assert.equal(verdict.overlapping, 3)

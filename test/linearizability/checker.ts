@@ -1,18 +1,21 @@
 // Whether what clients saw of a key can be put in one order, each operation at some instant between its call and its
-// response (Herlihy and Wing 1990). Wing and Gong's search, made just in time as in Lowe's "Testing for linearizability"
-// (2017): events are taken in the order of time, and a pending operation takes effect only when the response of some
-// operation asks for it. All that can have happened so far is a set of configurations, each kept once:
+// response (Herlihy and Wing 1990), and those of one client in the order of their calls. Wing and Gong's search, made just in
+// time as in Lowe's "Testing for linearizability" (2017): events are taken in the order of time, and a pending operation
+// takes effect only when the response of some operation asks for it. All that can have happened so far is a set of
+// configurations, each kept once:
 //
-//   configuration = (state of the key, which of the pending operations have taken effect)
+//   configuration = (state of the key, how many of each client's pending operations have taken effect)
 //
-// so memory depends on how many operations overlap, not on how long the history is. Keys are independent of each other,
-// and checked one by one (linearizability is local).
+// An operation that can leave no trace takes effect as soon as it can, which loses nothing. So memory depends on how many
+// clients overlap, not on how long the history is. Keys are independent of each other, and checked one by one
+// (linearizability is local).
 // Not for: recording histories, and what operations mean (register.ts).
-import { apply, IMPOSSIBLE } from './register.ts'
+import { apply, IMPOSSIBLE, isTraceless } from './register.ts'
 import type { Input, Output, State } from './register.ts'
 
 export interface Operation extends Input {
   readonly key: string
+  readonly client: number
   /** On one clock for all clients; of equal instants a call counts as before a response. */
   readonly call: number
   /**
@@ -36,75 +39,93 @@ export interface Verdict {
 
 interface Configuration {
   readonly state: State
-  /** Slots of the pending operations that have taken effect. */
-  readonly done: number
+  /** For each client's slot, how many of its pending operations have taken effect. */
+  readonly done: readonly number[]
 }
 
-const SLOTS = 30
-const CONFIGURATIONS_MAX = 200_000
+const CONFIGURATIONS_MAX = 500_000
 const SHOWN = 12
 
 function keyOf({ state, done }: Configuration): string {
-  return state === null ? `${done}` : `${done}:${state}`
+  const counts = String.fromCharCode(...done)
+  return state === null ? counts : `${counts}:${state}`
 }
 
 class KeyChecker {
   configurationsMost = 1
   overlappingMost = 0
-  #configurations: Configuration[] = [{ state: null, done: 0 }]
-  readonly #pending: (Operation | undefined)[] = Array.from({ length: SLOTS })
-  readonly #slots = new Map<Operation, number>()
+  #configurations: readonly Configuration[] = [{ state: null, done: [] }]
+  /** Of each client, what has been called and not responded, in order. */
+  readonly #pending: Operation[][] = []
+  readonly #slots = new Map<number, number>()
+  #overlapping = 0
 
   called(operation: Operation): void {
-    const slot = this.#pending.indexOf(undefined)
-    if (slot < 0) throw new Error(`more than ${SLOTS} operations of ${operation.key} at one time`)
-    this.#pending[slot] = operation
-    this.#slots.set(operation, slot)
-    this.overlappingMost = Math.max(this.overlappingMost, this.#slots.size)
+    let slot = this.#slots.get(operation.client)
+    if (slot === undefined) {
+      slot = this.#slots.size
+      this.#slots.set(operation.client, slot)
+      this.#pending.push([])
+      this.#configurations = this.#configurations.map(({ state, done }) => ({ state, done: [...done, 0] }))
+    }
+    this.#pending[slot]!.push(operation)
+    this.overlappingMost = Math.max(this.overlappingMost, ++this.#overlapping)
   }
 
   /** False: there is no order in which all responses so far are right. */
   responded(operation: Operation): boolean {
-    const slot = this.#slots.get(operation)!
+    const slot = this.#slots.get(operation.client)!
+    if (this.#pending[slot]![0] !== operation) throw new Error(`client ${operation.client} was answered out of order`)
     const after = new Map<string, Configuration>()
     const seen = new Set<string>()
     for (const configuration of this.#configurations) this.#reach(configuration, slot, after, seen)
-    this.#slots.delete(operation)
-    this.#pending[slot] = undefined
+    if (after.size === 0) return false
+    this.#pending[slot]!.shift()
+    this.#overlapping--
     this.#configurations = [...after.values()]
     this.configurationsMost = Math.max(this.configurationsMost, after.size)
-    if (seen.size + after.size > CONFIGURATIONS_MAX)
-      throw new Error(`too much of ${operation.key} overlaps to be checked`)
-    return after.size > 0
+    return true
   }
 
-  /** Adds to `after` all that the configuration can become by letting pending operations take effect, `slot` last. */
+  /** Adds to `after` all that the configuration can become by letting pending operations take effect until `slot`'s has. */
   #reach(from: Configuration, slot: number, after: Map<string, Configuration>, seen: Set<string>): void {
-    const bit = 1 << slot
-    if ((from.done & bit) !== 0) {
-      const same = { state: from.state, done: from.done & ~bit }
-      after.set(keyOf(same), same)
-      return
-    }
-    const open = [from]
+    const open = [this.#withTraceless(from.state, [...from.done])]
     for (let at = open.pop(); at !== undefined; at = open.pop()) {
-      for (const [operation, other] of this.#slots) {
-        if ((at.done & (1 << other)) !== 0) continue
+      if (at.done[slot]! > 0) {
+        const rest = { state: at.state, done: at.done.with(slot, at.done[slot]! - 1) }
+        after.set(keyOf(rest), rest)
+        continue
+      }
+      for (const [client, operations] of this.#pending.entries()) {
+        const operation = operations[at.done[client]!]
+        if (operation === undefined) continue
         const state = apply(at.state, operation, operation.output)
         if (state === IMPOSSIBLE) continue
-        const next = { state, done: other === slot ? at.done : at.done | (1 << other) }
+        const next = this.#withTraceless(state, at.done.with(client, at.done[client]! + 1))
         const key = keyOf(next)
-        if (other === slot) after.set(key, next)
-        else if (!seen.has(key)) {
-          seen.add(key)
-          open.push(next)
-        }
+        if (seen.has(key)) continue
+        seen.add(key)
+        open.push(next)
+      }
+      if (seen.size > CONFIGURATIONS_MAX) throw new Error('too much of a key overlaps to be checked')
+    }
+  }
+
+  /** With all pending operations done that are next, leave no trace and are possible in this state. */
+  #withTraceless(state: State, done: number[]): Configuration {
+    for (const [client, operations] of this.#pending.entries()) {
+      for (;;) {
+        const operation = operations[done[client]!]
+        if (operation === undefined || !isTraceless(operation, operation.output)) break
+        if (apply(state, operation, operation.output) === IMPOSSIBLE) break
+        done[client]!++
       }
     }
+    return { state, done }
   }
 
   pending(): Operation[] {
-    return [...this.#slots.keys()]
+    return this.#pending.flatMap(operations => operations.slice(0, SHOWN))
   }
 }
 
@@ -123,8 +144,8 @@ function eventsOf(operations: readonly Operation[]): Event[] {
   return events.sort((a, b) => a.at - b.at || Number(a.response) - Number(b.response))
 }
 
-function written({ kind, argument, call, response, output }: Operation): string {
-  return `  [${call}, ${response}] ${kind} ${argument.slice(0, 60)} -> ${String(output).slice(0, 60)}`
+function written({ client, kind, argument, call, response, output }: Operation): string {
+  return `  [${call}, ${response}] client ${client}: ${kind} ${argument.slice(0, 60)} -> ${String(output).slice(0, 60)}`
 }
 
 function explain(operation: Operation, before: readonly Operation[], pending: readonly Operation[]): string {

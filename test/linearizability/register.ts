@@ -53,6 +53,24 @@ export function apply(state: State, { kind, argument }: Input, output: Output): 
   }
 }
 
+/** With this output the operation changes nothing, in whatever state it takes effect. */
+export function isTraceless({ kind }: Input, output: Output): boolean {
+  switch (kind) {
+    case 'get':
+    case 'strlen':
+      return true
+    case 'setnx':
+    case 'del':
+      return output === 0
+    case 'set nx':
+    case 'set xx':
+    case 'getdel':
+      return output === null
+    default:
+      return false
+  }
+}
+
 function increment(state: State, output: Output): State | typeof IMPOSSIBLE {
   if (state !== null && !WHOLE_NUMBER.test(state)) return output === '-ERR' ? state : IMPOSSIBLE
   const sum = Number(state ?? '0') + 1

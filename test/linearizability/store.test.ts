@@ -29,10 +29,11 @@ function outputOf(kind: string, value: number): Output {
   return value === NOTHING ? null : String(value)
 }
 
-function* operationsOf(columns: Columns): Generator<Operation> {
+function* operationsOf(client: number, columns: Columns): Generator<Operation> {
   for (let i = 0; i < columns.kind.length; i++) {
     const kind = storeKinds[columns.kind[i]!]!
     yield {
+      client,
       key: `hot:${columns.key[i]}`,
       kind,
       argument: String(columns.argument[i]),
@@ -51,7 +52,9 @@ async function checkThreads(threads: number, operations: number, seed: number): 
     return columnsOf({ shared: store.shared, clock, thread: i + 1, keys: 4, operations: share, seed })
   })
   const history: Operation[] = []
-  for (const columns of await Promise.all(loads)) for (const operation of operationsOf(columns)) history.push(operation)
+  for (const [client, columns] of (await Promise.all(loads)).entries()) {
+    for (const operation of operationsOf(client, columns)) history.push(operation)
+  }
   assert.ok(history.length >= operations)
   store.check()
   assert.equal(store.statistics().evicted, 0)
