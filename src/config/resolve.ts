@@ -48,17 +48,19 @@ export function resolveSettings(inputs: ResolveInputs): Resolved {
   const base = dataFolder ?? (inputs.file === undefined ? inputs.folder : dirname(inputs.file.file))
   const databases = layers.entries('databases').map(([name, entry]) => database(layers, name, entry, base))
   const known = layers.names('databases')
+  const snapshot = snapshotOf(layers, inputs)
   const keyspaces = layers.entries('keyspaces').map(([name, entry]) => keyspace(layers, name, entry, known))
   const settings: ServerSettings = {
     host: layers.top('host') as string,
     port: layers.top('port') as number,
     adminHost: layers.top('adminHost') as string,
     adminPort: layers.top('adminPort') as number,
-    threads: (layers.top('threads') as number | undefined) ?? Math.min(inputs.cores, threadsMax(databases.length)),
+    threads:
+      (layers.top('threads') as number | undefined) ?? Math.min(inputs.cores, threadsMax(databases.length, snapshot)),
     memoryBytes: layers.top('memory') as number,
     requirepass: layers.top('requirepass') as string | undefined,
     dataFolder,
-    snapshot: snapshotOf(layers, inputs),
+    snapshot,
     connectionsMax: layers.top('maxConnections') as number,
     drainMs: layers.top('drain') as number,
     databases: databases.map(each => each.settings),
@@ -69,8 +71,8 @@ export function resolveSettings(inputs: ResolveInputs): Resolved {
   return { settings, setups: databases.map(each => each.setup) }
 }
 
-function threadsMax(databases: number): number {
-  return limits.threadsMax - ownThreads - databases
+function threadsMax(databases: number, snapshot: SnapshotSettings | undefined): number {
+  return limits.threadsMax - ownThreads - databases - (snapshot === undefined ? 0 : 1)
 }
 
 function shown(
@@ -139,16 +141,18 @@ function keyspace(layers: Layers, name: string, entry: PlainObject, databases: r
 }
 
 function checkTogether(layers: Layers, settings: ServerSettings): void {
-  const { host, port, adminHost, adminPort, databases, threads } = settings
+  const { host, port, adminHost, adminPort, databases, threads, snapshot } = settings
   if (port !== 0 && port === adminPort && host === adminHost) {
     layers.mistakes.add(
       'adminPort',
       `got ${adminPort}, which is the port of the Redis protocol; allowed is another one`,
     )
   }
-  if (threads > threadsMax(databases.length)) {
-    const most = `${threadsMax(databases.length)} with ${databases.length} databases, which have threads of their own`
-    layers.mistakes.add('threads', `got ${threads}, allowed is at most ${most}`)
+  const most = threadsMax(databases.length, snapshot)
+  if (threads > most) {
+    const others = `${databases.length} databases${snapshot === undefined ? '' : ' and a snapshot'}`
+    const allowed = `at most ${most} with ${others}, which have threads of their own`
+    layers.mistakes.add('threads', `got ${threads}, allowed is ${allowed}`)
   }
   const names = new Map<string, string>()
   for (const { name, file } of databases) {
@@ -157,4 +161,6 @@ function checkTogether(layers: Layers, settings: ServerSettings): void {
     if (other !== undefined) layers.fileMistake(`databases.${name}.file`, `is the file of databases.${other} already`)
     names.set(file, name)
   }
+  const database = names.get(snapshot?.file ?? '')
+  if (database !== undefined) layers.mistakes.add('snapshot.path', `is the file of databases.${database} already`)
 }

@@ -80,6 +80,7 @@ describe('where a setting comes from', () => {
   test('threads are the cores, as far as threads go', () => {
     assert.equal(settingsOf({ cores: 1000 }).settings.threads, 127)
     assert.equal(settingsOf({ cores: 1000, config: shop }).settings.threads, 126)
+    assert.equal(settingsOf({ cores: 1000, config: shop, flags: { snapshot: 'w' } }).settings.threads, 125)
     assert.match(
       mistakesOf({ config: shop, flags: { threads: '127' } }).join(),
       /^threads: got 127, allowed is at most 126 with 1 databases/,
@@ -125,6 +126,22 @@ describe('files and folders', () => {
     const config = { databases: { d: sqlite({ file: resolve('/elsewhere/d.db') }) } }
     assert.equal(fileOf({ config, flags: { data: 'd' } }), resolve('/elsewhere/d.db'))
   })
+  test('a snapshot is where it is said: a flag speaks of the current folder, a file of its own', () => {
+    const snapshotOf = (given: Given): unknown => settingsOf(given).settings.snapshot
+    const config = { snapshot: { path: 'warm', every: '5m' } }
+    assert.deepEqual(snapshotOf({ config }), { file: resolve('/somewhere/here/conf/warm'), everyMs: 300_000 })
+    assert.deepEqual(snapshotOf({ config, flags: { 'snapshot-every': '1h' } }), {
+      file: resolve('/somewhere/here/conf/warm'),
+      everyMs: 3_600_000,
+    })
+    assert.deepEqual(snapshotOf({ config, flags: { snapshot: 'cold' } }), {
+      file: resolve('/somewhere/here/cold'),
+      everyMs: 300_000,
+    })
+    assert.deepEqual(snapshotOf({ environment: { TIDEMARK_SNAPSHOT: '/w' } }), { file: resolve('/w'), everyMs: 0 })
+    assert.equal(snapshotOf({ config: { snapshot: undefined } }), undefined)
+    assert.equal(snapshotOf({ config: { snapshot: {} } }), undefined)
+  })
   test('what makes a database comes with the file it is to make', () => {
     const create = (): void => {}
     const { setups } = settingsOf({ config: { databases: { d: sqlite({ file: 'd.db', create }) } } })
@@ -168,6 +185,15 @@ describe('mistakes', () => {
       assert.equal(lines.filter(line => pattern(each).test(line)).length, 1, `${each}\nin\n${lines.join('\n')}`)
     assert.equal(lines.length, expected.length, lines.join('\n'))
   })
+  test('in a group of settings have their place too', () => {
+    const lineOf = (config: unknown): string => mistakesOf({ config }).join('\n')
+    assert.match(lineOf({ snapshot: 'warm' }), /^snapshot: got "warm", allowed is an object /)
+    assert.match(lineOf({ snapshot: { pth: 'w' } }), /^snapshot\.pth: there is no such setting.*path/)
+    assert.match(lineOf({ snapshot: { path: '' } }), /^snapshot\.path: got "", allowed is the path /)
+    assert.match(lineOf({ snapshot: { path: 'w', every: 5 } }), /^snapshot\.every: got 5, allowed is a duration/)
+    assert.match(lineOf({ snapshot: { every: '5m' } }), /^snapshot\.every: .* set snapshot\.path \(--snapshot\) too/)
+    assert.match(lineOf({ 'snapshot.path': 'w' }), /^snapshot\.path: there is no such setting/)
+  })
   test('a single one is a single line', () => {
     assert.deepEqual(mistakesOf({ flags: { port: '-1' } }), [
       '--port: got "-1", allowed is a whole number from 0 to 65535',
@@ -188,6 +214,10 @@ describe('mistakes', () => {
   test('one file under two names is refused', () => {
     const config = { databases: { a: sqlite({ file: 'x.db' }), b: sqlite({ file: './x.db' }) } }
     assert.match(mistakesOf({ config }).join(), /^databases\.b\.file: is the file of databases\.a already/)
+  })
+  test('a database is no place for a snapshot', () => {
+    const flags = { snapshot: '/d/shop.db', data: '/d' }
+    assert.deepEqual(mistakesOf({ config: shop, flags }), ['snapshot.path: is the file of databases.shop already'])
   })
   test('a keyspace without any database says so', () => {
     assert.match(
