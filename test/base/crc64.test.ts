@@ -1,3 +1,4 @@
+// CRC-64: the value that Redis tests its own with.
 import { test } from 'node:test'
 import assert from 'node:assert/strict'
 import { crc64 } from '../../src/base/crc64.ts'

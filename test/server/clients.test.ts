@@ -5,6 +5,7 @@ import assert from 'node:assert/strict'
 import { Redis } from 'ioredis'
 import { createClient } from 'redis'
 import { commandTable } from '../../src/server/commands/table.ts'
+import { dataCalls } from './client-data-calls.ts'
 import { ServedScene } from './served-scene.ts'
 
 let served: ServedScene
@@ -17,7 +18,7 @@ after(() => served[Symbol.asyncDispose]())
 type Run = (...args: string[]) => Promise<unknown>
 
 /** One call of every command; what it resolves to, or the error it is refused with. `\d` etc.: the reply varies. */
-const everyCommand: [line: string, expected: unknown][] = [
+const everyCommand: (readonly [line: string, expected: unknown])[] = [
   ['PING', 'PONG'],
   ['ECHO hello', 'hello'],
   ['SELECT 0', 'OK'],
@@ -91,6 +92,7 @@ const everyCommand: [line: string, expected: unknown][] = [
   ['HSET users:1 id 5', /^ROW_KEY_COLUMN /],
   ['APPEND users:1 x', /^ROW_OPERATION /],
   ['RENAME users:1 x', /^ROW_OPERATION /],
+  ...dataCalls,
 ]
 
 /** A map in RESP3 is an array of its keys and values in RESP2: the same text for both. */

@@ -157,7 +157,7 @@ describe('limits of our own', () => {
       ['HINCRBY', key, 'f', '1'],
       ['RESTORE', key, '0', 'x'],
     ]) {
-      assert.match(String(await runner.run(...command)), /^-VALUE_TOO_LARGE a key of 65536 bytes/, command[0])
+      assert.match(String(await runner.run(...command)), /^-VALUE_TOO_LARGE a key of 65536 bytes/, command[0]!)
     }
     for (const command of [
       ['SETRANGE', 'a', huge, 'x'],
@@ -165,7 +165,7 @@ describe('limits of our own', () => {
       ['BITFIELD', 'a', 'SET', 'u8', `#${huge}`, '1'],
       ['HSETNX', 'a', 'f', 'x'.repeat(Number(huge))],
     ]) {
-      assert.match(String(await runner.run(...command)), /^-VALUE_TOO_LARGE a value of \d+ bytes/, command[0])
+      assert.match(String(await runner.run(...command)), /^-VALUE_TOO_LARGE a value of \d+ bytes/, command[0]!)
     }
     assert.equal(await runner.line('EXISTS a'), 0)
     assert.deepEqual(await runner.line(`BITFIELD a GET u8 #${huge}`), [0])

@@ -5,12 +5,11 @@ import { limits } from '../../base/limits.ts'
 import { RecordType } from '../../store/layout.ts'
 import type { ReplyWriter } from '../../wire/reply-writer.ts'
 import { CommandError, type Call, type Respond } from './command.ts'
-import { commonSubsequence, type CommonSubsequence } from './common-subsequence.ts'
+import { longestSubsequence, type Subsequence } from './longest-subsequence.ts'
 import {
   ASK_CACHE,
   checkKeySize,
   checkValueSize,
-  copyFound,
   findLocked,
   hashOf,
   integerAt,
@@ -147,13 +146,13 @@ function replyLcs(out: ReplyWriter, a: Uint8Array, b: Uint8Array, options: LcsOp
         `${limits.lcsCellsMax} (lcsCellsMax)`,
     )
   }
-  const found = commonSubsequence(a, b)
+  const found = longestSubsequence(a, b)
   if (options.indexes) replyMatches(out, found, options)
   else if (options.length) out.integer(found.bytes.length)
   else out.bulk(found.bytes)
 }
 
-function replyMatches(out: ReplyWriter, found: CommonSubsequence, options: LcsOptions): void {
+function replyMatches(out: ReplyWriter, found: Subsequence, options: LcsOptions): void {
   const matches = found.matches.filter(match => BigInt(match.aEnd - match.aStart) >= options.matchLengthMin)
   out.map(2)
   out.text('matches')

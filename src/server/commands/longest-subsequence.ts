@@ -9,7 +9,7 @@ export interface Match {
   readonly bStart: number
 }
 
-export interface CommonSubsequence {
+export interface Subsequence {
   readonly bytes: Buffer
   /** The last one first. */
   readonly matches: readonly Match[]
@@ -31,7 +31,7 @@ function lengthsOf(a: Uint8Array, b: Uint8Array): Uint16Array {
   return lengths
 }
 
-export function commonSubsequence(a: Uint8Array, b: Uint8Array): CommonSubsequence {
+export function longestSubsequence(a: Uint8Array, b: Uint8Array): Subsequence {
   if (a.length === 0 || b.length === 0) return { bytes: Buffer.alloc(0), matches: [] }
   const width = b.length + 1
   const lengths = lengthsOf(a, b)
