@@ -143,6 +143,15 @@ describe('eviction', () => {
     assert.ok(usedBytes <= most, 'besides the index only spares and segments being written are in use')
   })
 
+  storeTest('a key that is set and removed again and again needs one segment', keyed => {
+    const { usedBytes } = keyed.store.statistics()
+    for (let i = 0; i < 20_000; i++) {
+      keyed.set('k', Buffer.alloc(i % 500))
+      keyed.remove('k')
+    }
+    assert.equal(keyed.store.statistics().usedBytes, usedBytes + keyed.store.geometry.segmentUnits * 8)
+  })
+
   storeTest(
     'with many shards in little memory every put still finds room',
     keyed => {

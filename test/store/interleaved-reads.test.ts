@@ -5,6 +5,8 @@ import { describe, test } from 'node:test'
 import { Store } from '../../src/store/store.ts'
 import { createStore, insidesOf, KeyedStore, MiB } from './keyed-store.ts'
 
+type When = 'first byte' | 'last byte'
+
 interface Scene {
   readonly writer: KeyedStore
   readonly reader: KeyedStore
@@ -29,10 +31,13 @@ function watched(key: string, at: number, enter: () => unknown): Uint8Array {
   })
 }
 
-/** The value that the reader gets while `enter` runs in the middle of its comparing the key. */
-function readDuring({ reader }: Scene, key: string, enter: () => unknown): string | undefined {
+/**
+ * The value that the reader gets while `enter` runs in the middle of its comparing the key: after it has read the first byte
+ * of the record's, or all of them.
+ */
+function readDuring({ reader }: Scene, key: string, when: When, enter: () => unknown): string | undefined {
   let entered = 0
-  const bytes = watched(key, key.length - 1, () => {
+  const bytes = watched(key, when === 'first byte' ? 0 : key.length - 1, () => {
     entered++
     enter()
   })
@@ -45,73 +50,77 @@ function end({ writer }: Scene): void {
   writer.store.check()
 }
 
-describe('a reader in the middle of a lookup', () => {
-  test('finds the new place of a record whose old place was written over', () => {
-    const scene = createScene()
-    const { writer } = scene
-    writer.set('key', 'the first value')
-    const found = readDuring(scene, 'key', () => {
-      writer.set('key', 'another value, of another length')
-      writer.flood('over', 20_000, 100)
-      writer.set('key', 'the last value, of yet another length')
-    })
-    assert.equal(found, 'the last value, of yet another length')
-    end(scene)
-  })
-
-  test('does not give an old value for a record that was overwritten in place', () => {
-    const scene = createScene()
-    scene.writer.set('key', 'one')
-    assert.equal(
-      readDuring(scene, 'key', () => scene.writer.set('key', 'two')),
-      'two',
-    )
-    end(scene)
-  })
-
-  test('does not find what was removed, expired by a new expiry or cleared', () => {
-    const scene = createScene()
-    const { writer } = scene
-    const changes: (() => unknown)[] = [
-      () => writer.remove('key'),
-      () => writer.setExpiry('key', writer.wallMs),
-      () => writer.store.clear(),
-      () => (writer.store.clear(), writer.flood('over', 9_000, 100)),
-    ]
-    for (const change of changes) {
-      writer.set('key', 'value', { expiresAtMs: writer.wallMs + 100 })
-      assert.equal(readDuring(scene, 'key', change), undefined)
+for (const when of ['first byte', 'last byte'] as const) {
+  describe(`a reader that has compared the ${when} of a key`, () => {
+    test('finds the new place of a record whose old place was written over', () => {
+      const scene = createScene()
+      const { writer } = scene
+      writer.set('key', 'the first value')
+      const found = readDuring(scene, 'key', when, () => {
+        writer.set('key', 'another value, of another length')
+        writer.flood('over', 20_000, 100)
+        writer.set('key', 'the last value, of yet another length')
+      })
+      assert.equal(found, 'the last value, of yet another length')
       end(scene)
-    }
-  })
+    })
 
-  test('finds a record that reclaiming moves, with its value', () => {
-    const scene = createScene()
-    const { writer } = scene
-    writer.set('key', 'value')
-    writer.has('key')
-    assert.equal(
-      readDuring(scene, 'key', () => writer.flood('over', 9_000, 100)),
-      'value',
-    )
-    end(scene)
-  })
+    test('does not give an old value for a record that was overwritten in place', () => {
+      const scene = createScene()
+      scene.writer.set('key', 'one')
+      assert.equal(
+        readDuring(scene, 'key', when, () => scene.writer.set('key', 'two')),
+        'two',
+      )
+      end(scene)
+    })
 
-  test('finds a record that makes way for a large one', () => {
-    const scene = createScene()
-    const { writer } = scene
-    writer.flood('before', 3_000, 200)
-    writer.set('key', 'value')
-    const found = readDuring(scene, 'key', () => {
-      for (let i = 0; i < 40; i++) {
-        writer.has('key')
-        writer.set(`large${i}`, Buffer.alloc(writer.store.valueBytesMax))
+    test('does not find what was removed, expired by a new expiry or cleared', () => {
+      const scene = createScene()
+      const { writer } = scene
+      const changes: (() => unknown)[] = [
+        () => writer.remove('key'),
+        () => writer.setExpiry('key', writer.wallMs),
+        () => writer.store.clear(),
+        () => (writer.store.clear(), writer.flood('over', 9_000, 100)),
+      ]
+      for (const change of changes) {
+        writer.set('key', 'value', { expiresAtMs: writer.wallMs + 100 })
+        assert.equal(readDuring(scene, 'key', when, change), undefined)
+        end(scene)
       }
     })
-    assert.equal(found, 'value')
-    end(scene)
-  })
 
+    test('finds a record that reclaiming moves, with its value', () => {
+      const scene = createScene()
+      const { writer } = scene
+      writer.set('key', 'value')
+      writer.has('key')
+      assert.equal(
+        readDuring(scene, 'key', when, () => writer.flood('over', 9_000, 100)),
+        'value',
+      )
+      end(scene)
+    })
+
+    test('finds a record that makes way for a large one', () => {
+      const scene = createScene()
+      const { writer } = scene
+      writer.flood('before', 3_000, 200)
+      writer.set('key', 'value')
+      const found = readDuring(scene, 'key', when, () => {
+        for (let i = 0; i < 40; i++) {
+          writer.has('key')
+          writer.set(`large${i}`, Buffer.alloc(writer.store.valueBytesMax))
+        }
+      })
+      assert.equal(found, 'value')
+      end(scene)
+    })
+  })
+}
+
+describe('a reader in the middle of a lookup', () => {
   test('finds a record whose bucket is split between its choosing the bucket and its looking into it', () => {
     let moved = 0
     for (let i = 0; i < 50; i++) {

@@ -96,7 +96,7 @@ describe('a store of 5 GiB', { skip }, () => {
     assert.ok(keyed.store.statistics().evicted > 0)
   })
 
-  test('is cleared', () => {
+  test('holds nothing once it is cleared', () => {
     keyed.store.clear()
     assert.equal(keyed.store.size(), 0)
     keyed.store.check()
