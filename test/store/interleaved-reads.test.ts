@@ -2,6 +2,7 @@
 // views of one memory in one thread; the reader's key is an array that lets the writer in when it is looked at.
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
+import { Shard } from '../../src/store/layout.ts'
 import { Store } from '../../src/store/store.ts'
 import { createStore, insidesOf, KeyedStore, MiB } from './keyed-store.ts'
 
@@ -145,6 +146,28 @@ describe('a reader in the middle of a lookup', () => {
       end(scene)
     }
     assert.ok(moved > 10, `in ${moved} of 50 cases the key's bucket became another one`)
+  })
+
+  test('is told by confirm of a change that reached the record through the bucket it was moved to', () => {
+    for (let i = 0; i < 50; i++) {
+      const scene = createScene(4 * MiB)
+      const { writer, reader } = scene
+      writer.set(`key${i}`, 'one')
+      assert.ok(reader.has(`key${i}`))
+      // Splits the key's bucket, and touches it in no other way.
+      const { index, queues, control } = insidesOf(writer.store)
+      const shard = index.shardOf(writer.hash(`key${i}`))
+      writer.store.withLock(writer.hash(`key${i}`), () => {
+        const records = queues.shardAt(shard) + Shard.records
+        const before = control[records]!
+        control[records] = 1e6
+        for (let grown = 0; grown < 200; grown++) index.grow(shard)
+        control[records] = before
+      })
+      writer.set(`key${i}`, 'two')
+      assert.equal(reader.store.confirm(), false, `key${i}`)
+      end(scene)
+    }
   })
 
   test('that has a copy of half an old and half a new value is told so by confirm', () => {
