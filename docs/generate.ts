@@ -6,6 +6,7 @@ import { errorTable } from '../src/base/errors.ts'
 import { limits } from '../src/base/limits.ts'
 import { allowedText, schema } from '../src/config/schema.ts'
 import { commandNames, commandTable } from '../src/server/commands/table.ts'
+import { unsupportedGroups } from '../src/server/commands/unsupported.ts'
 import { metricTable } from '../src/server/metrics.ts'
 import type { Setting } from '../src/config/schema.ts'
 
@@ -103,6 +104,8 @@ const groupTitles = {
   string: 'Strings',
   bitmap: 'Bits of strings',
   hash: 'Hashes',
+  transactions: 'Transactions',
+  pubsub: 'Messages',
 } as const
 
 function commandsPage(): string {
@@ -118,11 +121,20 @@ function commandsPage(): string {
   })
   return `# Commands
 
-Over the Redis protocol, RESP2 and RESP3. An unknown command is answered as Redis does. Keys of a keyspace (\`cities:2643743\`) are
+Over the Redis protocol, RESP2 and RESP3. An unknown command is answered as Redis does;
+what differs from Redis is in [a page of its own](../guides/differences-from-redis.md). Keys of a keyspace (\`cities:2643743\`) are
 rows of a database: GET and SET see a row as JSON, the hash commands see its columns, and what changes it changes the database
 first. Any other key is a plain cache entry. A value takes at most ${limits.valueBytesMax / 1024 ** 2} MiB, and at most one part in ${limits.recordShareOfMemory} of the memory.
 
 ${sections.join('\n\n')}
+
+## Commands that there are not
+
+Of Redis 7.0, answered with \`COMMAND_UNSUPPORTED\` and what to do instead. COMMAND does not list them.
+
+| commands | of what | instead |
+| --- | --- | --- |
+${unsupportedGroups.map(({ names, of, instead }) => `| ${cell(names)} | ${cell(of)} | ${cell(instead)} |`).join('\n')}
 `
 }
 

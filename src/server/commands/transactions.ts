@@ -115,8 +115,25 @@ function runPlain(
   return store.transaction('all', run) as readonly Replayed[] | undefined
 }
 
-const touchesAll: ReadonlySet<string> = new Set(['flushall', 'flushdb', 'keys', 'scan', 'randomkey', 'dbsize', 'info'])
-const lengthens: ReadonlySet<string> = new Set(['setrange', 'setbit', 'bitfield', 'restore'])
+const touchesAll: ReadonlySet<string> = new Set([
+  'flushall',
+  'flushdb',
+  'keys',
+  'scan',
+  'randomkey',
+  'dbsize',
+  'info',
+  'object',
+  'memory',
+])
+const lengthens: ReadonlySet<string> = new Set([
+  'setrange',
+  'setbit',
+  'bitfield',
+  'restore',
+  'incrbyfloat',
+  'hincrbyfloat',
+])
 
 /** No value that the commands leave behind is longer than this: all of what there is and all that they bring. */
 function bytesAtMost({ store, server, wallMs }: ServerCall, queue: readonly QueuedRequest[]): number {
