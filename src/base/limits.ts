@@ -17,6 +17,8 @@ export const limits = {
   unauthenticatedArgumentBytesMax: 16_384,
   /** Reply bytes waiting for one connection's reader; past it, its requests wait. */
   replyBacklogBytesMax: 4_194_304,
+  /** Bytes of messages and replies waiting for a subscriber; past it, it is closed (Redis: 32 MiB). */
+  messageBacklogBytesMax: 33_554_432,
   /** Bytes of the receive buffer that all connections of one thread share. */
   receiveBufferBytes: 65_536,
 

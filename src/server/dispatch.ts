@@ -13,6 +13,7 @@ import type { RequestParser } from '../wire/request-parser.ts'
 import { type Command, CommandError, type Handler, type Respond } from './commands/command.ts'
 import type { CommandTable } from './commands/command-table.ts'
 import { type Client, type Replayed, type Server, type ServerCall, arityError } from './commands/server-call.ts'
+import { mayOnlyListen, whileListening } from './commands/pubsub.ts'
 import { leaveTransaction } from './commands/transactions.ts'
 import { unsupportedError } from './commands/unsupported.ts'
 import { errorTextOf } from './error-text.ts'
@@ -230,6 +231,11 @@ export class Dispatcher {
   #intercepted(call: CurrentCall, index: number): boolean {
     const { client, out } = call
     const command = this.table.commands[index]!
+    if (mayOnlyListen(client) && !whileListening.has(command.name)) {
+      this.#refuseTransaction(client)
+      out.error(onlyListensError(fullName(call, command)))
+      return true
+    }
     if ((client.modes & ClientMode.multi) === 0 || atOnceInMulti.has(command.name)) return false
     try {
       if (notInMulti.has(command.name)) throw new CommandError('ERR Command not allowed inside a transaction')
@@ -298,6 +304,16 @@ export class Dispatcher {
   #errorText(command: Command, thrown: unknown): string {
     return errorTextOf(thrown, command.name, this.#parts.log)
   }
+}
+
+/** The name with its sub-command's: `config|get`. */
+function fullName(call: CurrentCall, { name, subcommands }: Command): string {
+  const subcommand = call.argc > 1 && subcommands !== undefined ? call.text(1).toLowerCase() : ''
+  return subcommands?.includes(subcommand) === true ? `${name}|${subcommand}` : name
+}
+
+function onlyListensError(command: string): string {
+  return `ERR Can't execute '${command}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context`
 }
 
 function unknownCommandError(call: CurrentCall): string {

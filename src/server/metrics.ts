@@ -39,6 +39,7 @@ export type MetricName =
   | 'tidemark_connections_total'
   | 'tidemark_connections_refused_total'
   | 'tidemark_protocol_errors_total'
+  | 'tidemark_slow_subscribers_closed_total'
   | 'tidemark_commands_total'
   | 'tidemark_command_errors_total'
   | 'tidemark_command_seconds'
@@ -96,6 +97,10 @@ export function metricTable(commandNames: readonly string[]): Record<MetricName,
     tidemark_connections_total: { type: 'counter', help: 'Connections accepted.' },
     tidemark_connections_refused_total: { type: 'counter', help: 'Connections refused because too many were open.' },
     tidemark_protocol_errors_total: { type: 'counter', help: 'Connections closed because of a malformed request.' },
+    tidemark_slow_subscribers_closed_total: {
+      type: 'counter',
+      help: 'Connections closed because they did not read the messages sent to them.',
+    },
     tidemark_commands_total: { type: 'counter', help: 'Commands executed, by name.', label: command },
     tidemark_command_errors_total: { type: 'counter', help: 'Commands answered with an error.', label: command },
     tidemark_command_seconds: {

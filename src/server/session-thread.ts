@@ -1,6 +1,7 @@
 // What all sessions of one thread share: the output they write into in turn, the parser of whole requests, the
 // dispatcher, and the counts. Not for: the thread's life (thread.ts).
 import type { Clock } from '../base/clock.ts'
+import { limits } from '../base/limits.ts'
 import { afterThisTurn } from '../base/turn.ts'
 import { ReplyWriter } from '../wire/reply-writer.ts'
 import { RequestParser } from '../wire/request-parser.ts'
@@ -15,7 +16,7 @@ export interface SessionThreadParts extends Omit<DispatcherParts, 'out'> {
   /** The sessions by their clients' ids; the server's view of its clients is the same map. */
   readonly sessions: Map<number, Client>
   readonly nextClientId: () => number
-  readonly sessionClosed: () => void
+  readonly sessionClosed: (client: Client) => void
 }
 
 export class SessionThread {
@@ -36,7 +37,9 @@ export class SessionThread {
   readonly dispatcher: Dispatcher
   readonly lookahead: Lookahead
   readonly nextClientId: () => number
-  readonly sessionClosed: () => void
+  readonly sessionClosed: (client: Client) => void
+  /** Whose replies the output holds now. */
+  current: Client | undefined
   parser: RequestParser = new RequestParser()
 
   readonly #parts: SessionThreadParts
@@ -61,6 +64,7 @@ export class SessionThread {
   begin(client: Client): number {
     this.out.length = 0
     this.out.resp = client.resp
+    this.current = client
     return this.dispatcher.tick()
   }
 
@@ -70,6 +74,22 @@ export class SessionThread {
 
   countOutput(bytes: number): void {
     this.#output[0]! += bytes
+  }
+
+  /** Writes a message into the output, among the replies to its current client. */
+  append(bytes: Buffer): void {
+    const { out } = this
+    out.reserve(bytes.length)
+    bytes.copy(out.buffer, out.length)
+    out.length += bytes.length
+  }
+
+  /** A client is closed because it did not read its messages. */
+  slowListener(client: Client): void {
+    const { server, log } = this.#parts
+    server.metrics.add('tidemark_slow_subscribers_closed_total', 1)
+    const limit = `${limits.messageBacklogBytesMax} bytes (messageBacklogBytesMax)`
+    log(`client ${client.id} (${client.remoteAddress}) is closed: more than ${limit} of messages wait for it`)
   }
 
   protocolError(): void {

@@ -113,7 +113,7 @@ export class Session implements Client, ConnectionEvents {
     this.#state = 'closed'
     this.#dropPending()
     this.#thread.sessions.delete(this.id)
-    this.#thread.sessionClosed()
+    this.#thread.sessionClosed(this)
   }
 
   /** Finishes the command that runs, sends its reply, and closes. */
@@ -126,6 +126,17 @@ export class Session implements Client, ConnectionEvents {
     this.#connection.destroy()
   }
 
+  push(bytes: Buffer): void {
+    if (this.#state === 'closed' || this.closing) return
+    const thread = this.#thread
+    if (thread.current === this) return thread.append(bytes)
+    thread.countOutput(bytes.length)
+    this.#connection.write(bytes)
+    if (this.#connection.unsentBytes <= limits.messageBacklogBytesMax) return
+    thread.slowListener(this)
+    this.kill()
+  }
+
   // Executing
 
   /** Runs what is complete of buffer[from, to) and keeps the rest. `buffer` is #pending or the receive buffer. */
@@ -135,6 +146,7 @@ export class Session implements Client, ConnectionEvents {
     const end = this.#to
     const at = this.#execute(buffer, this.#from, end)
     this.#flush()
+    thread.current = undefined
     if (at === end || this.closing) this.#dropPending()
     else if (buffer === this.#pending) {
       this.#lookedAhead = Math.max(0, this.#lookedAhead - (at - this.#from))
@@ -202,6 +214,7 @@ export class Session implements Client, ConnectionEvents {
     this.#thread.dispatcher.complete(this, pending, respond, reason)
     this.#state = 'ready'
     this.#flush()
+    this.#thread.current = undefined
     if (this.closing) this.#connection.close()
     else if (this.#state === 'ready') this.#goOn()
   }

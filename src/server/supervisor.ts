@@ -16,6 +16,7 @@ import { ClientCounts } from './client-counts.ts'
 import { commandNames } from './commands/table.ts'
 import { DataLock } from './data-lock.ts'
 import { Databases } from './databases.ts'
+import { LiveState } from './live-state.ts'
 import { type ServerMetrics, Statistics, serverMetrics } from './metrics.ts'
 import type { ServerSettings } from './settings.ts'
 import { type SnapshotAnswer, type SnapshotRequest, Snapshots } from './snapshots.ts'
@@ -181,6 +182,7 @@ class Supervisor {
   async #startThreads(shared: SharedParts): Promise<void> {
     const { store, metrics, counts, databases, threads, serverThreads, port, reusePort } = shared
     const entry = new URL(`./thread-main${extname(import.meta.filename)}`, import.meta.url)
+    const live = LiveState.create(threads, this.#settings)
     const group = await ThreadGroup.start({
       entry: this.#io.threadEntry ?? entry,
       clock: this.#io.clock,
@@ -196,6 +198,7 @@ class Supervisor {
         metrics: metrics.buffer,
         baseline: new Statistics(metrics, commandNames).baseline,
         clientCounts: counts.shared,
+        live: live.shared,
         runId: runIdOf(systemRandom()),
         startedWallMs: this.#startedWallMs,
       },
@@ -204,6 +207,7 @@ class Supervisor {
         metrics.add('tidemark_thread_deaths_total', 1)
         const closed = counts.of(thread)
         counts.forget(thread)
+        live.forget(thread)
         const wiped = store.recover(thread)
         databases.recover(thread)
         return `${closed} connections were closed, ${wiped} shards of memory emptied`

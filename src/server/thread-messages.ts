@@ -33,6 +33,7 @@ export interface ThreadStart {
   readonly metrics: SharedArrayBuffer
   readonly baseline: SharedArrayBuffer
   readonly clientCounts: SharedArrayBuffer
+  readonly live: SharedArrayBuffer
   readonly runId: string
   readonly startedWallMs: number
   readonly databases: readonly DatabaseLink[]

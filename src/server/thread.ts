@@ -9,8 +9,11 @@ import type { Store } from '../store/store.ts'
 import { ClientCounts } from './client-counts.ts'
 import { answerQuestion } from './commands/client.ts'
 import type { PeerAnswer, PeerQuestion, Server } from './commands/server-call.ts'
+import { answerAboutChannels } from './commands/pubsub.ts'
 import { commandNames, commandTable } from './commands/table.ts'
+import { LiveState } from './live-state.ts'
 import { type ServerMetrics, Statistics } from './metrics.ts'
+import { PubSub } from './pub-sub.ts'
 import { SessionThread } from './session-thread.ts'
 import { Session } from './session.ts'
 import type { ThreadStart } from './thread-messages.ts'
@@ -33,6 +36,7 @@ export interface ServerThreadParts {
 export class ServerThread {
   readonly #parts: ServerThreadParts
   readonly #counts: ClientCounts
+  readonly #server: Server
   readonly #sessions = new Map<number, Session>()
   readonly #sessionThread: SessionThread
   #listener!: Listener
@@ -42,12 +46,16 @@ export class ServerThread {
     const { start } = parts
     this.#parts = parts
     this.#counts = new ClientCounts(start.threads, start.clientCounts)
+    this.#server = this.#describeServer()
     this.#sessionThread = new SessionThread({
       ...parts,
-      server: this.#describeServer(),
+      server: this.#server,
       sessions: this.#sessions,
       nextClientId: () => this.#counts.nextId(),
-      sessionClosed: () => this.#counts.close(start.thread),
+      sessionClosed: client => {
+        this.#server.pubSub.leave(client)
+        this.#counts.close(start.thread)
+      },
     })
   }
 
@@ -73,6 +81,7 @@ export class ServerThread {
 
   #describeServer(): Server {
     const { start, metrics, askPeers, requestSnapshot } = this.#parts
+    const live = LiveState.attach(start.live)
     const digest = (password: string | Buffer) => createHash('sha256').update(password).digest()
     const expected = start.settings.requirepass === undefined ? undefined : digest(start.settings.requirepass)
     return {
@@ -87,6 +96,8 @@ export class ServerThread {
       clientCount: () => this.#counts.total(),
       askPeers,
       requestSnapshot,
+      live,
+      pubSub: new PubSub(start.thread, live),
       log: this.#parts.log,
       passwordMatches: password => expected === undefined || timingSafeEqual(digest(password), expected),
     }
@@ -104,6 +115,7 @@ export class ServerThread {
   }
 
   answer(question: PeerQuestion): PeerAnswer {
+    if (question.about !== 'list' && question.about !== 'kill') return answerAboutChannels(this.#server, question)
     return answerQuestion(this.#sessions, question, this.#parts.clock.monotonicMs())
   }
 

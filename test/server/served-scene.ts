@@ -4,6 +4,7 @@ import { seededRandom } from '../../src/base/random.ts'
 import { ServerThread } from '../../src/server/thread.ts'
 import { ClientCounts } from '../../src/server/client-counts.ts'
 import { commandNames } from '../../src/server/commands/table.ts'
+import { LiveState } from '../../src/server/live-state.ts'
 import { type ServerMetrics, Statistics, serverMetrics } from '../../src/server/metrics.ts'
 import type { ServerSettings } from '../../src/server/settings.ts'
 import { Scene } from '../cache/scene.ts'
@@ -49,6 +50,7 @@ export class ServedScene implements AsyncDisposable {
         metrics: metrics.buffer,
         baseline: new Statistics(metrics, commandNames).baseline,
         clientCounts: new ClientCounts(2).shared,
+        live: LiveState.create(2, testSettings(settings)).shared,
         runId: 'test',
         startedWallMs: scene.clock.wallMs(),
         databases: [],

@@ -8,6 +8,8 @@ import type { Server } from '../../src/server/commands/server-call.ts'
 import { commandNames, commandTable } from '../../src/server/commands/table.ts'
 import { Statistics, serverMetrics } from '../../src/server/metrics.ts'
 import { SessionThread } from '../../src/server/session-thread.ts'
+import { LiveState } from '../../src/server/live-state.ts'
+import { PubSub } from '../../src/server/pub-sub.ts'
 import { Session } from '../../src/server/session.ts'
 import type { Connection } from '../../src/server/transport.ts'
 import { Scene } from '../cache/scene.ts'
@@ -58,6 +60,7 @@ class Stage implements AsyncDisposable {
   private constructor(scene: Scene) {
     this.scene = scene
     const metrics = serverMetrics(commandNames, 1, 0)
+    const live = LiveState.create(1, testSettings())
     const server: Server = {
       settings: testSettings(),
       port: 0,
@@ -70,6 +73,8 @@ class Stage implements AsyncDisposable {
       clientCount: () => this.sessions.size,
       askPeers: () => Promise.resolve([]),
       requestSnapshot: () => Promise.resolve('busy'),
+      live,
+      pubSub: new PubSub(0, live),
       log: () => {},
       passwordMatches: () => true,
     }

@@ -1,6 +1,7 @@
 // CLIENT: names, lists and ends connections. Lists and kills over all threads: each thread answers for its own clients.
 import { parseDecimal } from '../../base/bytes.ts'
 import { CLIENT_NAME_ERROR, isClientName } from './client-name.ts'
+import { ClientMode } from '../special-state.ts'
 import { type Command, CommandError, type Respond } from './command.ts'
 import {
   type Client,
@@ -108,7 +109,6 @@ function reply(call: ServerCall): void {
 
 const typesOfClients = ['normal', 'master', 'replica', 'slave', 'pubsub']
 
-/** All clients here are of type `normal`. */
 function typeOf(call: ServerCall, i: number): string {
   const type = call.text(i)
   if (!typesOfClients.includes(type.toLowerCase())) throw new CommandError(`ERR Unknown client type '${type}'`)
@@ -172,7 +172,7 @@ function killFilter(call: ServerCall): ClientFilter {
   return filter
 }
 
-async function askAll(call: ServerCall, question: PeerQuestion): Promise<string[]> {
+async function askAll(call: ServerCall, question: Extract<PeerQuestion, { filter: ClientFilter }>): Promise<string[]> {
   const { server, client } = call
   const here = answerQuestion(server.clients, question, call.monotonicMs, client.id)
   return [...here, ...(await server.askPeers(question))]
@@ -184,7 +184,7 @@ async function askAll(call: ServerCall, question: PeerQuestion): Promise<string[
  */
 export function answerQuestion(
   clients: ReadonlyMap<number, Client>,
-  { about, filter }: PeerQuestion,
+  { about, filter }: Extract<PeerQuestion, { filter: ClientFilter }>,
   nowMs: number,
   asking = 0,
 ): PeerAnswer {
@@ -202,16 +202,31 @@ function matches(client: Client, filter: ClientFilter): boolean {
   if (filter.ids !== undefined && !filter.ids.includes(client.id)) return false
   if (filter.remoteAddress !== undefined && filter.remoteAddress !== client.remoteAddress) return false
   if (filter.localAddress !== undefined && filter.localAddress !== client.localAddress) return false
-  return filter.type === undefined || filter.type === 'normal'
+  return filter.type === undefined || filter.type === typeOfClient(client)
+}
+
+/** There are no replicas here. */
+function typeOfClient(client: Client): string {
+  return (client.modes & ClientMode.subscribed) !== 0 ? 'pubsub' : 'normal'
+}
+
+/** The letters of Redis for what a client is doing. */
+function flagsOf({ modes }: Client): string {
+  let flags = ''
+  if ((modes & ClientMode.subscribed) !== 0) flags += 'P'
+  if ((modes & ClientMode.multi) !== 0) flags += 'x'
+  return flags === '' ? 'N' : flags
 }
 
 /** One line of CLIENT LIST, in the fields and the order of Redis; what does not exist here is 0. */
 function describeClient(client: Client, nowMs: number): string {
   const seconds = (sinceMs: number) => Math.max(0, Math.floor((nowMs - sinceMs) / 1000))
+  const { special } = client
   const fields = [
     `id=${client.id} addr=${client.remoteAddress} laddr=${client.localAddress} fd=-1 name=${client.name}`,
-    `age=${seconds(client.connectedAtMs)} idle=${seconds(client.activeAtMs)} flags=N db=0 sub=0 psub=0 ssub=0`,
-    `multi=-1 qbuf=${client.inputBytes} qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0`,
+    `age=${seconds(client.connectedAtMs)} idle=${seconds(client.activeAtMs)} flags=${flagsOf(client)} db=0`,
+    `sub=${special?.channels.size ?? 0} psub=${special?.patterns.size ?? 0} ssub=${special?.shardChannels.size ?? 0}`,
+    `multi=${(client.modes & ClientMode.multi) === 0 ? -1 : special!.queue.length} qbuf=${client.inputBytes} qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0`,
     `oll=0 omem=${client.outputBytes} tot-mem=${client.inputBytes + client.outputBytes} events=r`,
     `cmd=${client.lastCommand} user=default redir=-1 resp=${client.resp}`,
     `lib-name=${client.libraryName} lib-ver=${client.libraryVersion}`,

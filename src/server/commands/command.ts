@@ -51,6 +51,7 @@ export type CommandFlag =
   | 'readonly'
   | 'denyoom'
   | 'admin'
+  | 'pubsub'
   | 'fast'
   | 'loading'
   | 'stale'

@@ -4,6 +4,7 @@ import type { Command, Respond } from './command.ts'
 import { clientCommand } from './client.ts'
 import { type ServerCall, SYNTAX_ERROR, arityError, serverHandler } from './server-call.ts'
 import { isClientName, CLIENT_NAME_ERROR } from './client-name.ts'
+import { mayOnlyListen } from './pubsub.ts'
 import { leaveTransaction } from './transactions.ts'
 import { parseDecimal } from '../../base/bytes.ts'
 
@@ -18,7 +19,12 @@ const HELLO_NEEDS_AUTH =
 
 function ping(call: ServerCall): void {
   if (call.argc > 2) call.out.error(arityError('ping'))
-  else if (call.argc === 1) call.out.simple('PONG')
+  else if (mayOnlyListen(call.client)) {
+    call.out.array(2)
+    call.out.text('pong')
+    if (call.argc === 1) call.out.text('')
+    else echo(call)
+  } else if (call.argc === 1) call.out.simple('PONG')
   else echo(call)
 }
 
@@ -105,6 +111,7 @@ function quit(call: ServerCall): void {
 function reset(call: ServerCall): void {
   const { client, out, server } = call
   leaveTransaction(client)
+  server.pubSub.leave(client)
   client.authenticated = server.settings.requirepass === undefined
   client.replies = 'on'
   client.name = ''

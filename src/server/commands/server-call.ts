@@ -1,6 +1,8 @@
 // What the handlers of connection.ts and server.ts know beyond the store and the cache: the client they serve, and the
 // server around it. Not for: commands on keys, which need neither.
 import type { ServerSettings } from '../settings.ts'
+import type { LiveState } from '../live-state.ts'
+import type { ChannelKind, PubSub } from '../pub-sub.ts'
 import type { ServerMetrics, Statistics } from '../metrics.ts'
 import type { SnapshotAnswer, SnapshotRequest } from '../snapshots.ts'
 import type { Call, Handler, Respond } from './command.ts'
@@ -35,6 +37,8 @@ export interface Client {
   special: SpecialState | undefined
   /** Closes the connection now. */
   kill(): void
+  /** Sends a message that answers no request; `bytes` must not change any more. A client that does not read is closed. */
+  push(bytes: Buffer): void
 }
 
 /** Which clients CLIENT LIST and CLIENT KILL mean; every field that is there must match. */
@@ -48,13 +52,15 @@ export interface ClientFilter {
   readonly notId?: number
 }
 
-/** What one thread asks all others. */
-export interface PeerQuestion {
-  readonly about: 'list' | 'kill'
-  readonly filter: ClientFilter
-}
+/** What one thread asks all others. Channels are strings of one character a byte. */
+export type PeerQuestion =
+  | { readonly about: 'list' | 'kill'; readonly filter: ClientFilter }
+  | { readonly about: 'publish'; readonly kind: ChannelKind; readonly channel: string; readonly message: Uint8Array }
+  | { readonly about: 'channels'; readonly kind: ChannelKind }
+  | { readonly about: 'listeners'; readonly kind: ChannelKind; readonly channels: readonly string[] }
+  | { readonly about: 'patterns' }
 
-/** For 'list' lines that begin with `id=`; for 'kill' the ids that were killed. */
+/** For 'list' lines that begin with `id=`; for 'kill' the ids that were killed; for channels see commands/pubsub.ts. */
 export type PeerAnswer = readonly string[]
 
 export interface Server {
@@ -75,6 +81,8 @@ export interface Server {
   askPeers(question: PeerQuestion): Promise<PeerAnswer>
   /** Rejects with SNAPSHOT_OFF or SNAPSHOT_FAILED. */
   requestSnapshot(request: SnapshotRequest): Promise<SnapshotAnswer>
+  readonly live: LiveState
+  readonly pubSub: PubSub
   /** For what should never happen. */
   readonly log: (line: string) => void
   /** Whether the password is the one that is asked for; takes the same time for all wrong ones. */

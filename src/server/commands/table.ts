@@ -5,6 +5,7 @@ import { CommandTable } from './command-table.ts'
 import { connectionCommands } from './connection.ts'
 import { genericCommands } from './generic.ts'
 import { hashCommands } from './hashes.ts'
+import { pubsubCommands } from './pubsub.ts'
 import { serverCommands } from './server.ts'
 import { stringCommands } from './strings.ts'
 import { transactionCommands } from './transactions.ts'
@@ -17,6 +18,7 @@ export const commandTable: CommandTable = new CommandTable([
   ...bitmapCommands,
   ...hashCommands,
   ...transactionCommands,
+  ...pubsubCommands,
 ])
 
 export const commandNames: readonly string[] = commandTable.commands.map(command => command.name)
