@@ -66,7 +66,7 @@ export const limits = {
   /** A hash of more fields is iterated (HSCAN) in parts. */
   hashFieldsAtOnceMax: 128,
   /** Bytes of the reply to a command that may name a field many times (HRANDFIELD with a negative count). */
-  repeatedReplyBytesMax: 268_435_456,
+  repeatedReplyBytesMax: 67_108_864,
   /** Commands queued by one MULTI, and the bytes of their arguments. */
   transactionCommandsMax: 1_048_576,
   transactionBytesMax: 268_435_456,

@@ -11,6 +11,7 @@ export const genericScripts: Scripts = {
     ['MOVE a 99', '-ERR DB index is out of range'],
     ['MOVE a -1', '-ERR DB index is out of range'],
     ['MOVE a x', NOT_AN_INTEGER],
+    ['MOVE a 4294967296', '-ERR value is out of range, value must between -2147483648 and 2147483647'],
     ['MOVE a', arity('move')],
     ['RANDOMKEY x', arity('randomkey')],
     ['SET a 1 PXAT 1', 'OK'],

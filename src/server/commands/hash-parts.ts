@@ -46,7 +46,7 @@ function repeated(all: readonly Field[], count: bigint, withValues: boolean, ran
   const picked: Field[] = []
   if (all.length === 0) return picked
   let bytes = 0
-  for (let i = 0n; i < count; i++) {
+  for (let left = Number(count); left > 0; left--) {
     const field = all[random.below(all.length)]!
     bytes += FRAMES_BYTES + field[0].length + (withValues ? field[1].length : 0)
     if (bytes > limits.repeatedReplyBytesMax) {

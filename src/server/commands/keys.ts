@@ -177,6 +177,9 @@ export function copy(call: Call): void {
 /** There is one database, 0. */
 function checkDatabase(call: Call, i: number): void {
   const database = integerAt(call, i)
+  if (database !== BigInt.asIntN(32, database)) {
+    throw new CommandError('ERR value is out of range, value must between -2147483648 and 2147483647')
+  }
   if (database !== 0n) throw new CommandError('ERR DB index is out of range')
 }
 

@@ -10,12 +10,17 @@ export const COUNT_DEFAULT = 10
 const KEYS_STEP = 4096
 const CURSOR_MAX = 2n ** 64n - 1n
 
-/** The cursor of argument i; NaN for one that was never given out and stands behind everything. */
+/**
+ * The cursor of argument i, as C's strtoul reads it: up to a NUL, with a sign; NaN for one that was never given out and
+ * stands behind everything.
+ */
 export function parseCursor(call: Call, i: number): number {
-  const text = call.text(i)
+  const text = call.text(i).split('\0', 1)[0]!
   if (text === '') return 0
-  if (!/^\d+$/.test(text) || BigInt(text) > CURSOR_MAX) throw new CommandError('ERR invalid cursor')
-  const cursor = Number(text)
+  const digits = text.replace(/^[+-]/, '')
+  const magnitude = /^\d+$/.test(digits) ? BigInt(digits) : undefined
+  if (magnitude === undefined || magnitude > CURSOR_MAX) throw new CommandError('ERR invalid cursor')
+  const cursor = Number(BigInt.asUintN(64, text.startsWith('-') ? -magnitude : magnitude))
   return Number.isSafeInteger(cursor) ? cursor : NaN
 }
 
