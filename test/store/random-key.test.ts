@@ -39,7 +39,7 @@ test('every one of many keys is as likely as any other, or nearly so', () => {
     times.set(key, (times.get(key) ?? 0) + 1)
   }
   assert.equal(times.size, 2000)
-  // 20 each; a key by chance as rare or as frequent as this comes once in ten thousand runs.
+  // 20 each on average; the random numbers are the same at every run.
   for (const [key, count] of times) assert.ok(count >= 2 && count <= 50, `${key}: ${count}`)
 })
 
