@@ -94,7 +94,7 @@ function requestOf(kind: Kind, key: string, value: Buffer): (string | Buffer)[] 
 function outputOf({ key, kind }: Asked, reply: Reply): Output {
   if (reply instanceof Error) return `-${reply.message.split(' ', 1)[0]}`
   if (typeof reply === 'bigint') return Number(reply)
-  if (!Buffer.isBuffer(reply)) return reply === null ? null : String(reply)
+  if (!Buffer.isBuffer(reply)) return typeof reply === 'string' ? reply : null
   return key.startsWith('text') && kind !== 'strlen' ? numberIn(reply) : reply.toString('latin1')
 }
 
