@@ -213,6 +213,12 @@ const writing: Tests = {
     assert.deepEqual((await together('3', '2')).outcomes.map(outcome => outcome.changed), [false, false]) // prettier-ignore
     assert.deepEqual((await together('2', '3')).outcomes.map(outcome => outcome.changed), [false, false]) // prettier-ignore
     assert.deepEqual(await subject.texts('3'), [null])
+    // What stands behind a group in the same call is none of it.
+    const mixed = await subject.write(
+      ['7', { kind: 'replace', row: Buffer.from('{"name":"A"}'), condition: 'all-absent' }],
+      ['1', update({ name: 'B' })],
+    )
+    assert.deepEqual(mixed.outcomes.map(outcome => outcome.changed), [true, true]) // prettier-ignore
     // Several groups in one call do not know of each other, but of what was done before them.
     const row = Buffer.from('{"name":"B"}')
     const { outcomes } = await subject.write(

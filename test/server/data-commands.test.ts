@@ -6,6 +6,7 @@ import { randomBytes } from 'node:crypto'
 import { limits } from '../../src/base/limits.ts'
 import { seededRandom } from '../../src/base/random.ts'
 import { Store } from '../../src/store/store.ts'
+import { dumpHash } from '../../src/wire/rdb-value.ts'
 import { type Argument, CommandRunner } from '../support/call.ts'
 import { type RedisServer, startRedis } from '../support/redis-server.ts'
 import { RespClient } from '../support/resp-client.ts'
@@ -283,6 +284,19 @@ describe('dumps, to and from the real redis-server', () => {
     assert.match(String(await runner.run('RESTORE', 'a', '0', dump)), /^-BUSYKEY /)
     assert.equal(await runner.run('RESTORE', 'a', '1', dump, 'ABSTTL', 'REPLACE'), 'OK')
     assert.equal(await runner.line('EXISTS a'), 0)
+  })
+
+  test('a hash that names a field twice is refused, as Redis does', async () => {
+    const runner = newRunner()
+    const twice = dumpHash([
+      ['f', Buffer.from('1')],
+      ['f', Buffer.from('2')],
+    ])
+    assert.equal(await runner.run('RESTORE', 'h', '0', twice), '-ERR Bad data format')
+    if (redis === undefined) return
+    const client = await RespClient.connect(redis.port)
+    assert.match(String(await client.command('RESTORE', 'twice', 0, twice)), /Bad data format/)
+    client.close()
   })
 
   test('a damaged dump is refused, and a dump of another type with the way out', async t => {

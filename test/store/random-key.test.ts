@@ -53,6 +53,14 @@ test('keys of other types and keys that have expired are never it', () => {
   for (let i = 0; i < 20; i++) assert.equal(keys.random(random), 'the one')
 })
 
+test('the only key is found wherever it stands', () => {
+  for (let i = 0; i < 40; i++) {
+    const keys = new Keys()
+    keys.put(`only:${i}`)
+    assert.equal(keys.random(seededRandom(i)), `only:${i}`)
+  }
+})
+
 test('reads are counted up to three, and asking for the count is none', () => {
   const keys = new Keys()
   assert.equal(keys.reads('a'), -1)

@@ -99,3 +99,16 @@ test('a ziplist of Redis 6 and before reads like a listpack', () => {
   const dump = sealed(Buffer.concat([Buffer.from([13, list.length]), list]))
   assert.equal(readDump(dump, BYTES_MAX).kind, 'hash')
 })
+
+test('a listpack entry is followed by its own length, in one byte up to 127 and in two from 128 on', () => {
+  for (const length of [1, 60, 125, 126, 127, 4000]) {
+    const entry = length < 64 ? [0x80 | length] : [0xe0 | (length >>> 8), length & 0xff]
+    const size = entry.length + length
+    const backwards = size < 128 ? [size] : [size >>> 7, 0x80 | (size & 0x7f)]
+    const text = Buffer.alloc(length, 'x')
+    const body = [Buffer.from(entry), text, Buffer.from(backwards), Buffer.from([5, 1])]
+    const list = Buffer.concat([Buffer.alloc(6), ...body, Buffer.from([0xff])])
+    list.writeUInt32LE(list.length, 0)
+    assert.deepEqual(listpackStrings(list)?.map(String), [text.toString(), '5'])
+  }
+})
