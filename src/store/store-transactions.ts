@@ -41,6 +41,11 @@ export class StoreTransactions extends StoreWriter {
     }
   }
 
+  /** Runs `changes` as one transaction with all shards held; in a transaction already, as a part of it. */
+  exclusively<T>(changes: () => T): T {
+    return this.held === undefined ? this.transaction('all', changes) : changes()
+  }
+
   // What half a transaction left behind is not to be served to anyone.
   #wipeHeld(held: Uint8Array): void {
     for (let shard = 0; shard < held.length; shard++) if (held[shard] === 1) this.wipeBroken(shard)

@@ -6,7 +6,7 @@ import { parseInt64 } from '../../base/bytes.ts'
 import { limits } from '../../base/limits.ts'
 import { TidemarkError } from '../../base/errors.ts'
 import type { Store } from '../../store/store.ts'
-import { RecordType } from '../../store/layout.ts'
+import { HEADER_BYTES, RecordType, UNIT_BYTES } from '../../store/layout.ts'
 import { CommandError, type Call } from './command.ts'
 
 /** The key is a row's, and memory has nothing of it that may be answered now: the cache is to be asked. */
@@ -155,6 +155,11 @@ export function checkValueSize(store: Store, bytes: number): void {
 export function checkSizes(call: Call, key: number, value: number): void {
   checkKeySize(call.end[key]! - call.start[key]!)
   checkValueSize(call.store, call.end[value]! - call.start[value]!)
+}
+
+/** Whether a plain record is larger than a segment, so that its put begins its change again (see store.withLocks). */
+export function isLargeRecord(store: Store, keyBytes: number, valueBytes: number): boolean {
+  return HEADER_BYTES + keyBytes + valueBytes > store.geometry.segmentUnits * UNIT_BYTES
 }
 
 /** Throws when `outcome` is a put's that did not store its value, of so many bytes; other outcomes are the caller's. */

@@ -2,10 +2,11 @@
 // one database. Not for: both at once, which nothing could make one.
 import { TidemarkError } from '../../base/errors.ts'
 import type { CacheWrite } from '../../cache/cache.ts'
-import { HEADER_BYTES, RecordType, UNIT_BYTES } from '../../store/layout.ts'
+import { RecordType } from '../../store/layout.ts'
+import type { PutOutcome } from '../../store/store-writer.ts'
 import type { Store } from '../../store/store.ts'
 import { CommandError, type Call, type Respond } from './command.ts'
-import { anyRowKey, checkSizes, isRowKey, requireRoom } from './lookup.ts'
+import { anyRowKey, checkSizes, isLargeRecord, isRowKey, requireRoom } from './lookup.ts'
 import { rowKey } from './rows.ts'
 
 interface Entry {
@@ -29,45 +30,27 @@ export function msetnx(call: Call): void | Promise<Respond> {
   call.out.integer(setAll(store, [...entries.values()], call.wallMs) ? 1 : 0)
 }
 
-function setAll(store: Store, entries: Entry[], wallMs: number): boolean {
-  const large = entries.filter(entry => isLarge(store, entry))
-  if (large.length > 1) {
-    throw new TidemarkError(
-      'VALUE_TOO_LARGE',
-      `MSETNX of ${large.length} values of more than ${segmentBytes(store)} bytes: all or none can be kept with one of ` +
-        'that size, the limit follows from the memory (--memory); set the others by themselves (SET ... NX)',
-    )
-  }
-  // The large one first: its put may begin the change again, and nothing may have been done by then.
-  const ordered = [...large, ...entries.filter(entry => !large.includes(entry))]
-  let tried: Entry | undefined
-  const outcome = store.withLocks(
-    ordered.map(entry => entry.hash),
-    () => {
-      const exists = ({ key, hash }: Entry): boolean => store.find(key, 0, key.length, hash, wallMs) !== RecordType.none
-      if (ordered.some(exists)) return 'kept'
-      for (const [i, entry] of ordered.entries()) {
-        tried = entry
-        const { key, value, hash } = entry
+function setAll(store: Store, entries: readonly Entry[], wallMs: number): boolean {
+  const hashes = entries.map(entry => entry.hash)
+  const exists = ({ key, hash }: Entry): boolean => store.find(key, 0, key.length, hash, wallMs) !== RecordType.none
+  let next = 0
+  const set = (): PutOutcome | 'kept' =>
+    store.withLocks(hashes, () => {
+      // Begins again for each value that is larger than a segment; all shards are held meanwhile.
+      if (next === 0 && entries.some(exists)) return 'kept'
+      for (; next < entries.length; next++) {
+        const { key, value, hash } = entries[next]!
         const stored = store.put(key, 0, key.length, hash, RecordType.string, value, 0, value.length, 0, wallMs)
         if (stored === 'stored') continue
-        for (const { key, hash } of ordered.slice(0, i)) store.remove(key, 0, key.length, hash)
+        for (const { key, hash } of entries.slice(0, next)) store.remove(key, 0, key.length, hash)
         return stored
       }
       return 'stored'
-    },
-  )
-  requireRoom(store, outcome, tried?.value.length ?? 0)
+    })
+  const isLarge = ({ key, value }: Entry): boolean => isLargeRecord(store, key.length, value.length)
+  const outcome = entries.some(isLarge) ? store.exclusively(set) : set()
+  requireRoom(store, outcome, entries[next]?.value.length ?? 0)
   return outcome === 'stored'
-}
-
-function segmentBytes(store: Store): number {
-  return store.geometry.segmentUnits * UNIT_BYTES
-}
-
-/** Whether the record takes a run of segments. */
-function isLarge(store: Store, { key, value }: Entry): boolean {
-  return HEADER_BYTES + key.length + value.length > segmentBytes(store)
 }
 
 async function setRows(call: Call): Promise<Respond> {

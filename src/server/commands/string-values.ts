@@ -16,6 +16,7 @@ import {
   count,
   findLocked,
   hashOf,
+  isLargeRecord,
   isRowKey,
   locate,
   replyFound,
@@ -260,21 +261,24 @@ async function msetRows(call: Call): Promise<Respond> {
 
 function putStrings(store: Store, pairs: readonly Pair[], wallMs: number): void {
   const hashes = pairs.map(({ key }) => store.hash(key, 0, key.length))
-  // A value larger than a segment needs room that is made without the locks: the change begins again after each of those,
-  // where it left off, and only then may others see a part of it.
+  // A value larger than a segment needs room that is made without the locks: the change begins again, where it left off.
+  // With several of those all shards are held meanwhile, or others would see a part of it.
   let next = 0
   let failed = -1
-  const outcome = store.withLocks(hashes, () => {
-    for (; next < pairs.length; next++) {
-      const { key, value } = pairs[next]!
-      const { string } = RecordType
-      const stored = store.put(key, 0, key.length, hashes[next]!, string, value, 0, value.length, 0, wallMs)
-      if (stored === 'stored') continue
-      failed = next
-      return stored
-    }
-    return 'stored'
-  })
+  const put = (): PutOutcome =>
+    store.withLocks(hashes, () => {
+      for (; next < pairs.length; next++) {
+        const { key, value } = pairs[next]!
+        const { string } = RecordType
+        const stored = store.put(key, 0, key.length, hashes[next]!, string, value, 0, value.length, 0, wallMs)
+        if (stored === 'stored') continue
+        failed = next
+        return stored
+      }
+      return 'stored'
+    })
+  const isLarge = ({ key, value }: Pair): boolean => isLargeRecord(store, key.length, value.length)
+  const outcome = pairs.length > 1 && pairs.some(isLarge) ? store.exclusively(put) : put()
   requireRoom(store, outcome, pairs[failed]?.value.length ?? 0)
 }
 
