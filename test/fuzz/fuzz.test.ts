@@ -11,7 +11,13 @@ import { fuzz } from './fuzzer.ts'
 import { largeValue, RandomRequests } from './random-requests.ts'
 
 test('200,000 random and damaged commands over many connections: the server lives, and answers each right', async t => {
-  const result = await fuzz({ seed: 1, commands: 200_000, clock: systemClock(), progress: () => {} })
+  const result = await fuzz({
+    seed: 1,
+    commands: 200_000,
+    clock: systemClock(),
+    progress: () => {},
+    wrong: flaw => t.diagnostic(flaw),
+  })
   t.diagnostic(JSON.stringify({ ...result, smallest: undefined }))
   const bytes = Buffer.concat(result.smallest?.parts.map(part => part.bytes) ?? []).toString('latin1', 0, 2_000)
   assert.equal(result.flaw, undefined, `--seed 1 --case ${result.smallest?.index}: ${JSON.stringify(bytes)}`)

@@ -18,6 +18,8 @@ export interface FuzzOptions {
   readonly onlyCase?: number | undefined
   readonly clock: Clock
   readonly progress: (done: number, total: number) => void
+  /** Says at once what is wrong: to find the case that did it takes a while. */
+  readonly wrong: (flaw: string) => void
 }
 
 export interface FuzzResult {
@@ -29,6 +31,8 @@ export interface FuzzResult {
   readonly kinds: Readonly<Record<string, number>>
   readonly before: Health
   readonly after: Health
+  /** Resident memory in MB, at even distances from the first command to the last. */
+  readonly residentMb: readonly number[]
   readonly witnessRounds: number
   readonly witnessHits: number
   readonly witnessSlowestMs: number
@@ -49,6 +53,7 @@ class Run {
   cases = 0
   readonly kinds: Record<string, number> = {}
   readonly suspects: FuzzCase[] = []
+  readonly residentMb: number[] = []
   readonly #clock: Clock
   #before!: Health
   #checking = false
@@ -90,6 +95,7 @@ class Run {
     const { server } = this
     if (!server.alive) return `the server is gone: ${server.process.stderr.slice(-2_000)}`
     const health = await server.health()
+    this.residentMb.push(health.residentMb)
     const said = server.process.stderr
     if (health.deaths > 0) return `${health.deaths} threads died: ${said.slice(-3_000)}`
     if (health.wipes > 0) return `${health.wipes} shards were wiped: ${said.slice(-3_000)}`
@@ -167,6 +173,12 @@ async function smallestOf(run: Run, clock: Clock): Promise<FuzzCase | undefined>
   return found === undefined ? undefined : shrink(found.of, clock)
 }
 
+function thinned(samples: readonly number[]): number[] {
+  const shown = 12
+  if (samples.length <= shown) return [...samples]
+  return Array.from({ length: shown }, (_, i) => samples[Math.floor((i * (samples.length - 1)) / (shown - 1))]!)
+}
+
 export async function fuzz(options: FuzzOptions): Promise<FuzzResult> {
   const { clock, seed } = options
   const cases = new FuzzCases(seed, commandTable.commands, largeValue())
@@ -182,6 +194,7 @@ export async function fuzz(options: FuzzOptions): Promise<FuzzResult> {
   const after = await run.settle(0)
   const code = await server.stop()
   if (code !== 0) run.flaw ??= `the server ended with ${code}: ${server.process.stderr.slice(-2_000)}`
+  if (run.flaw !== undefined) options.wrong(run.flaw)
   return {
     flaw: run.flaw,
     smallest: run.flaw === undefined ? undefined : await smallestOf(run, clock),
@@ -190,6 +203,7 @@ export async function fuzz(options: FuzzOptions): Promise<FuzzResult> {
     kinds: run.kinds,
     before: run.before,
     after,
+    residentMb: thinned(run.residentMb),
     witnessRounds: witness.rounds,
     witnessHits: witness.hits,
     witnessSlowestMs: Math.round(witness.slowestMs),

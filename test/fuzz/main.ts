@@ -35,7 +35,7 @@ function report(result: FuzzResult, seed: number): string[] {
       `(${Object.entries(result.kinds).map(([kind, count]) => `${count} ${kind}`).join(', ')})`, // prettier-ignore
     `the server executed ${after.commands.toLocaleString('en-US')}; threads died: ${after.deaths}, shards wiped: ${after.wipes}, ` +
       `connections open: ${after.connections}`,
-    `resident memory ${before.residentMb} MB before, ${after.residentMb} MB after, ${after.residentMostMb} MB at most`,
+    `resident memory ${before.residentMb} MB before, ${after.residentMb} MB after, ${after.residentMostMb} MB at most; on the way: ${result.residentMb.join(' ')}`,
     `witness: ${result.witnessRounds} rounds, ${result.witnessHits} values found again, slowest round ${result.witnessSlowestMs} ms`,
   ]
   if (flaw === undefined) return lines
@@ -67,6 +67,7 @@ async function main(): Promise<number> {
     commands: wholeNumber('commands', values.commands, 2 ** 32),
     onlyCase: values.case === undefined ? undefined : wholeNumber('case', values.case, 2 ** 25),
     clock,
+    wrong: flaw => process.stdout.write(`\nWRONG: ${flaw}\nSearching for what does it alone...\n`),
     progress: (done, total) => progress.update(done, total, 'commands'),
   })
   progress.close()
