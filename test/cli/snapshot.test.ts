@@ -33,14 +33,17 @@ async function connect(server: ServeProcess): Promise<RespClient> {
   return RespClient.connect((await server.ready()).port)
 }
 
-/** What the log has said so far is the start of this; waits for it. */
-async function logged(server: ServeProcess, pattern: RegExp): Promise<RegExpExecArray> {
-  for (let turn = 0; turn < 100_000; turn++) {
-    const match = pattern.exec(server.stderr)
-    if (match !== null) return match
+/** Waits while the server lives, and not for ever. */
+async function until(server: ServeProcess, what: string, holds: () => boolean): Promise<void> {
+  for (let turn = 0; turn < 20_000 && server.child.exitCode === null && server.child.signalCode === null; turn++) {
+    if (holds()) return
     await new Promise(resolve => setTimeout(resolve, 1))
   }
-  throw new Error(`never said ${pattern}:\n${server.stdout}${server.stderr}`)
+  throw new Error(`never: ${what}\n${server.stdout}${server.stderr}`)
+}
+
+function logged(server: ServeProcess, pattern: RegExp): Promise<void> {
+  return until(server, String(pattern), () => pattern.test(server.stderr))
 }
 
 const large = Buffer.alloc(250_000, 'large value ')
@@ -107,7 +110,8 @@ describe('a signal', { skip: process.platform === 'win32' }, () => {
     await client.command('SET', 'a', 'by signal')
     server.child.kill('SIGUSR2')
     await logged(server, /^a snapshot was begun$/m)
-    while (!existsSync(join(folder, 'warm'))) assert.equal(await client.command('GET', 'a'), 'by signal')
+    await until(server, 'the file is there', () => existsSync(join(folder, 'warm')))
+    assert.equal(await client.command('GET', 'a'), 'by signal')
     assert.ok(readFileSync(join(folder, 'warm')).includes('by signal'))
     assert.equal(await server.interrupt(), 0)
   })
@@ -133,7 +137,7 @@ describe('a signal', { skip: process.platform === 'win32' }, () => {
     await client.command('BGSAVE')
     const unfinished = `${file}.tmp`
     const bytesSoFar = (): number => statSync(unfinished, { throwIfNoEntry: false })?.size ?? 0
-    while (bytesSoFar() < 5_000_000) await new Promise(resolve => setImmediate(resolve))
+    await until(server, 'some of the file is there', () => bytesSoFar() >= 5_000_000)
     server.child.kill('SIGKILL')
     await server.exited
     assert.ok(existsSync(unfinished), 'it was killed in the middle')
