@@ -54,7 +54,9 @@ export class Snapshots {
   #schedule: Timer | undefined
   /** A file that was refused is not ours to delete. */
   #keepOldAs: string | undefined
-  #serving = false
+  /** There is something to lose: a start that failed leaves the file as it is. */
+  #served = false
+  #closed = false
 
   private constructor(parts: SnapshotsParts, lock: DataLock) {
     this.#parts = parts
@@ -101,9 +103,9 @@ export class Snapshots {
     }
   }
 
-  /** The server serves now: from here on there is something to lose. */
+  /** The server serves now. Clients may have asked for snapshots before: the threads listen a little earlier. */
   start(): void {
-    this.#serving = true
+    this.#served = true
     this.#scheduleNext()
   }
 
@@ -122,7 +124,7 @@ export class Snapshots {
    * SNAPSHOT_FAILED; for 'background' it resolves as soon as one has begun, and a failure is logged.
    */
   async request(request: SnapshotRequest): Promise<SnapshotAnswer> {
-    if (!this.#serving) throw new TidemarkError('SHUTTING_DOWN', 'no snapshot is begun while the server closes')
+    if (this.#closed) throw new TidemarkError('SHUTTING_DOWN', 'no snapshot is begun while the server closes')
     if (this.#running?.request === 'background') return 'busy'
     if (request === 'save') await this.#save()
     else if (this.#running !== undefined) return 'busy'
@@ -180,13 +182,12 @@ export class Snapshots {
 
   /** Writes the last one, if `keep` and if the server has served. Nobody writes to the store any more. */
   async stop(keep: boolean): Promise<void> {
-    const served = this.#serving
-    this.#serving = false
+    this.#closed = true
     this.#schedule?.cancel()
     try {
       while (this.#running !== undefined) await this.#running.done.catch(() => {})
       // What kept it from being written has been logged.
-      if (keep && served) await this.#begin('save').done.catch(() => {})
+      if (keep && this.#served) await this.#begin('save').done.catch(() => {})
     } finally {
       this.#lock.release()
     }

@@ -22,6 +22,7 @@ class Turns {
   #walk: (() => void) | undefined
   #end: PromiseWithResolvers<WrittenSnapshot> | undefined
 
+  /** With a schedule the server is up. */
   constructor(t: TestContext, everyMs = 0) {
     const folder = mkdtempSync(join(tmpdir(), 'tidemark-turns-'))
     t.after(() => rmSync(folder, { recursive: true }))
@@ -41,7 +42,7 @@ class Turns {
         return this.#end.promise
       },
     })
-    this.snapshots.start()
+    if (everyMs > 0) this.snapshots.start()
   }
 
   ask(name: string, request: SnapshotRequest): void {
@@ -148,8 +149,17 @@ test('at the end the one that is written is waited for, then the last one is; af
   assert.deepEqual(turns.take(), [])
 })
 
-test('a server that gives up keeps the snapshot of before', async t => {
+test('before the server is up snapshots are written for who asks, and none for itself', async t => {
   const turns = new Turns(t)
+  turns.ask('early', 'save')
+  await turns.end()
+  assert.deepEqual(turns.take(), ['started', 'early: done'])
+  await turns.snapshots.stop(true)
+  assert.deepEqual(turns.take(), [])
+})
+
+test('a server that gives up keeps the snapshot of before', async t => {
+  const turns = new Turns(t, 1000)
   await turns.snapshots.stop(false)
   assert.deepEqual(turns.take(), [])
   assert.ok(!existsSync(`${turns.file}.lock`))
