@@ -1,45 +1,42 @@
 // `npm run bench -- server [options]`: Tidemark beside its peers, measured in the same run on this machine.
-// Every benchmark prints machine, versions and commit, writes its raw samples with --json, and has a size (--smoke) that a
-// test runs, so that it cannot rot.
-import { writeFileSync } from 'node:fs'
+// Every benchmark prints machine, versions, commit and seed, writes its raw samples with --json or --save, and has a size
+// (--smoke) that a test runs, so that it cannot rot.
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { randomInt } from 'node:crypto'
+import { resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { describeMachine } from './machine.ts'
+import { stages } from './scenarios.ts'
 import { benchServer } from './server.ts'
 
 const usage = `npm run bench -- server [options]
 
+  --only LIST      these scenarios or stages alone
+  --list           say which there are
   --rounds N       measurements of each kind, taken in turns (7)
-  --requests N     requests in one measurement (1000000)
-  --pipeline LIST  requests sent at once (16)
-  --clients LIST   connections (50)
-  --bytes LIST     bytes of a value (64)
-  --keys LIST      different keys (100000)
-  --peers LIST     what to measure against: redis (redis)
+  --seed N         chooses the keys of our own load generator (random, and printed)
   --pin            server on the first core alone, load on the others
   --json FILE      write all samples
+  --save           write them to bench/results/server-DATE-COMMIT.json
   --smoke          a small size, to see that it works: its figures say nothing
 `
 
 const options = {
+  only: { type: 'string', default: '' },
+  list: { type: 'boolean', default: false },
   rounds: { type: 'string' },
-  requests: { type: 'string' },
-  pipeline: { type: 'string', default: '16' },
-  clients: { type: 'string', default: '50' },
-  bytes: { type: 'string', default: '64' },
-  keys: { type: 'string' },
-  peers: { type: 'string', default: 'redis' },
+  seed: { type: 'string' },
   pin: { type: 'boolean', default: false },
   json: { type: 'string' },
+  save: { type: 'boolean', default: false },
   smoke: { type: 'boolean', default: false },
   help: { type: 'boolean', default: false, short: 'h' },
 } as const
 
-function numbers(name: string, text: string): number[] {
-  const values = text.split(',').map(Number)
-  if (values.some(value => !Number.isInteger(value) || value < 1)) {
-    throw new Error(`--${name} ${text}: expected whole numbers above 0, separated by commas`)
-  }
-  return values
+function number(name: string, text: string): number {
+  const value = Number(text)
+  if (!Number.isInteger(value) || value < 1) throw new Error(`--${name} ${text}: expected a whole number above 0`)
+  return value
 }
 
 async function main(): Promise<void> {
@@ -50,23 +47,33 @@ async function main(): Promise<void> {
     process.exitCode = values.help ? 0 : 2
     return
   }
+  if (values.list) {
+    for (const { name, scenarios } of stages) console.log(`${name}: ${scenarios.map(each => each.name).join(', ')}`)
+    return
+  }
   const machine = await describeMachine()
   const report = await benchServer(
     {
-      rounds: numbers('rounds', values.rounds ?? (values.smoke ? '2' : '7'))[0]!,
-      requests: numbers('requests', values.requests ?? (values.smoke ? '2000' : '1000000'))[0]!,
-      pipelines: numbers('pipeline', values.pipeline),
-      clients: numbers('clients', values.clients),
-      valueBytes: numbers('bytes', values.bytes),
-      keys: numbers('keys', values.keys ?? (values.smoke ? '100' : '100000')),
-      peers: values.peers.split(','),
+      rounds: number('rounds', values.rounds ?? (values.smoke ? '2' : '7')),
+      only: values.only.split(',').filter(name => name !== ''),
+      seed: number('seed', values.seed ?? String(randomInt(1, 2 ** 31))),
       pin: values.pin,
+      smoke: values.smoke,
     },
     machine,
     line => console.log(line),
   )
   if (values.smoke) console.log('Smoke size: the figures above say nothing about speed.')
-  if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(report, null, 2)}\n`)
+  const files = values.json === undefined ? [] : [values.json]
+  if (values.save) {
+    const folder = resolve(import.meta.dirname, 'results')
+    mkdirSync(folder, { recursive: true })
+    files.push(resolve(folder, `server-${machine.at.slice(0, 10)}-${machine.commit}.json`))
+  }
+  for (const file of files) {
+    writeFileSync(file, `${JSON.stringify(report, null, 1)}\n`)
+    console.log(`samples: ${file}`)
+  }
 }
 
 try {

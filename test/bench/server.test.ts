@@ -7,56 +7,97 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { test } from 'node:test'
 import { promisify } from 'node:util'
+import { barsOf } from '../../bench/bars.ts'
+import { smokeStages, stages } from '../../bench/scenarios.ts'
 import { median, table } from '../../bench/table.ts'
-import type { ServerReport } from '../../bench/server.ts'
+import type { Sample, ServerReport } from '../../bench/samples.ts'
+import type { CompareScenario } from '../../bench/scenarios.ts'
 
 const root = resolve(import.meta.dirname, '../..')
 const missing = ['redis-server', 'redis-benchmark'].filter(name => spawnSync(name, ['--version']).error !== undefined)
 const skip = missing.length > 0 ? `not installed: ${missing.join(', ')}` : false
 
-test('the smoke size measures both servers with both commands and keeps every sample', { skip }, async () => {
+test('the smoke size measures every kind of scenario on every server and keeps every sample', { skip }, async () => {
   const folder = await mkdtemp(join(tmpdir(), 'tidemark-bench-test-'))
   try {
     const json = join(folder, 'samples.json')
-    const args = [
-      '--conditions=tidemark-source',
-      'bench/main.ts',
-      'server',
-      '--smoke',
-      '--pipeline',
-      '1,16',
-      '--json',
-      json,
-    ]
-    const { stdout } = await promisify(execFile)(process.execPath, args, { cwd: root })
+    const args = ['--conditions=tidemark-source', 'bench/main.ts', 'server', '--smoke', '--rounds', '1', '--seed', '42']
+    const { stdout } = await promisify(execFile)(process.execPath, [...args, '--json', json], { cwd: root })
     const report = JSON.parse(await readFile(json, 'utf8')) as ServerReport
-    const kinds = report.samples.map(
-      ({ server, command, pipeline, round }) => `${server} ${command} ${pipeline} ${round}`,
-    )
-    assert.equal(new Set(kinds).size, 2 * 2 * 2 * 2)
-    for (const sample of report.samples) {
-      assert.ok(sample.requestsPerSecond > 0 && Number.isFinite(sample.requestsPerSecond), JSON.stringify(sample))
-      assert.ok(sample.cpuMicrosecondsPerRequest >= 0, JSON.stringify(sample))
-      assert.ok(sample.p99Ms >= sample.p50Ms, JSON.stringify(sample))
+    const memcached = report.versions['memcached'] !== undefined
+    assert.deepEqual(report.left, memcached ? [] : ['memcached is not installed'])
+    for (const stage of smokeStages()) {
+      for (const scenario of stage.scenarios) {
+        for (const server of ['tidemark', ...stage.peers.filter(name => name !== 'memcached' || memcached)]) {
+          const own = report.samples.filter(each => each.scenario === scenario.name && each.server === server)
+          const commands = scenario.kind === 'compare' ? scenario.commands.length : scenario.kind === 'eviction' ? 4 : 1
+          assert.equal(own.length, commands, `${scenario.name} ${server}`)
+        }
+      }
     }
-    assert.match(report.versions['redis'] ?? '', /^\d+\.\d+/)
-    assert.match(stdout, /^machine .+\ncommit .+\nversions .+redis \d/)
-    assert.match(stdout, /tidemark holds 100 keys at the end\nredis holds 100 keys at the end/)
-    assert.match(stdout, /^GET +16 +50 +64 +100 +redis +[\d,]+ +\d+\.\d\d/m)
+    for (const sample of report.samples) checkSample(sample)
+    assert.equal(report.settings.seed, 42)
+    assert.ok(report.bars.length > 0 && report.bars.every(({ reached }) => reached !== undefined))
+    assert.match(stdout, /^machine .+\ncommit .+\nversions .+redis \d.+\nload .+seed 42/)
+    assert.match(stdout, /^pipeline-64 +GET +64 +50 +64 +200 +redis +[\d,]+ +\d+\.\d\d/m)
+    assert.match(stdout, /^\d+ of \d+ bars reached$/m)
   } finally {
     await rm(folder, { recursive: true, force: true })
   }
 })
 
-test('an unknown peer and a size that is no number are refused', () => {
+function checkSample(sample: Sample): void {
+  const text = JSON.stringify(sample)
+  assert.ok(sample.requests > 0, text)
+  assert.ok(sample.requestsPerSecond === undefined || sample.requestsPerSecond > 0, text)
+  assert.ok(sample.cpuMicroseconds === undefined || sample.cpuMicroseconds >= 0, text)
+  assert.ok((sample.p50Ms ?? 0) <= (sample.p99Ms ?? 0) && (sample.p99Ms ?? 0) <= (sample.maxMs ?? 0), text)
+  assert.ok(sample.bytesPerEntry === undefined || sample.bytesPerEntry > 64, text)
+  assert.ok(sample.garbageBytes === undefined || sample.garbageBytes > 0, text)
+}
+
+test('the names of scenarios are unique, and of each kind the smoke size has one', () => {
+  const all = stages.flatMap(({ scenarios }) => scenarios)
+  assert.equal(new Set(all.map(({ name }) => name)).size, all.length)
+  const kinds = (of: typeof all): string[] => [...new Set(of.map(({ kind }) => kind))].toSorted()
+  assert.deepEqual(kinds(smokeStages().flatMap(({ scenarios }) => scenarios)), kinds(all))
+})
+
+test('a name that is no scenario and a count that is no number are refused', () => {
   for (const [args, message] of [
-    [['--peers', 'nosuch'], /--peers nosuch: there are redis/],
-    [['--pipeline', '0'], /--pipeline 0: expected whole numbers/],
+    [['--only', 'nosuch'], /--only nosuch: there are one thread, pipeline-1/],
+    [['--rounds', '0'], /--rounds 0: expected a whole number/],
   ] as const) {
     const result = spawnSync(process.execPath, ['bench/main.ts', 'server', '--smoke', ...args], { cwd: root })
     assert.equal(result.status, 1)
     assert.match(String(result.stderr), message)
   }
+})
+
+test("a bar compares medians of processor time, redis' by ours, and says when it was not measured", () => {
+  const sample = (server: string, cpuMicroseconds: number): Sample => ({
+    scenario: 'a',
+    command: 'get',
+    round: 0,
+    requests: 1,
+    server,
+    cpuMicroseconds,
+  })
+  const scenario: CompareScenario = {
+    kind: 'compare',
+    name: 'a',
+    commands: ['get', 'set'],
+    bar: 1.4,
+    pipeline: 1,
+    clients: 1,
+    valueBytes: 1,
+    keys: 1,
+  }
+  const ours = [sample('tidemark', 1), sample('tidemark', 2), sample('tidemark', 9)]
+  const reached = (theirs: number): (boolean | undefined)[] =>
+    barsOf([scenario], [...ours, sample('redis', theirs)]).map(bar => bar.reached)
+  assert.deepEqual(reached(2.8), [true, undefined])
+  assert.deepEqual(reached(2.7), [false, undefined])
 })
 
 test('a median is the middle value or the mean of the two in the middle', () => {
