@@ -227,6 +227,29 @@ describe('large and small records together', () => {
     threads,
   )
 
+  storeTest('a small record that is moved out of the way is still known to have been read', keyed => {
+    const { index } = insidesOf(keyed.store)
+    const placeOf = (key: string): number => {
+      const bytes = Buffer.from(key)
+      const hash = keyed.hash(key)
+      return keyed.store.withLock(hash, () => {
+        return index.locateKey(hash, bytes, 0, bytes.length) ? index.slotWords[index.slotAt]! : 0
+      })
+    }
+    const value = Buffer.alloc(400, 'v')
+    for (let i = 0; i < 1_500; i++) keyed.set(`k${i}`, value)
+    for (let i = 0; i < 1_500; i++) if (i % 10 !== 0) keyed.remove(`k${i}`)
+    const read = Array.from({ length: 150 }, (_, i) => `k${i * 10}`)
+    for (const key of read) assert.ok(keyed.has(key))
+    const before = read.map(placeOf)
+    for (let i = 0; i < 5; i++) keyed.set(`large${i}`, largeValue(keyed, 'v'))
+    assert.equal(keyed.store.statistics().evicted, 0)
+    const moved = read.filter((key, i) => placeOf(key) !== before[i])
+    assert.ok(moved.length > 20, `${moved.length} were moved`)
+    keyed.flood('flood', 12_000, 100)
+    for (const key of moved) keyed.assertValue(key, value)
+  })
+
   storeTest('large ones make way for small ones, and small ones for large ones, again and again', keyed => {
     for (let round = 0; round < 4; round++) {
       for (let i = 0; i < 30; i++) assert.equal(keyed.set(`large${i}`, largeValue(keyed, `${round}`, 0.7)), 'stored')
