@@ -5,11 +5,13 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { randomInt } from 'node:crypto'
 import { resolve } from 'node:path'
 import { parseArgs } from 'node:util'
+import { benchChurn } from './churn.ts'
 import { describeMachine } from './machine.ts'
 import { stages } from './scenarios.ts'
 import { benchServer } from './server.ts'
 
 const usage = `npm run bench -- server [options]
+npm run bench -- churn [options], which --help tells
 
   --only LIST      these scenarios or stages alone
   --list           say which there are
@@ -40,6 +42,10 @@ function number(name: string, text: string): number {
 }
 
 async function main(): Promise<void> {
+  if (process.argv[2] === 'churn') {
+    process.exitCode = await benchChurn(process.argv.slice(3))
+    return
+  }
   const { values, positionals } = parseArgs({ options, allowPositionals: true })
   const [benchmark] = positionals
   if (values.help || benchmark !== 'server' || positionals.length > 1) {
