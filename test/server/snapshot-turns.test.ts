@@ -1,10 +1,11 @@
 // Whose snapshot is whose, and in what order: the supervisor's side alone, with writing begun, ended and failed by the test.
 // With real threads and files: snapshots.test.ts.
 import assert from 'node:assert/strict'
-import { existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
+import { TidemarkError } from '../../src/base/errors.ts'
 import { commandNames } from '../../src/server/commands/table.ts'
 import { serverMetrics } from '../../src/server/metrics.ts'
 import { type SnapshotRequest, Snapshots } from '../../src/server/snapshots.ts'
@@ -156,6 +157,17 @@ test('before the server is up snapshots are written for who asks, and none for i
   assert.deepEqual(turns.take(), ['started', 'early: done'])
   await turns.snapshots.stop(true)
   assert.deepEqual(turns.take(), [])
+})
+
+test('a file that is there and cannot be read is no empty start', async t => {
+  const turns = new Turns(t)
+  mkdirSync(turns.file)
+  await assert.rejects(turns.snapshots.load({}), (thrown: unknown) => {
+    assert.ok(thrown instanceof TidemarkError && thrown.code === 'SNAPSHOT_UNREADABLE')
+    assert.match(thrown.message, /^--snapshot: .*warm cannot be read: EISDIR.*TIDEMARK_SNAPSHOT/)
+    return true
+  })
+  await turns.snapshots.stop(false)
 })
 
 test('a server that gives up keeps the snapshot of before', async t => {

@@ -252,6 +252,20 @@ describe('a start', () => {
     assert.deepEqual(readdirSync(folder), ['warm'])
   })
 
+  test('that is interrupted while it loads leaves the file as it was', async t => {
+    const folder = temporaryFolder(t)
+    const file = join(folder, 'warm')
+    const first = await start(t, file)
+    await first.client.command('SET', 'a', '1')
+    await stop(first)
+    const before = readFileSync(file)
+    const controller = new AbortController()
+    const loadProgress = (): void => controller.abort(new Error('interrupted'))
+    await assert.rejects(start(t, file, {}, { loadProgress, signal: controller.signal }), /^Error: interrupted$/)
+    assert.deepEqual(readFileSync(file), before)
+    assert.deepEqual(readdirSync(folder), ['warm'])
+  })
+
   test('that fails after loading leaves the file as it was', async t => {
     const folder = temporaryFolder(t)
     const file = join(folder, 'warm')
