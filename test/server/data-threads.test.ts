@@ -67,7 +67,7 @@ test('of MSETNX at once one wins, and all values are its own, larger than a segm
 test('MSET and MSETNX of several large values are seen whole by transactions', async t => {
   const clients = await connections(t)
   const keys = ['a', 'b', 'c', 'd']
-  let writing = true
+  const state = { writing: true }
   // Lengths tell whose a value is, so that looking is quick.
   const write = async (client: RespClient, i: number): Promise<void> => {
     const pairs = keys.flatMap(key => [key, 'x'.repeat(40_000 + i)])
@@ -79,7 +79,7 @@ test('MSET and MSETNX of several large values are seen whole by transactions', a
   }
   let looks = 0
   const look = async (client: RespClient): Promise<void> => {
-    while (writing) {
+    while (state.writing) {
       void client.command('MULTI')
       for (const key of keys) void client.command('STRLEN', key)
       const lengths = (await client.command('EXEC')) as number[]
@@ -89,7 +89,7 @@ test('MSET and MSETNX of several large values are seen whole by transactions', a
   }
   const reading = clients.slice(4).map(look)
   await Promise.all(clients.slice(0, 4).map(write))
-  writing = false
+  state.writing = false
   await Promise.all(reading)
   assert.ok(looks > 20, `${looks} looks`)
 })
