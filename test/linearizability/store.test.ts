@@ -1,4 +1,4 @@
-// Linearizability of the store itself: threads that read without a lock and change under it, on keys as hot as they get. Instants
+// Linearizability of the store itself, and of the handlers of commands on it: threads that read without a lock and change under it, on keys as hot as they get. Instants
 // are drawn from one atomic counter, so that the history says nothing that was not so.
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
@@ -8,11 +8,11 @@ import { Store } from '../../src/store/store.ts'
 import { checkHistory } from './checker.ts'
 import type { Operation } from './checker.ts'
 import type { Output } from './register.ts'
-import { NOTHING, storeKinds, TORN } from './store-worker.ts'
-import type { Columns, StoreLoad } from './store-worker.ts'
+import { NOTHING, storeKinds, TORN } from './recording.ts'
+import type { Columns, ThreadLoad } from './recording.ts'
 
-async function columnsOf(load: StoreLoad): Promise<Columns> {
-  const worker = new Worker(new URL('store-worker.ts', import.meta.url), { workerData: load })
+async function columnsOf(module: string, load: ThreadLoad): Promise<Columns> {
+  const worker = new Worker(new URL(module, import.meta.url), { workerData: load })
   let columns: Columns | undefined
   worker.on('message', (message: Columns) => {
     columns = message
@@ -44,12 +44,12 @@ function* operationsOf(client: number, columns: Columns): Generator<Operation> {
   }
 }
 
-async function checkThreads(threads: number, operations: number, seed: number): Promise<string> {
+async function checkThreads(module: string, threads: number, operations: number, seed: number): Promise<string> {
   const store = Store.create({ memoryBytes: 64 << 20, threads: threads + 1, seed })
   const clock = new SharedArrayBuffer(8)
   const loads = Array.from({ length: threads }, (_, i) => {
     const share = Math.ceil(operations / threads)
-    return columnsOf({ shared: store.shared, clock, thread: i + 1, keys: 4, operations: share, seed })
+    return columnsOf(module, { shared: store.shared, clock, thread: i + 1, threads, keys: 4, operations: share, seed })
   })
   const history: Operation[] = []
   for (const [client, columns] of (await Promise.all(loads)).entries()) {
@@ -66,9 +66,13 @@ async function checkThreads(threads: number, operations: number, seed: number): 
 }
 
 test('two threads, a million operations on four keys: the history is linearizable', async t => {
-  t.diagnostic(await checkThreads(2, 1_000_000, 1))
+  t.diagnostic(await checkThreads('store-worker.ts', 2, 1_000_000, 1))
 })
 
 test('more threads than cores, which lose the core in the middle of an operation: the same', async t => {
-  t.diagnostic(await checkThreads(5, 200_000, 2))
+  t.diagnostic(await checkThreads('store-worker.ts', 5, 200_000, 2))
+})
+
+test('two threads that run the handlers of commands, 400,000 operations on four keys: the same', async t => {
+  t.diagnostic(await checkThreads('command-worker.ts', 2, 400_000, 3))
 })
