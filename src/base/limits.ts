@@ -72,6 +72,8 @@ export const limits = {
   transactionBytesMax: 268_435_456,
 
   // server
+  /** Keys that the clients of one thread track (Redis: tracking-table-max-keys); past it, the oldest is given up. */
+  trackedKeysMax: 1_000_000,
   connectionsMax: 10_000,
   /** Each server thread sweeps so many buckets of every shard for expired records, so often. */
   sweepBuckets: 16,

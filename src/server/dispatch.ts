@@ -11,9 +11,10 @@ import type { Store } from '../store/store.ts'
 import type { ReplyWriter } from '../wire/reply-writer.ts'
 import type { RequestParser } from '../wire/request-parser.ts'
 import { type Command, CommandError, type Handler, type Respond } from './commands/command.ts'
-import type { CommandTable } from './commands/command-table.ts'
+import { type CommandTable, keyPositions } from './commands/command-table.ts'
 import { type Client, type Replayed, type Server, type ServerCall, arityError } from './commands/server-call.ts'
 import { mayOnlyListen, whileListening } from './commands/pubsub.ts'
+import { tracksReads } from './commands/tracking.ts'
 import { leaveTransaction } from './commands/transactions.ts'
 import { unsupportedError } from './commands/unsupported.ts'
 import { errorTextOf } from './error-text.ts'
@@ -28,7 +29,6 @@ const ERROR_NAME_BYTES_MAX = 32
 const UNKNOWN_SHOWN_BYTES = 128
 /** Run in MULTI as elsewhere. */
 const atOnceInMulti: ReadonlySet<string> = new Set(['multi', 'exec', 'discard', 'watch', 'quit', 'reset'])
-const notInMulti: ReadonlySet<string> = new Set(['save'])
 const NO_BYTES = Buffer.alloc(0)
 const NO_ARGUMENTS = new Int32Array(0)
 
@@ -169,12 +169,16 @@ export class Dispatcher {
     this.#untilTimed = this.#untilTimed === 0 ? TIMED_EVERY - 1 : this.#untilTimed - 1
     try {
       const later = this.#handlers[index]!(call)
-      if (later !== undefined) return { reply: later, command: index, startedMs }
+      if (later !== undefined) {
+        this.#parts.store.changes.client = 0
+        return { reply: later, command: index, startedMs }
+      }
     } catch (thrown) {
       this.#fail(before, index, thrown)
     }
     if (startedMs !== 0) this.#timed(index, startedMs)
     this.#finish(client, index, before)
+    if ((client.modes & ClientMode.tracking) !== 0) this.#tracked(client, index)
     return undefined
   }
 
@@ -191,6 +195,7 @@ export class Dispatcher {
     }
     if (pending.startedMs !== 0) this.#timed(pending.command, pending.startedMs)
     this.#finish(client, pending.command, before)
+    if ((client.modes & ClientMode.tracking) !== 0) this.#tracked(client, pending.command)
   }
 
   /** In Redis' order: whether there is such a command, then the number of arguments, then the password. */
@@ -236,9 +241,12 @@ export class Dispatcher {
       out.error(onlyListensError(fullName(call, command)))
       return true
     }
-    if ((client.modes & ClientMode.multi) === 0 || atOnceInMulti.has(command.name)) return false
+    if ((client.modes & ClientMode.multi) === 0 || atOnceInMulti.has(command.name)) {
+      if ((client.modes & ClientMode.tracking) !== 0) this.#track(call, command)
+      return false
+    }
     try {
-      if (notInMulti.has(command.name)) throw new CommandError('ERR Command not allowed inside a transaction')
+      if (command.flags.includes('no_multi')) throw new CommandError('ERR Command not allowed inside a transaction')
       enqueue(call, index, command)
       out.simple('QUEUED')
     } catch (thrown) {
@@ -246,6 +254,27 @@ export class Dispatcher {
       out.error(this.#errorText(command, thrown))
     }
     return true
+  }
+
+  /** Before a command of a client that tracks keys: remembers what it reads, and that what it changes is its own change. */
+  #track(call: CurrentCall, command: Command): void {
+    const { client, store, cache, buffer, start, end, argc } = call
+    store.changes.client = client.id & 0x7fffffff
+    if (!command.flags.includes('readonly') || !tracksReads(client)) return
+    for (const i of keyPositions(command, argc)) {
+      const isRow = cache.keyspaceOf(buffer, start[i]!, end[i]!) !== undefined
+      this.#parts.server.tracking.remember(client, buffer, start[i]!, end[i]!, isRow)
+    }
+  }
+
+  /** After it: the client is told of its own changes right behind their reply. */
+  #tracked(client: Client, index: number): void {
+    this.#parts.store.changes.client = 0
+    const { tracking } = client.special!
+    if (tracking !== undefined && this.#names[index] !== 'client' && (client.modes & ClientMode.multi) === 0) {
+      tracking.caching = false
+    }
+    this.#parts.server.tracking.drain()
   }
 
   /** Runs those of the queued requests that are chosen, one after another; nothing of it stays in the output. */
@@ -260,6 +289,7 @@ export class Dispatcher {
       call.load(queued)
       this.#executed[queued.command]!++
       const command = this.table.commands[queued.command]!
+      if ((client.modes & ClientMode.tracking) !== 0) this.#track(call, command)
       let later: Promise<Respond> | undefined
       try {
         later = command.handler(call) ?? undefined

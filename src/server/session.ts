@@ -42,6 +42,7 @@ export class Session implements Client, ConnectionEvents {
   modes = 0
   special: SpecialState | undefined
 
+  #afterReply: (() => void)[] | undefined
   readonly #thread: SessionThread
   readonly #connection: Connection
   #state: State = 'ready'
@@ -137,6 +138,11 @@ export class Session implements Client, ConnectionEvents {
     this.kill()
   }
 
+  whenAnswered(run: () => void): void {
+    if (this.#state === 'waiting') (this.#afterReply ??= []).push(run)
+    else run()
+  }
+
   // Executing
 
   /** Runs what is complete of buffer[from, to) and keeps the rest. `buffer` is #pending or the receive buffer. */
@@ -213,10 +219,16 @@ export class Session implements Client, ConnectionEvents {
     this.#thread.begin(this)
     this.#thread.dispatcher.complete(this, pending, respond, reason)
     this.#state = 'ready'
+    if (this.#afterReply !== undefined) this.#runAfterReply(this.#afterReply)
     this.#flush()
     this.#thread.current = undefined
     if (this.closing) this.#connection.close()
     else if (this.#state === 'ready') this.#goOn()
+  }
+
+  #runAfterReply(all: (() => void)[]): void {
+    this.#afterReply = undefined
+    for (const run of all) run()
   }
 
   /** Runs what was kept while the session could not go on, and reads on. */

@@ -23,6 +23,24 @@ export interface WatchedKey {
   readonly version: number
 }
 
+/** What CLIENT TRACKING ON was asked for, and what came of it. */
+export interface TrackingState {
+  /** The client that is told of changes; 0: this one. */
+  redirect: number
+  readonly broadcast: boolean
+  readonly prefixes: string[]
+  readonly optIn: boolean
+  readonly optOut: boolean
+  readonly noLoop: boolean
+  /** CLIENT CACHING, for the command that follows. */
+  caching: boolean
+  /** The client to redirect to is gone. */
+  broken: boolean
+  /** It has read rows. */
+  rows: boolean
+  readonly keys: Set<string>
+}
+
 export class SpecialState {
   readonly queue: QueuedRequest[] = []
   queuedBytes = 0
@@ -34,6 +52,7 @@ export class SpecialState {
   readonly channels: Set<string> = new Set()
   readonly patterns: Set<string> = new Set()
   readonly shardChannels: Set<string> = new Set()
+  tracking: TrackingState | undefined
 
   /** Forgets MULTI. */
   discard(): void {

@@ -17,6 +17,7 @@ import { PubSub } from './pub-sub.ts'
 import { SessionThread } from './session-thread.ts'
 import { Session } from './session.ts'
 import type { ThreadStart } from './thread-messages.ts'
+import { type ChangedKeys, Tracking } from './tracking.ts'
 import { type Connection, Listener } from './transport.ts'
 
 const TOO_MANY_CLIENTS = Buffer.from('-ERR max number of clients reached\r\n')
@@ -54,6 +55,7 @@ export class ServerThread {
       nextClientId: () => this.#counts.nextId(),
       sessionClosed: client => {
         this.#server.pubSub.leave(client)
+        this.#server.tracking.stop(client)
         this.#counts.close(start.thread)
       },
     })
@@ -80,7 +82,7 @@ export class ServerThread {
   }
 
   #describeServer(): Server {
-    const { start, metrics, askPeers, requestSnapshot } = this.#parts
+    const { start, store, clock, metrics, askPeers, requestSnapshot } = this.#parts
     const live = LiveState.attach(start.live)
     const digest = (password: string | Buffer) => createHash('sha256').update(password).digest()
     const expected = start.settings.requirepass === undefined ? undefined : digest(start.settings.requirepass)
@@ -98,6 +100,7 @@ export class ServerThread {
       requestSnapshot,
       live,
       pubSub: new PubSub(start.thread, live),
+      tracking: new Tracking({ store, clock, redirect: (id, keys) => this.#redirect(id, keys) }),
       log: this.#parts.log,
       passwordMatches: password => expected === undefined || timingSafeEqual(digest(password), expected),
     }
@@ -115,8 +118,16 @@ export class ServerThread {
   }
 
   answer(question: PeerQuestion): PeerAnswer {
+    if (question.about === 'redirect') {
+      return this.#server.tracking.sendTo(this.#sessions, question.id, question.keys) ? [''] : []
+    }
     if (question.about !== 'list' && question.about !== 'kill') return answerAboutChannels(this.#server, question)
     return answerQuestion(this.#sessions, question, this.#parts.clock.monotonicMs())
+  }
+
+  async #redirect(id: number, keys: ChangedKeys): Promise<boolean> {
+    if (this.#server.tracking.sendTo(this.#sessions, id, keys)) return true
+    return (await this.#parts.askPeers({ about: 'redirect', id, keys })).length > 0
   }
 
   /** Reclaims expired records that nobody asks for, a few at a time. */
@@ -124,6 +135,7 @@ export class ServerThread {
     const { clock, store } = this.#parts
     const next = () => {
       store.sweep(clock.wallMs(), limits.sweepBuckets)
+      this.#server.tracking.expire()
       this.#sweepLater()
     }
     this.#sweeping = clock.timer(limits.sweepEveryMs, next, { unref: true })
@@ -133,6 +145,7 @@ export class ServerThread {
   async stop(): Promise<void> {
     const { clock, start } = this.#parts
     this.#sweeping?.cancel()
+    this.#server.tracking.close()
     this.#listener.stopAccepting()
     for (const session of this.#sessions.values()) session.shutdown()
     const timer = clock.timer(start.settings.drainMs, () => this.#listener.destroyConnections())

@@ -3,6 +3,7 @@
 // For callers that hold the shard's lock. policy/eviction.ts decides; this file moves bytes.
 import { assert } from '../base/assert.ts'
 import { frequencyAfterReclaim, queueToReclaim, RECLAIM_TRIES_MAX } from '../policy/eviction.ts'
+import type { ChangeLog } from './change-log.ts'
 import type { HashIndex } from './hash-index.ts'
 import type { Geometry } from './layout.ts'
 import {
@@ -18,7 +19,7 @@ import {
 } from './layout.ts'
 import { release, tryAcquire } from './lock.ts'
 import type { Memory } from './memory.ts'
-import { recordExpiresAtMs, recordHash, recordType, recordUnits } from './record.ts'
+import { keyOffsetBytes, recordExpiresAtMs, recordHash, recordType, recordUnits } from './record.ts'
 import type { Segments } from './segments.ts'
 
 /** A shard that has so many times the segments of one that needs some gives it one of its own. */
@@ -35,6 +36,7 @@ export class SegmentQueues {
   readonly #index: HashIndex
   readonly #segments: Segments
   readonly #thread: number
+  readonly #changes: ChangeLog
   /** Grows whenever records may have been moved or let go of, so that what was located before has to be located again. */
   disturbances = 0
   /** The shard whose lock is held beside the caller's while a segment is taken from it; -1: none. */
@@ -42,12 +44,20 @@ export class SegmentQueues {
   readonly #control: Int32Array<SharedArrayBuffer>
   readonly #totals: Float64Array<SharedArrayBuffer>
 
-  constructor(memory: Memory, geometry: Geometry, index: HashIndex, segments: Segments, thread: number) {
+  constructor(
+    memory: Memory,
+    geometry: Geometry,
+    index: HashIndex,
+    segments: Segments,
+    changes: ChangeLog,
+    thread: number,
+  ) {
     this.#memory = memory
     this.#geometry = geometry
     this.#index = index
     this.#segments = segments
     this.#thread = thread
+    this.#changes = changes
     this.#control = memory.words[0]!
     this.#totals = memory.doubles[0]!
   }
@@ -252,10 +262,20 @@ export class SegmentQueues {
     const expired = expiresAtMs !== 0 && expiresAtMs <= wallMs
     if (remember && !expired) this.#index.addGhost(recordHash(this.#memory, record))
     this.#index.clearSlot(shard)
+    if (this.#changes.active) this.tellGone(record)
     this.#segments.add(this.#segments.at(record), Segment.liveUnits, -units)
     this.addTotal(shard, ShardTotals.liveUnits, -units)
     this.addTotal(shard, expired ? ShardTotals.expired : ShardTotals.evicted, 1)
     this.countRecord(shard, recordType(this.#memory, record), -1)
+  }
+
+  /** For clients that track keys: the record cannot be found any more, and its bytes are still there. */
+  tellGone(record: number): void {
+    if (recordType(this.#memory, record) > RecordType.absentRow) return
+    const start = (record & WINDOW_MASK) * 8 + keyOffsetBytes(this.#memory, record)
+    const window = record >>> WINDOW_SHIFT
+    const keyBytes = this.#memory.words[window]![(record & WINDOW_MASK) << 1]! & 0xffff
+    this.#changes.changed(recordHash(this.#memory, record), this.#memory.bytes[window]!, start, start + keyBytes)
   }
 
   countRecord(shard: number, type: number, amount: number): void {

@@ -23,6 +23,8 @@ import { Memory } from './memory.ts'
 export interface SharedStore {
   readonly memory: SharedArrayBuffer
   readonly threads: number
+  /** See change-log.ts. */
+  readonly changes: SharedArrayBuffer
 }
 
 const COPY_BYTES_MIN = 24

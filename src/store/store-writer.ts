@@ -16,6 +16,7 @@ import {
   WINDOW_MASK,
   WINDOW_SHIFT,
 } from './layout.ts'
+import { ChangeLog } from './change-log.ts'
 import { acquire, release } from './lock.ts'
 import { recordExpiresAtMs, recordType, recordUnits } from './record.ts'
 import { RunSpace } from './run-space.ts'
@@ -54,6 +55,8 @@ export class StoreWriter extends StoreReader {
   protected readonly segments: Segments
   protected readonly queues: SegmentQueues
   protected readonly thread: number
+  /** What clients that track keys are told of. */
+  readonly changes: ChangeLog
   readonly #shardShift: number
   /** For each shard, the list of it alone. */
   readonly #oneShard: readonly (readonly number[])[]
@@ -66,8 +69,9 @@ export class StoreWriter extends StoreReader {
     super(shared)
     assert(thread >= 0 && thread < limits.threadsMax, 'the thread number is within its limits')
     this.thread = thread
+    this.changes = new ChangeLog(thread, shared.changes)
     this.segments = new Segments(this.memory, this.geometry, thread)
-    this.queues = new SegmentQueues(this.memory, this.geometry, this.index, this.segments, thread)
+    this.queues = new SegmentQueues(this.memory, this.geometry, this.index, this.segments, this.changes, thread)
     this.#shardShift = 32 - this.geometry.shardBits
     this.#runSpace = new RunSpace(this.memory, this.geometry, this.index, this.segments, this.queues)
     this.#allShards = Array.from({ length: this.geometry.shards }, (_, shard) => shard)
@@ -267,6 +271,7 @@ export class StoreWriter extends StoreReader {
       this.#write(old, meta, hash, bytes, start, end, value, valueStart, valueEnd, expiresAtMs, coherent)
       this.queues.countRecord(shard, type, 1)
       this.index.endWrite()
+      if (coherent === undefined && this.changes.active) this.changes.changed(hash, bytes, start, end)
       return 'stored'
     }
     const before = this.queues.disturbances
@@ -280,6 +285,7 @@ export class StoreWriter extends StoreReader {
     if (exists && this.queues.disturbances !== before) exists = this.index.locateKey(hash, bytes, start, end)
     if (exists) this.#replace(shard, record, units, type, main, hash)
     else this.#insert(shard, record, units, type, main, hash)
+    if (coherent === undefined && this.changes.active) this.changes.changed(hash, bytes, start, end)
     return 'stored'
   }
 
@@ -398,6 +404,7 @@ export class StoreWriter extends StoreReader {
   // Frees the located slot and counts its record out.
   protected drop(shard: number, record: number): void {
     this.index.clearSlot(shard)
+    if (this.changes.active) this.queues.tellGone(record)
     this.queues.countRecord(shard, recordType(this.memory, record), -1)
     this.queues.discard(shard, record)
   }
@@ -418,6 +425,7 @@ export class StoreWriter extends StoreReader {
       this.memory.doubles[record >>> WINDOW_SHIFT]![(at + 4) >>> 1] = expiresAtMs
       words[at + 2] = this.control[version]!
       this.index.endWrite()
+      if (this.changes.active) this.changes.changed(hash, bytes, start, end)
       return true
     }
     if (expiresAtMs === 0) return true
@@ -455,6 +463,7 @@ export class StoreWriter extends StoreReader {
 
   protected wipeBroken(shard: number): void {
     this.wipe(shard)
+    this.changes.allChanged()
     this.queues.addTotal(shard, ShardTotals.wiped, 1)
   }
 

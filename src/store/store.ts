@@ -4,6 +4,7 @@
 // Not for: what values mean, databases, freshness. It takes numbers, never the configuration.
 import { assert } from '../base/assert.ts'
 import type { Random } from '../base/random.ts'
+import { ChangeLog } from './change-log.ts'
 import { checkStore } from './check.ts'
 import {
   geometryOf,
@@ -53,7 +54,7 @@ export class Store extends StoreRecords {
     const memoryBytes = Math.floor(options.memoryBytes / 4096) * 4096
     const threads = options.threads ?? 1
     const geometry = geometryOf(memoryBytes, threads)
-    const shared = { memory: new SharedArrayBuffer(memoryBytes), threads }
+    const shared = { memory: new SharedArrayBuffer(memoryBytes), threads, changes: new ChangeLog(0).shared }
     const control = new Int32Array(shared.memory, 0, 1024)
     control[Superblock.magic] = MAGIC
     control[Superblock.layoutVersion] = LAYOUT_VERSION
@@ -84,6 +85,7 @@ export class Store extends StoreRecords {
       this.wipe(shard)
       this.unlockShard(shard)
     }
+    this.changes.allChanged()
   }
 
   /**
@@ -92,6 +94,7 @@ export class Store extends StoreRecords {
    */
   recover(deadThread: number): number {
     let wiped = 0
+    this.changes.recover(deadThread)
     if (this.segments.poolHeldBy(deadThread)) this.segments.recoverPool()
     for (let shard = 0; shard < this.geometry.shards; shard++) {
       const at = this.queues.shardAt(shard)

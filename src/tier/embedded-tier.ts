@@ -89,12 +89,15 @@ export class EmbeddedTier implements Tier {
   put(key: string, value: TierValue<WriteStamp>): coherence.PutOutcome | TooLarge {
     const nowMs = this.#clock.monotonicMs()
     const { stamp } = value
-    return this.#run(key, (header, record) => coherence.put(header, record, { key, stamp, nowMs }), value)
+    const outcome = this.#run(key, (header, record) => coherence.put(header, record, { key, stamp, nowMs }), value)
+    this.#tellChanged(key)
+    return outcome
   }
 
   voidKey(key: string): coherence.VoidOutcome {
     const outcome = this.#run(key, (header, record) => coherence.voidKey(header, record, { key }))
     assert(outcome !== 'too-large', 'a removal fits')
+    this.#tellChanged(key)
     return outcome
   }
 
@@ -107,7 +110,16 @@ export class EmbeddedTier implements Tier {
 
   putFenced(key: string, id: Token, value: TierValue<WriteStamp>): coherence.PutFencedOutcome | TooLarge {
     const { stamp } = value
-    return this.#run(key, (header, record) => coherence.putFenced(header, record, { key, id, stamp }), value)
+    const outcome = this.#run(key, (header, record) => coherence.putFenced(header, record, { key, id, stamp }), value)
+    this.#tellChanged(key)
+    return outcome
+  }
+
+  // Whatever became of the record: the row may be in the caches of clients that had it from the database.
+  #tellChanged(key: string): void {
+    if (!this.#store.changes.active) return
+    const place = this.#place(key)
+    this.#store.changes.changed(place.hash, place.key, 0, place.key.length)
   }
 
   lane(lane: number): LaneState | undefined {
@@ -132,6 +144,7 @@ export class EmbeddedTier implements Tier {
     const place = this.#place(event.key)
     assert(place.lane === lane, 'an event is applied to its own lane')
     this.#store.withLock(place.hash, () => {
+      this.#store.changes.changed(place.hash, place.key, 0, place.key.length)
       const record = this.#record(place, header, false)
       if (record === undefined || coherence.applyToRecord(header, record, event) === 'keep') return
       this.#store.remove(place.key, 0, place.key.length, place.hash)
@@ -142,7 +155,10 @@ export class EmbeddedTier implements Tier {
     const at = this.#firstLane + lane
     return this.#table.withLane(at, () => {
       const { outcome, header } = coherence.reset(this.#table.header(at), { ...options, shard: EMBEDDED_SHARD })
-      if (header !== 'keep') this.#table.setHeader(at, header)
+      if (header !== 'keep') {
+        this.#table.setHeader(at, header)
+        this.#store.changes.rowsChanged()
+      }
       return { outcome, lane: this.#state(at) }
     })
   }

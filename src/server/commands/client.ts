@@ -2,6 +2,7 @@
 import { parseDecimal } from '../../base/bytes.ts'
 import { CLIENT_NAME_ERROR, isClientName } from './client-name.ts'
 import { ClientMode } from '../special-state.ts'
+import { caching, getRedirection, tracking, trackingInfo } from './tracking.ts'
 import { type Command, CommandError, type Respond } from './command.ts'
 import {
   type Client,
@@ -17,6 +18,10 @@ import {
 } from './server-call.ts'
 
 const HELP = [
+  'CACHING (YES|NO)',
+  '    Enable/disable tracking of the keys for next command in OPTIN/OPTOUT modes.',
+  'GETREDIR',
+  '    Return the client ID we are redirecting to when tracking is enabled.',
   'GETNAME',
   '    Return the name of the current connection.',
   'ID',
@@ -48,6 +53,11 @@ const HELP = [
   '    Say which client library the connection uses.',
   'SETNAME <name>',
   '    Assign the name <name> to the current connection.',
+  'TRACKING (ON|OFF) [REDIRECT <id>] [BCAST] [PREFIX <prefix> [...]]',
+  '         [OPTIN] [OPTOUT] [NOLOOP]',
+  '    Control server assisted client side caching.',
+  'TRACKINGINFO',
+  '    Report tracking status for the current connection.',
 ]
 
 /** The sub-commands by name, each with its arity, CLIENT included. */
@@ -62,6 +72,10 @@ const subcommands: Record<string, [arity: number, run: (call: ServerCall) => voi
   'no-evict': [3, onOrOff],
   'no-touch': [3, onOrOff],
   reply: [3, reply],
+  tracking: [-3, tracking],
+  caching: [3, caching],
+  trackinginfo: [2, trackingInfo],
+  getredir: [2, getRedirection],
   help: [2, call => writeHelp(call, 'CLIENT', HELP)],
 }
 
@@ -211,10 +225,14 @@ function typeOfClient(client: Client): string {
 }
 
 /** The letters of Redis for what a client is doing. */
-function flagsOf({ modes }: Client): string {
+function flagsOf({ modes, special }: Client): string {
+  const tracking = special?.tracking
   let flags = ''
   if ((modes & ClientMode.subscribed) !== 0) flags += 'P'
   if ((modes & ClientMode.multi) !== 0) flags += 'x'
+  if (tracking !== undefined) flags += 't'
+  if (tracking?.broken === true) flags += 'R'
+  if (tracking?.broadcast === true) flags += 'B'
   return flags === '' ? 'N' : flags
 }
 
@@ -228,7 +246,7 @@ function describeClient(client: Client, nowMs: number): string {
     `sub=${special?.channels.size ?? 0} psub=${special?.patterns.size ?? 0} ssub=${special?.shardChannels.size ?? 0}`,
     `multi=${(client.modes & ClientMode.multi) === 0 ? -1 : special!.queue.length} qbuf=${client.inputBytes} qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0`,
     `oll=0 omem=${client.outputBytes} tot-mem=${client.inputBytes + client.outputBytes} events=r`,
-    `cmd=${client.lastCommand} user=default redir=-1 resp=${client.resp}`,
+    `cmd=${client.lastCommand} user=default redir=${special?.tracking?.redirect ?? -1} resp=${client.resp}`,
     `lib-name=${client.libraryName} lib-ver=${client.libraryVersion}`,
   ]
   return fields.join(' ')

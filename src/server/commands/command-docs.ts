@@ -65,7 +65,7 @@ function info(call: ServerCall): void {
   }
 }
 
-function writeInfo({ out }: ServerCall, { name, arity, flags, keys, categories }: Command): void {
+function writeInfo({ out }: ServerCall, { name, arity, flags, keys, keyFlags, categories }: Command): void {
   out.array(10)
   out.text(name)
   out.integer(arity)
@@ -77,17 +77,17 @@ function writeInfo({ out }: ServerCall, { name, arity, flags, keys, categories }
   // Tips, key specifications, sub-commands.
   out.set(0)
   out.set(keys[0] === 0 ? 0 : 1)
-  if (keys[0] !== 0) writeKeySpecification(out, keys, flags.includes('readonly'))
+  if (keys[0] !== 0)
+    writeKeySpecification(out, keys, keyFlags ?? (flags.includes('readonly') ? ['RO', 'access'] : ['RW', 'update']))
   out.set(0)
 }
 
-function writeKeySpecification(out: ServerCall['out'], keys: Command['keys'], readonly: boolean): void {
+function writeKeySpecification(out: ServerCall['out'], keys: Command['keys'], flags: readonly string[]): void {
   const [first, last, step] = keys
   out.map(3)
   out.text('flags')
-  out.set(2)
-  out.simple(readonly ? 'RO' : 'RW')
-  out.simple(readonly ? 'access' : 'update')
+  out.set(flags.length)
+  for (const flag of flags) out.simple(flag)
   out.text('begin_search')
   out.map(2)
   out.text('type')

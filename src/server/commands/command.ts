@@ -58,6 +58,9 @@ export type CommandFlag =
   | 'noscript'
   | 'no_auth'
   | 'allow_busy'
+  | 'skip_slowlog'
+  | 'no_async_loading'
+  | 'no_multi'
   | 'random'
   | 'movablekeys'
 
@@ -70,6 +73,8 @@ export interface Command {
   readonly categories: readonly string[]
   /** Position of the first key, of the last (negative: from the end) and the step between keys; zeros: no keys. */
   readonly keys: readonly [first: number, last: number, step: number]
+  /** What COMMAND INFO says of the keys, where it is not what a reading or a writing command does. */
+  readonly keyFlags?: readonly string[]
   readonly group: 'connection' | 'server' | 'generic' | 'string' | 'bitmap' | 'hash' | 'transactions' | 'pubsub'
   readonly since: string
   readonly complexity: string

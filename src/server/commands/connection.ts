@@ -112,6 +112,7 @@ function reset(call: ServerCall): void {
   const { client, out, server } = call
   leaveTransaction(client)
   server.pubSub.leave(client)
+  server.tracking.stop(client)
   client.authenticated = server.settings.requirepass === undefined
   client.replies = 'on'
   client.name = ''

@@ -194,17 +194,20 @@ export function mayOnlyListen(client: ServerCall['client']): boolean {
 
 type Row = Pick<Command, 'name' | 'arity' | 'since' | 'complexity' | 'summary' | 'syntax'> & {
   readonly fast?: boolean
+  /** Of a sharded command: how far its channels reach. */
+  readonly shardLast?: number
 }
 
 function row(data: Row, handler: (call: ServerCall) => void | Promise<Respond>): Command {
-  const { fast = false, ...rest } = data
+  const { fast = false, shardLast, ...rest } = data
   const flags: CommandFlag[] = ['pubsub', 'noscript', 'loading', 'stale']
   if (fast) flags.push('fast')
   return {
     ...rest,
     flags: rest.name.endsWith('publish') ? flags.filter(flag => flag !== 'noscript') : flags,
     categories: ['@pubsub', fast ? '@fast' : '@slow'],
-    keys: [0, 0, 0],
+    keys: shardLast === undefined ? [0, 0, 0] : [1, shardLast, 1],
+    keyFlags: ['not_key'],
     group: 'pubsub',
     handler: serverHandler(handler),
   }
@@ -233,6 +236,7 @@ export const pubsubCommands: readonly Command[] = [
       complexity: 'O(N) where N is the number of clients subscribed to the shard channel',
       summary: 'Sends a message to all who listen to a shard channel.',
       syntax: 'shardchannel message',
+      shardLast: 1,
       fast: true,
     },
     publishing('shard'),
@@ -267,6 +271,7 @@ export const pubsubCommands: readonly Command[] = [
       complexity: O_CHANNELS,
       summary: 'Listens to shard channels.',
       syntax: 'shardchannel [shardchannel ...]',
+      shardLast: -1,
     },
     subscribing('ssubscribe', 'shard'),
   ),
@@ -300,6 +305,7 @@ export const pubsubCommands: readonly Command[] = [
       complexity: O_CHANNELS,
       summary: 'Stops listening to shard channels, or to all of them.',
       syntax: '[shardchannel [shardchannel ...]]',
+      shardLast: -1,
     },
     unsubscribing('sunsubscribe', 'shard'),
   ),

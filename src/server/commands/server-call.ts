@@ -7,6 +7,7 @@ import type { ServerMetrics, Statistics } from '../metrics.ts'
 import type { SnapshotAnswer, SnapshotRequest } from '../snapshots.ts'
 import type { Call, Handler, Respond } from './command.ts'
 import type { QueuedRequest, SpecialState } from '../special-state.ts'
+import type { ChangedKeys, Tracking } from '../tracking.ts'
 import type { CommandTable } from './command-table.ts'
 
 /** One connected client, as its commands see and change it. */
@@ -39,6 +40,8 @@ export interface Client {
   kill(): void
   /** Sends a message that answers no request; `bytes` must not change any more. A client that does not read is closed. */
   push(bytes: Buffer): void
+  /** Calls `run` when no command of the client waits for its reply: now, or right after that reply. */
+  whenAnswered(run: () => void): void
 }
 
 /** Which clients CLIENT LIST and CLIENT KILL mean; every field that is there must match. */
@@ -59,6 +62,7 @@ export type PeerQuestion =
   | { readonly about: 'channels'; readonly kind: ChannelKind }
   | { readonly about: 'listeners'; readonly kind: ChannelKind; readonly channels: readonly string[] }
   | { readonly about: 'patterns' }
+  | { readonly about: 'redirect'; readonly id: number; readonly keys: ChangedKeys }
 
 /** For 'list' lines that begin with `id=`; for 'kill' the ids that were killed; for channels see commands/pubsub.ts. */
 export type PeerAnswer = readonly string[]
@@ -83,6 +87,7 @@ export interface Server {
   requestSnapshot(request: SnapshotRequest): Promise<SnapshotAnswer>
   readonly live: LiveState
   readonly pubSub: PubSub
+  readonly tracking: Tracking
   /** For what should never happen. */
   readonly log: (line: string) => void
   /** Whether the password is the one that is asked for; takes the same time for all wrong ones. */

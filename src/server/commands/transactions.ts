@@ -210,12 +210,13 @@ function append(out: ReplyWriter, reply: Buffer): void {
 }
 
 type Row = Pick<Command, 'name' | 'since' | 'summary' | 'syntax' | 'arity' | 'complexity'> &
-  Partial<Pick<Command, 'keys'>> & { readonly fast?: boolean }
+  Partial<Pick<Command, 'keys' | 'keyFlags'>> & { readonly fast?: boolean }
 
 function row(data: Row, handler: (call: ServerCall) => void | Promise<Respond>): Command {
   const { fast = true, keys = [0, 0, 0], ...rest } = data
   const flags: CommandFlag[] = ['noscript', 'loading', 'stale']
-  if (fast) flags.push('fast')
+  if (fast) flags.push('fast', 'allow_busy')
+  else flags.push('skip_slowlog')
   return {
     ...rest,
     keys,
@@ -270,6 +271,7 @@ export const transactionCommands: readonly Command[] = [
       summary: 'EXEC does nothing if one of the keys has changed by then. Not for row keys.',
       syntax: 'key [key ...]',
       keys: [1, -1, 1],
+      keyFlags: ['RO'],
     },
     watch,
   ),
