@@ -4,9 +4,8 @@
 // Not for: the commands (commands/pubsub.ts).
 import { globMatches } from '../base/glob.ts'
 import { ReplyWriter } from '../wire/reply-writer.ts'
-import type { Client } from './commands/server-call.ts'
+import { type Client, specialOf } from './client.ts'
 import type { LiveState } from './live-state.ts'
-import { specialOf } from './queueing.ts'
 import { ClientMode } from './special-state.ts'
 
 /** Sharded channels are channels of their own. */

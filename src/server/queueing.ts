@@ -11,15 +11,11 @@
 import { TidemarkError } from '../base/errors.ts'
 import { limits } from '../base/limits.ts'
 import type { Cache } from '../cache/cache.ts'
+import { specialOf } from './client.ts'
 import type { Command } from './commands/command.ts'
 import { keyPositions } from './commands/command-table.ts'
 import type { ServerCall } from './commands/server-call.ts'
-import { type QueuedRequest, SpecialState } from './special-state.ts'
-
-export function specialOf(client: ServerCall['client']): SpecialState {
-  client.special ??= new SpecialState()
-  return client.special
-}
+import type { QueuedRequest, SpecialState } from './special-state.ts'
 
 /** Keeps the request for EXEC; throws a TidemarkError when it cannot be part of the transaction. */
 export function enqueue(call: ServerCall, index: number, command: Command): void {

@@ -13,8 +13,7 @@ import { limits } from '../base/limits.ts'
 import { RecordType } from '../store/layout.ts'
 import type { Store } from '../store/store.ts'
 import { ReplyWriter } from '../wire/reply-writer.ts'
-import type { Client } from './commands/server-call.ts'
-import { specialOf } from './queueing.ts'
+import { type Client, specialOf } from './client.ts'
 import { ClientMode, type TrackingState } from './special-state.ts'
 
 /** Expiry times are looked at in steps of so much. */

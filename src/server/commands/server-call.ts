@@ -1,48 +1,17 @@
 // What the handlers of connection.ts and server.ts know beyond the store and the cache: the client they serve, and the
 // server around it. Not for: commands on keys, which need neither.
 import type { ServerSettings } from '../settings.ts'
+import type { Client } from '../client.ts'
 import type { LiveState } from '../live-state.ts'
 import type { ChannelKind, PubSub } from '../pub-sub.ts'
 import type { ServerMetrics, Statistics } from '../metrics.ts'
 import type { SnapshotAnswer, SnapshotRequest } from '../snapshots.ts'
 import type { Call, Handler, Respond } from './command.ts'
-import type { QueuedRequest, SpecialState } from '../special-state.ts'
+import type { QueuedRequest } from '../special-state.ts'
 import type { ChangedKeys, Tracking } from '../tracking.ts'
 import type { CommandTable } from './command-table.ts'
 
-/** One connected client, as its commands see and change it. */
-export interface Client {
-  readonly id: number
-  readonly remoteAddress: string
-  readonly localAddress: string
-  readonly connectedAtMs: number
-  /** On the monotonic clock, as of the latest bytes received. */
-  readonly activeAtMs: number
-  /** Bytes received and not yet executed, and bytes of replies not yet taken. */
-  readonly inputBytes: number
-  readonly outputBytes: number
-  resp: 2 | 3
-  name: string
-  libraryName: string
-  libraryVersion: string
-  authenticated: boolean
-  /** Whether replies are sent: CLIENT REPLY. `skip-next` becomes `skip` for one command. */
-  replies: 'on' | 'off' | 'skip' | 'skip-next'
-  /** The name of the latest command. */
-  lastCommand: string
-  /** Close the connection after the reply that is being written. */
-  closing: boolean
-  /** What the dispatcher has to look at before and after its commands (ClientMode); 0 for most clients. */
-  modes: number
-  /** What MULTI, WATCH, SUBSCRIBE and CLIENT TRACKING keep for it; made when it is needed. */
-  special: SpecialState | undefined
-  /** Closes the connection now. */
-  kill(): void
-  /** Sends a message that answers no request; `bytes` must not change any more. A client that does not read is closed. */
-  push(bytes: Buffer): void
-  /** Calls `run` when no command of the client waits for its reply: now, or right after that reply. */
-  whenAnswered(run: () => void): void
-}
+export type { Client }
 
 /** Which clients CLIENT LIST and CLIENT KILL mean; every field that is there must match. */
 export interface ClientFilter {

@@ -6,7 +6,7 @@
 import { TidemarkError } from '../../base/errors.ts'
 import type { ReplyWriter } from '../../wire/reply-writer.ts'
 import { errorTextOf } from '../error-text.ts'
-import { specialOf } from '../queueing.ts'
+import { specialOf } from '../client.ts'
 import { ClientMode, type QueuedRequest, type SpecialState } from '../special-state.ts'
 import { RecordType } from '../../store/layout.ts'
 import type { Store } from '../../store/store.ts'
