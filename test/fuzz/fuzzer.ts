@@ -57,6 +57,7 @@ class Run {
   readonly #clock: Clock
   #before!: Health
   #checking = false
+  #foundByLooking = false
 
   constructor(server: FuzzedServer, clock: Clock) {
     this.server = server
@@ -87,7 +88,11 @@ class Run {
     if (this.#checking) return
     this.#checking = true
     const flaw = await this.#look().catch((error: unknown) => `the server cannot be asked: ${String(error)}`)
-    if (flaw !== undefined) this.flaw = flaw + (this.flaw === undefined ? '' : `; ${this.flaw}`)
+    // What is wrong with the server says more than what a connection noticed of it.
+    if (flaw !== undefined && !this.#foundByLooking) {
+      this.flaw = flaw + (this.flaw === undefined ? '' : `; ${this.flaw}`)
+      this.#foundByLooking = true
+    }
     this.#checking = false
   }
 

@@ -111,6 +111,9 @@ const HOT_KEYS = 12
 const ROWS = 60
 const WORDS = [
   '',
+  '',
+  '',
+  '',
   'a',
   'A',
   '*',
@@ -257,8 +260,8 @@ export class RandomRequests {
   #key(): Buffer {
     const random = this.#random
     const choice = random.below(100)
-    if (choice === 0) return this.#oddity()
-    if (choice === 1) return Buffer.from(`users:${random.below(ROWS)}`)
+    if (choice < 3) return this.#oddity()
+    if (choice === 3) return Buffer.from(`users:${random.below(ROWS)}`)
     return Buffer.from(`k:${choice < 40 ? random.below(HOT_KEYS) : random.below(KEYS)}`)
   }
 
