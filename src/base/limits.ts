@@ -72,6 +72,11 @@ export const limits = {
   transactionBytesMax: 268_435_456,
 
   // server
+  /** Entries that one thread keeps of slow commands, whatever slowlog-max-len says, and of latency events (Redis: 160). */
+  slowLogMax: 4_096,
+  latencySamplesMax: 160,
+  /** How often a client that CLIENT PAUSE holds looks again. */
+  pauseLookMs: 10,
   /** Keys that the clients of one thread track (Redis: tracking-table-max-keys); past it, the oldest is given up. */
   trackedKeysMax: 1_000_000,
   connectionsMax: 10_000,

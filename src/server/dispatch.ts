@@ -20,6 +20,8 @@ import { unsupportedError } from './commands/unsupported.ts'
 import { errorTextOf } from './error-text.ts'
 import { TIMED_EVERY, countedErrors } from './metrics.ts'
 import { enqueue } from './queueing.ts'
+import { LiveNumber } from './live-state.ts'
+import { shownArguments } from './slow-log.ts'
 import { ClientMode, type QueuedRequest } from './special-state.ts'
 
 const DASH = 0x2d
@@ -88,8 +90,12 @@ class CurrentCall implements ServerCall {
 export interface Pending {
   readonly reply: Promise<Respond>
   readonly command: number
-  /** When it began, on the monotonic clock, if this one is timed; else 0. */
+  /** When it began, on the monotonic clock. */
   readonly startedMs: number
+  /** Whether it counts in the histogram. */
+  readonly sampled: boolean
+  /** As the slow log shows them. */
+  readonly args: readonly string[]
 }
 
 export interface DispatcherParts {
@@ -115,6 +121,10 @@ export class Dispatcher {
   readonly #withoutPassword: Uint8Array
   readonly #executed: Float64Array
   readonly #errorCodes: ReadonlyMap<string, number>
+  /** Whether CLIENT PAUSE holds commands: 0 no, 1 those that write, 2 all. As of the latest tick. */
+  pausedKind = 0
+  /** 1 for commands whose every run is timed. */
+  readonly #timedAlways: Uint8Array
   #untilTimed = 0
 
   constructor(parts: DispatcherParts) {
@@ -128,6 +138,9 @@ export class Dispatcher {
     this.#names = commands.map(command => command.name)
     this.#arities = Int32Array.from(commands, command => command.arity)
     this.#withoutPassword = Uint8Array.from(commands, command => (command.flags.includes('no_auth') ? 1 : 0))
+    this.#timedAlways = Uint8Array.from(commands, ({ complexity, flags }) =>
+      complexity.startsWith('O(1)') || flags.includes('fast') || flags.includes('skip_slowlog') ? 0 : 1,
+    )
     this.#executed = parts.server.metrics.counterView('tidemark_commands_total')
     this.#errorCodes = new Map(countedErrors.map((code, index) => [code, index]))
   }
@@ -138,7 +151,20 @@ export class Dispatcher {
     this.#call.monotonicMs = monotonicMs
     this.#call.wallMs = this.#clock.wallMs()
     this.#parts.cache.tick(monotonicMs)
+    const { numbers } = this.#parts.server.live
+    this.pausedKind = numbers[LiveNumber.pausedUntilMs]! > monotonicMs ? numbers[LiveNumber.pausedKind]! : 0
     return monotonicMs
+  }
+
+  /** Whether CLIENT PAUSE holds the request in `parser`. */
+  holds(client: Client, parser: RequestParser): boolean {
+    if (parser.argc === 0) return false
+    if (this.pausedKind === 2) return true
+    const command = this.table.commands[this.table.find(parser.buffer, parser.start[0]!, parser.end[0]!)]
+    if (command === undefined) return false
+    const writes = ({ name, flags }: Command): boolean => flags.includes('write') || name.endsWith('publish')
+    if (command.name !== 'exec') return writes(command) && (client.modes & ClientMode.multi) === 0
+    return client.special?.queue.some(queued => writes(this.table.commands[queued.command]!)) === true
   }
 
   /** Runs the request in `parser`. Its reply is written now, unless a Pending comes back. */
@@ -165,18 +191,20 @@ export class Dispatcher {
     }
     this.#executed[index]!++
     client.lastCommand = this.#names[index]!
-    const startedMs = this.#untilTimed === 0 ? this.#clock.monotonicMs() : 0
-    this.#untilTimed = this.#untilTimed === 0 ? TIMED_EVERY - 1 : this.#untilTimed - 1
+    const sampled = this.#untilTimed === 0
+    this.#untilTimed = sampled ? TIMED_EVERY - 1 : this.#untilTimed - 1
+    const startedMs = sampled || this.#timedAlways[index] === 1 ? this.#clock.monotonicMs() : 0
     try {
       const later = this.#handlers[index]!(call)
       if (later !== undefined) {
         this.#parts.store.changes.client = 0
-        return { reply: later, command: index, startedMs }
+        const fromMs = startedMs === 0 ? call.monotonicMs : startedMs
+        return { reply: later, command: index, startedMs: fromMs, sampled, args: shownArguments(call) }
       }
     } catch (thrown) {
       this.#fail(before, index, thrown)
     }
-    if (startedMs !== 0) this.#timed(index, startedMs)
+    if (startedMs !== 0) this.#timed(client, index, startedMs, sampled)
     this.#finish(client, index, before)
     if ((client.modes & ClientMode.tracking) !== 0) this.#tracked(client, index)
     return undefined
@@ -193,7 +221,7 @@ export class Dispatcher {
         this.#fail(before, pending.command, error)
       }
     }
-    if (pending.startedMs !== 0) this.#timed(pending.command, pending.startedMs)
+    this.#timed(client, pending.command, pending.startedMs, pending.sampled, pending.args)
     this.#finish(client, pending.command, before)
     if ((client.modes & ClientMode.tracking) !== 0) this.#tracked(client, pending.command)
   }
@@ -304,9 +332,16 @@ export class Dispatcher {
     return replies
   }
 
-  #timed(index: number, startedMs: number): void {
-    const seconds = (this.#clock.monotonicMs() - startedMs) / 1000
-    this.#parts.server.metrics.observe('tidemark_command_seconds', seconds, index)
+  #timed(client: Client, index: number, startedMs: number, sampled: boolean, args?: readonly string[]): void {
+    const { metrics, slowLog } = this.#parts.server
+    const ms = this.#clock.monotonicMs() - startedMs
+    if (sampled) metrics.observe('tidemark_command_seconds', ms / 1000, index)
+    if (!slowLog.isSlow(ms)) return
+    const { flags } = this.table.commands[index]!
+    if (flags.includes('skip_slowlog')) return
+    const { remoteAddress, name } = client
+    const command = { args: args ?? shownArguments(this.#call), address: remoteAddress, name }
+    slowLog.add(ms, this.#call.wallMs, command, flags.includes('fast'))
   }
 
   /** Counts an error reply, and takes replies back that the client does not want. */

@@ -2,7 +2,7 @@
 // paused, and the settings that CONFIG SET changes. Each number is read whole, without a lock. Not for: settings that hold
 // from the start to the end (settings.ts).
 //
-//   doubles 0..15: LiveNumber     bytes 128..1024: the password, its length first (int32 32)
+//   doubles 0..14: LiveNumber     int32 30: slow commands, counted     bytes 128..1024: the password, its length first (int32 32)
 //   then, for each thread, int32: patterns subscribed to | channels subscribed to, by hash: CHANNEL_SLOTS counters
 import { hash32 } from '../base/hash.ts'
 
@@ -21,6 +21,7 @@ export const LiveNumber = {
   latencyThreshold: 6,
 } as const
 
+const SLOW_WORD = 30
 const PASSWORD_WORD = 32
 const PASSWORD_BYTE = 132
 /** The longest password, in bytes. */
@@ -43,7 +44,7 @@ export class LiveState {
 
   private constructor(shared: SharedArrayBuffer) {
     this.shared = shared
-    this.numbers = new Float64Array(shared, 0, 16)
+    this.numbers = new Float64Array(shared, 0, 15)
     this.#words = new Int32Array(shared)
     this.#bytes = new Uint8Array(shared)
     this.#threads = (shared.byteLength - THREADS_BYTE) / 4 / THREAD_WORDS
@@ -72,6 +73,11 @@ export class LiveState {
     const bytes = Buffer.from(password)
     this.#bytes.set(bytes, PASSWORD_BYTE)
     Atomics.store(this.#words, PASSWORD_WORD, bytes.length)
+  }
+
+  /** Counts slow commands over all threads. */
+  nextSlowId(): number {
+    return Atomics.add(this.#words, SLOW_WORD, 1)
   }
 
   #patternsAt(thread: number): number {

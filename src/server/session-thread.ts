@@ -31,7 +31,6 @@ export class SessionThread {
   readonly pendingBytesMin = 1024
 
   readonly clock: Clock
-  readonly passwordless: boolean
   readonly sessions: Map<number, Client>
   readonly out: ReplyWriter = new ReplyWriter()
   readonly dispatcher: Dispatcher
@@ -53,11 +52,14 @@ export class SessionThread {
     this.sessions = parts.sessions
     this.nextClientId = parts.nextClientId
     this.sessionClosed = parts.sessionClosed
-    this.passwordless = parts.server.settings.requirepass === undefined
     this.dispatcher = new Dispatcher({ ...parts, out: this.out })
     this.lookahead = new Lookahead(parts.server.table, parts.cache)
     this.#input = parts.server.metrics.counterView('tidemark_input_bytes_total')
     this.#output = parts.server.metrics.counterView('tidemark_output_bytes_total')
+  }
+
+  get passwordless(): boolean {
+    return this.#parts.server.live.password === ''
   }
 
   /** Readies the output for a session's batch, and reads the clocks. Returns the monotonic time. */

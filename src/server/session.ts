@@ -69,6 +69,11 @@ export class Session implements Client, ConnectionEvents {
     thread.sessions.set(this.id, this)
   }
 
+  /** A command is waiting for its answer. */
+  get waits(): boolean {
+    return this.#state === 'waiting'
+  }
+
   get inputBytes(): number {
     return this.#to - this.#from
   }
@@ -180,6 +185,11 @@ export class Session implements Client, ConnectionEvents {
         else if (next === PROTOCOL_ERROR) this.#refuse(parser.error)
         return next === NEED_MORE ? at : end
       }
+      if (dispatcher.pausedKind !== 0 && dispatcher.holds(this, parser)) {
+        if (this.#cut !== undefined) this.#returnParser()
+        this.#yieldFor(limits.pauseLookMs)
+        return at
+      }
       at = next
       if (parser.argc !== 0) {
         const pending = dispatcher.run(this, parser)
@@ -243,13 +253,19 @@ export class Session implements Client, ConnectionEvents {
   }
 
   #yield(): void {
+    this.#yieldFor(0)
+  }
+
+  #yieldFor(ms: number): void {
     this.#state = 'yielded'
     this.#pause()
-    this.#thread.defer(() => {
+    const goOn = (): void => {
       if (this.#state !== 'yielded' || this.closing) return
       this.#state = 'ready'
       this.#goOn()
-    })
+    }
+    if (ms === 0) this.#thread.defer(goOn)
+    else this.#thread.clock.timer(ms, goOn, { unref: true })
   }
 
   /** After the client's end: what it asked before is still answered; a request that is cut never completes. */

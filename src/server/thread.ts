@@ -10,13 +10,16 @@ import { ClientCounts } from './client-counts.ts'
 import { answerQuestion } from './commands/client.ts'
 import type { PeerAnswer, PeerQuestion, Server } from './commands/server-call.ts'
 import { answerAboutChannels } from './commands/pubsub.ts'
+import { answerAboutSlow } from './commands/slow-log.ts'
 import { commandNames, commandTable } from './commands/table.ts'
-import { LiveState } from './live-state.ts'
+import { LiveNumber, LiveState } from './live-state.ts'
 import { type ServerMetrics, Statistics } from './metrics.ts'
 import { PubSub } from './pub-sub.ts'
+import { ClientMode } from './special-state.ts'
 import { SessionThread } from './session-thread.ts'
 import { Session } from './session.ts'
 import type { ThreadStart } from './thread-messages.ts'
+import { SlowLog } from './slow-log.ts'
 import { type ChangedKeys, Tracking } from './tracking.ts'
 import { type Connection, Listener } from './transport.ts'
 
@@ -85,7 +88,6 @@ export class ServerThread {
     const { start, store, clock, metrics, askPeers, requestSnapshot } = this.#parts
     const live = LiveState.attach(start.live)
     const digest = (password: string | Buffer) => createHash('sha256').update(password).digest()
-    const expected = start.settings.requirepass === undefined ? undefined : digest(start.settings.requirepass)
     return {
       settings: start.settings,
       port: start.port,
@@ -100,15 +102,19 @@ export class ServerThread {
       requestSnapshot,
       live,
       pubSub: new PubSub(start.thread, live),
+      slowLog: new SlowLog(live),
       tracking: new Tracking({ store, clock, redirect: (id, keys) => this.#redirect(id, keys) }),
       log: this.#parts.log,
-      passwordMatches: password => expected === undefined || timingSafeEqual(digest(password), expected),
+      passwordMatches: password => {
+        const expected = live.password
+        return expected === '' || timingSafeEqual(digest(password), digest(expected))
+      },
     }
   }
 
   #accept(connection: Connection): Session | undefined {
     const { metrics, start } = this.#parts
-    if (!this.#counts.open(start.thread, start.settings.connectionsMax)) {
+    if (!this.#counts.open(start.thread, this.#server.live.numbers[LiveNumber.connectionsMax]!)) {
       metrics.add('tidemark_connections_refused_total', 1)
       connection.write(TOO_MANY_CLIENTS)
       return undefined
@@ -121,8 +127,19 @@ export class ServerThread {
     if (question.about === 'redirect') {
       return this.#server.tracking.sendTo(this.#sessions, question.id, question.keys) ? [''] : []
     }
-    if (question.about !== 'list' && question.about !== 'kill') return answerAboutChannels(this.#server, question)
-    return answerQuestion(this.#sessions, question, this.#parts.clock.monotonicMs())
+    switch (question.about) {
+      case 'list':
+      case 'kill':
+        return answerQuestion(this.#sessions, question, this.#parts.clock.monotonicMs())
+      case 'slow':
+      case 'slow-reset':
+      case 'latency':
+        return answerAboutSlow(this.#server, { about: question.about })
+      case 'latency-reset':
+        return answerAboutSlow(this.#server, question)
+      default:
+        return answerAboutChannels(this.#server, question)
+    }
   }
 
   async #redirect(id: number, keys: ChangedKeys): Promise<boolean> {
@@ -136,9 +153,21 @@ export class ServerThread {
     const next = () => {
       store.sweep(clock.wallMs(), limits.sweepBuckets)
       this.#server.tracking.expire()
+      this.#closeIdle()
       this.#sweepLater()
     }
     this.#sweeping = clock.timer(limits.sweepEveryMs, next, { unref: true })
+  }
+
+  /** As in Redis, who listens to channels is never idle. */
+  #closeIdle(): void {
+    const idleSeconds = this.#server.live.numbers[LiveNumber.idleSeconds]!
+    if (idleSeconds === 0) return
+    const sinceMs = this.#parts.clock.monotonicMs() - idleSeconds * 1000
+    for (const session of this.#sessions.values()) {
+      if (session.activeAtMs < sinceMs && (session.modes & ClientMode.subscribed) === 0 && !session.waits)
+        session.kill()
+    }
   }
 
   /** Stops accepting, lets the commands that run finish for at most `drainMs`, then closes all connections. */

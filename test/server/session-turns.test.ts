@@ -10,6 +10,7 @@ import { Statistics, serverMetrics } from '../../src/server/metrics.ts'
 import { SessionThread } from '../../src/server/session-thread.ts'
 import { LiveState } from '../../src/server/live-state.ts'
 import { Tracking } from '../../src/server/tracking.ts'
+import { SlowLog } from '../../src/server/slow-log.ts'
 import { PubSub } from '../../src/server/pub-sub.ts'
 import { Session } from '../../src/server/session.ts'
 import type { Connection } from '../../src/server/transport.ts'
@@ -76,6 +77,7 @@ class Stage implements AsyncDisposable {
       requestSnapshot: () => Promise.resolve('busy'),
       live,
       pubSub: new PubSub(0, live),
+      slowLog: new SlowLog(live),
       tracking: new Tracking({ store: scene.store, clock: scene.clock, redirect: () => Promise.resolve(false) }),
       log: () => {},
       passwordMatches: () => true,

@@ -1,6 +1,7 @@
 // CLIENT: names, lists and ends connections. Lists and kills over all threads: each thread answers for its own clients.
-import { parseDecimal } from '../../base/bytes.ts'
+import { parseDecimal, parseInt64 } from '../../base/bytes.ts'
 import { CLIENT_NAME_ERROR, isClientName } from './client-name.ts'
+import { LiveNumber } from '../live-state.ts'
 import { ClientMode } from '../special-state.ts'
 import { caching, getRedirection, tracking, trackingInfo } from './tracking.ts'
 import { type Command, CommandError, type Respond } from './command.ts'
@@ -47,6 +48,10 @@ const HELP = [
   '    Accepted; connections are never closed for memory.',
   'NO-TOUCH (ON|OFF)',
   '    Accepted; reads count all the same.',
+  'UNPAUSE',
+  '    Stop the current client pause, resuming traffic.',
+  'PAUSE <timeout> [WRITE|ALL]',
+  '    Suspend all, or just write, clients for <timeout> milliseconds.',
   'REPLY (ON|OFF|SKIP)',
   '    Control the replies sent to the current connection.',
   'SETINFO (LIB-NAME|LIB-VER) <value>',
@@ -72,6 +77,8 @@ const subcommands: Record<string, [arity: number, run: (call: ServerCall) => voi
   'no-evict': [3, onOrOff],
   'no-touch': [3, onOrOff],
   reply: [3, reply],
+  pause: [-3, pause],
+  unpause: [2, unpause],
   tracking: [-3, tracking],
   caching: [3, caching],
   trackinginfo: [2, trackingInfo],
@@ -117,6 +124,30 @@ function reply(call: ServerCall): void {
   } else if (call.is(2, 'OFF')) call.client.replies = 'off'
   else if (!call.is(2, 'SKIP')) call.out.error(SYNTAX_ERROR)
   else if (call.client.replies !== 'off') call.client.replies = 'skip-next'
+}
+
+/** Holds commands of all clients, in all threads, for so many milliseconds. */
+function pause(call: ServerCall): void {
+  const { out, server } = call
+  if (call.argc > 4) return out.error(SYNTAX_ERROR)
+  const writesOnly = call.argc === 4 && call.is(3, 'WRITE')
+  if (call.argc === 4 && !writesOnly && !call.is(3, 'ALL'))
+    return out.error('ERR CLIENT PAUSE mode must be WRITE or ALL')
+  const ms = parseInt64(call.buffer, call.start[2]!, call.end[2]!)
+  if (ms === undefined) return out.error('ERR timeout is not an integer or out of range')
+  if (ms < 0n) return out.error('ERR timeout is negative')
+  const { numbers } = server.live
+  const untilMs = call.monotonicMs + Number(ms)
+  const paused = numbers[LiveNumber.pausedUntilMs]! > call.monotonicMs
+  // As in Redis, a pause makes one that goes on neither shorter nor weaker.
+  numbers[LiveNumber.pausedKind] = writesOnly && !(paused && numbers[LiveNumber.pausedKind] === 2) ? 1 : 2
+  numbers[LiveNumber.pausedUntilMs] = paused ? Math.max(untilMs, numbers[LiveNumber.pausedUntilMs]!) : untilMs
+  out.simple('OK')
+}
+
+function unpause(call: ServerCall): void {
+  call.server.live.numbers[LiveNumber.pausedUntilMs] = 0
+  call.out.simple('OK')
 }
 
 // LIST and KILL

@@ -1,8 +1,10 @@
-// CONFIG: GET tells, under Redis' names, what clients and tools look for; RESETSTAT. Settings are changed in the
-// configuration and by flags (src/config), so SET and REWRITE are refused.
+// CONFIG: GET tells, under Redis' names, what clients and tools look for; SET changes what may change while the server runs
+// (config-set.ts); RESETSTAT. Other settings are changed in the configuration and by flags (src/config), which is never
+// written: REWRITE is refused.
 import { globMatches } from '../../base/glob.ts'
 import { limits } from '../../base/limits.ts'
 import type { Command } from './command.ts'
+import { liveParameters, setConfig } from './config-set.ts'
 import {
   type Server,
   type ServerCall,
@@ -15,27 +17,28 @@ import {
 const HELP = [
   'GET <pattern>',
   '    Return parameters matching the glob-like <pattern> and their values.',
+  'SET <directive> <value>',
+  '    Set the configuration <directive> to <value>.',
   'RESETSTAT',
   '    Reset statistics reported by the INFO command.',
 ]
 
 /** Redis' parameters that have a meaning here, with their values in Redis' spelling. */
-function parameters({ settings, port }: Server): Record<string, string> {
+function parameters({ settings, port, live }: Server): Record<string, string> {
   return {
     appendonly: 'no',
     bind: settings.host,
     databases: '1',
     dir: settings.dataFolder ?? '',
     'io-threads': String(settings.threads),
-    maxclients: String(settings.connectionsMax),
     maxmemory: String(settings.memoryBytes),
     'maxmemory-policy': 'allkeys-lfu',
     port: String(port),
     'proto-max-bulk-len': String(limits.argumentBytesMax),
-    requirepass: settings.requirepass ?? '',
+    'notify-keyspace-events': '',
     save: '',
     'tcp-keepalive': '300',
-    timeout: '0',
+    ...liveParameters({ live }),
   }
 }
 
@@ -63,15 +66,19 @@ function resetStatistics(call: ServerCall): void {
   call.out.simple('OK')
 }
 
-function refuse(call: ServerCall): void {
-  call.out.error('ERR settings are changed in the configuration file, by flags or by the environment, at the start')
+function set(call: ServerCall): void {
+  setConfig(call, new Set(Object.keys(parameters(call.server))))
+}
+
+function rewrite(call: ServerCall): void {
+  call.out.error('ERR The server is running without a config file')
 }
 
 const subcommands: Record<string, [arity: number, run: (call: ServerCall) => void]> = {
   get: [-3, get],
   resetstat: [2, resetStatistics],
-  set: [-4, refuse],
-  rewrite: [2, refuse],
+  set: [-4, set],
+  rewrite: [2, rewrite],
   help: [2, call => writeHelp(call, 'CONFIG', HELP)],
 }
 
@@ -94,7 +101,7 @@ export const configCommand: Command = {
   since: '2.0.0',
   complexity: 'O(N) where N is the number of parameters',
   summary: 'Tells settings under the names that Redis has for them.',
-  syntax: 'GET parameter [parameter ...] | RESETSTAT',
+  syntax: 'GET parameter [parameter ...] | SET parameter value [parameter value ...] | RESETSTAT',
   subcommands: Object.keys(subcommands),
   handler: serverHandler(config),
 }

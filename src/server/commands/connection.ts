@@ -41,7 +41,7 @@ function accepts(call: ServerCall, user: number, password: number): boolean {
 function auth(call: ServerCall): void {
   const { argc, client, out, server } = call
   if (argc > 3) return out.error(SYNTAX_ERROR)
-  if (argc === 2 && server.settings.requirepass === undefined) return out.error(NO_PASSWORD_SET)
+  if (argc === 2 && server.live.password === '') return out.error(NO_PASSWORD_SET)
   if (!accepts(call, argc === 3 ? 1 : -1, argc - 1)) return out.error(WRONG_PASSWORD)
   client.authenticated = true
   out.simple('OK')
@@ -113,7 +113,7 @@ function reset(call: ServerCall): void {
   leaveTransaction(client)
   server.pubSub.leave(client)
   server.tracking.stop(client)
-  client.authenticated = server.settings.requirepass === undefined
+  client.authenticated = server.live.password === ''
   client.replies = 'on'
   client.name = ''
   client.resp = 2

@@ -7,6 +7,7 @@ import type { ChannelKind, PubSub } from '../pub-sub.ts'
 import type { ServerMetrics, Statistics } from '../metrics.ts'
 import type { SnapshotAnswer, SnapshotRequest } from '../snapshots.ts'
 import type { Call, Handler, Respond } from './command.ts'
+import type { SlowLog } from '../slow-log.ts'
 import type { QueuedRequest } from '../special-state.ts'
 import type { ChangedKeys, Tracking } from '../tracking.ts'
 import type { CommandTable } from './command-table.ts'
@@ -30,7 +31,8 @@ export type PeerQuestion =
   | { readonly about: 'publish'; readonly kind: ChannelKind; readonly channel: string; readonly message: Uint8Array }
   | { readonly about: 'channels'; readonly kind: ChannelKind }
   | { readonly about: 'listeners'; readonly kind: ChannelKind; readonly channels: readonly string[] }
-  | { readonly about: 'patterns' }
+  | { readonly about: 'patterns' | 'slow' | 'slow-reset' | 'latency' }
+  | { readonly about: 'latency-reset'; readonly events: readonly string[] }
   | { readonly about: 'redirect'; readonly id: number; readonly keys: ChangedKeys }
 
 /** For 'list' lines that begin with `id=`; for 'kill' the ids that were killed; for channels see commands/pubsub.ts. */
@@ -57,6 +59,7 @@ export interface Server {
   readonly live: LiveState
   readonly pubSub: PubSub
   readonly tracking: Tracking
+  readonly slowLog: SlowLog
   /** For what should never happen. */
   readonly log: (line: string) => void
   /** Whether the password is the one that is asked for; takes the same time for all wrong ones. */

@@ -7,6 +7,7 @@ import { genericCommands } from './generic.ts'
 import { hashCommands } from './hashes.ts'
 import { pubsubCommands } from './pubsub.ts'
 import { serverCommands } from './server.ts'
+import { slowLogCommands } from './slow-log.ts'
 import { stringCommands } from './strings.ts'
 import { transactionCommands } from './transactions.ts'
 
@@ -19,6 +20,7 @@ export const commandTable: CommandTable = new CommandTable([
   ...hashCommands,
   ...transactionCommands,
   ...pubsubCommands,
+  ...slowLogCommands,
 ])
 
 export const commandNames: readonly string[] = commandTable.commands.map(command => command.name)

@@ -1,0 +1,182 @@
+// What changes while a server runs: CONFIG SET, CLIENT PAUSE, and what SLOWLOG, LATENCY and ACL tell; in all threads.
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { RawConnection } from '../support/raw-connection.ts'
+import { RespClient } from '../support/resp-client.ts'
+import { type Scenario, sameAsRedis, startTidemark } from './running.ts'
+import { eventually, ServedScene } from './served-scene.ts'
+
+function told(lines: readonly string[]): (scenario: Scenario) => Promise<void> {
+  return async ({ open, note }) => {
+    const client = await open()
+    for (const line of lines) note(`${line}: ${await client.line(line)}`)
+  }
+}
+
+sameAsRedis('settings that change are told as in Redis', {
+  'CONFIG SET': told([
+    'CONFIG SET maxclients 500',
+    'CONFIG GET maxclients',
+    'CONFIG SET maxclients abc',
+    'CONFIG SET maxclients 0',
+    'CONFIG SET timeout -1',
+    'CONFIG SET nosuch 1',
+    'CONFIG SET maxclients 10 nosuch 1',
+    'CONFIG SET maxclients',
+    'CONFIG SET maxclients 10 timeout',
+    'CONFIG SET maxclients 100 maxclients 200',
+    'CONFIG SET slowlog-max-len -1',
+    'CONFIG SET slowlog-max-len 7 slowlog-log-slower-than 123',
+    'CONFIG GET slowlog-max-len',
+    'CONFIG GET slowlog-log-slower-than',
+    'CONFIG SET slowlog-max-len 128 slowlog-log-slower-than 10000 latency-monitor-threshold 0',
+    'CONFIG SET databases 3',
+    'CONFIG REWRITE',
+  ]),
+  'CLIENT PAUSE': told([
+    'CLIENT PAUSE 1 X',
+    'CLIENT PAUSE abc',
+    'CLIENT PAUSE -1',
+    'CLIENT PAUSE',
+    'CLIENT PAUSE 0',
+    'CLIENT UNPAUSE',
+    'CLIENT UNPAUSE x',
+    'CLIENT NO-EVICT x',
+    'CLIENT NO-EVICT ON',
+  ]),
+  'SLOWLOG, LATENCY and ACL': told([
+    'SLOWLOG RESET',
+    'SLOWLOG GET',
+    'SLOWLOG GET abc',
+    'SLOWLOG GET -2',
+    'SLOWLOG GET 1 2',
+    'SLOWLOG LEN',
+    'SLOWLOG HELP',
+    'SLOWLOG NOSUCH',
+    'LATENCY LATEST',
+    'LATENCY HISTORY x',
+    'LATENCY RESET',
+    'LATENCY RESET a b',
+    'ACL WHOAMI',
+    'ACL USERS',
+    'ACL LIST',
+  ]),
+})
+
+for (const threads of [1, 2]) {
+  test(`slow commands of all threads are told, newest first, ${threads} threads`, async t => {
+    const server = await startTidemark(t, { threads })
+    const clients = await Promise.all(Array.from({ length: 8 }, () => RespClient.connect(server.port)))
+    t.after(() => clients.forEach(client => client.close()))
+    const [first] = clients
+    await first!.command('CLIENT', 'SETNAME', 'me')
+    assert.equal(await first!.command('CONFIG', 'SET', 'slowlog-log-slower-than', '0'), 'OK')
+    await first!.command('SLOWLOG', 'RESET')
+    // Neither fast nor of constant time: measured each time.
+    for (const client of clients) await client.command('LCS', 'a', 'b'.repeat(200))
+    await first!.command('DEL', ...Array.from({ length: 40 }, (_, i) => `k${i}`))
+    const entries = (await first!.command('SLOWLOG', 'GET', '-1')) as [
+      number,
+      number,
+      number,
+      string[],
+      string,
+      string,
+    ][]
+    const mine = entries.filter(([, , , args]) => args[0] === 'LCS')
+    assert.equal(mine.length, clients.length)
+    assert.deepEqual(mine[0]![3], ['LCS', 'a', `${'b'.repeat(128)}... (72 more bytes)`])
+    const ids = entries.map(([id]) => id)
+    assert.deepEqual(
+      ids,
+      ids.toSorted((a, b) => b - a),
+    )
+    const del = entries.find(([, , , args]) => args[0] === 'DEL')!
+    assert.equal(del[3].length, 32)
+    assert.equal(del[3].at(-1), '... (10 more arguments)')
+    assert.equal(del[5], 'me')
+    await first!.command('CONFIG', 'SET', 'slowlog-max-len', '2')
+    assert.equal(((await first!.command('SLOWLOG', 'GET')) as unknown[]).length, 2)
+    assert.equal(await first!.command('SLOWLOG', 'LEN'), 2)
+    await first!.command('CONFIG', 'SET', 'slowlog-log-slower-than', '-1')
+    await first!.command('SLOWLOG', 'RESET')
+    for (const client of clients) await client.command('LCS', 'a', 'b')
+    assert.equal(await first!.command('SLOWLOG', 'LEN'), 0)
+  })
+
+  test(`a password that is set asks new clients for it, ${threads} threads`, async t => {
+    const server = await startTidemark(t, { threads })
+    const before = await RespClient.connect(server.port)
+    t.after(() => before.close())
+    assert.equal(await before.command('CONFIG', 'SET', 'requirepass', 'secret'), 'OK')
+    assert.equal(await before.command('SET', 'k', 'v'), 'OK')
+    const clients = await Promise.all(Array.from({ length: 8 }, () => RespClient.connect(server.port)))
+    t.after(() => clients.forEach(client => client.close()))
+    for (const client of clients) {
+      assert.match(String(await client.command('GET', 'k')), /NOAUTH/)
+      assert.match(String(await client.command('AUTH', 'wrong')), /WRONGPASS/)
+      assert.equal(await client.command('AUTH', 'secret'), 'OK')
+      assert.equal(await client.command('GET', 'k'), 'v')
+    }
+    assert.equal(await before.command('CONFIG', 'SET', 'requirepass', ''), 'OK')
+    const after = await RespClient.connect(server.port)
+    assert.equal(await after.command('GET', 'k'), 'v')
+    after.close()
+  })
+
+  test(`CLIENT PAUSE holds writes, or all, of every thread until it ends, ${threads} threads`, async t => {
+    const server = await startTidemark(t, { threads })
+    const clients = await Promise.all(Array.from({ length: 8 }, () => RespClient.connect(server.port)))
+    t.after(() => clients.forEach(client => client.close()))
+    const [first, ...others] = clients
+    await first!.command('SET', 'k', 'before')
+    assert.equal(await first!.command('CLIENT', 'PAUSE', '60000', 'WRITE'), 'OK')
+    let written = 0
+    const writing = others.map(async client => {
+      await client.command('APPEND', 'k', 'x')
+      written++
+    })
+    // The reply to a read behind a held write waits with it; other clients read.
+    for (let i = 0; i < 20; i++) assert.equal(await first!.command('GET', 'k'), 'before')
+    assert.equal(written, 0)
+    assert.equal(await first!.command('CLIENT', 'UNPAUSE'), 'OK')
+    await Promise.all(writing)
+    assert.equal(await first!.command('GET', 'k'), `before${'x'.repeat(others.length)}`)
+    await first!.command('CLIENT', 'PAUSE', '100')
+    const startMs = process.hrtime.bigint()
+    await Promise.all(others.map(client => client.command('PING')))
+    assert.ok(process.hrtime.bigint() - startMs > 30_000_000n, 'all waited for the end of the pause')
+  })
+}
+
+test('what cannot change is refused with the reason', async () => {
+  await using served = await ServedScene.open()
+  const client = await RawConnection.open(served.port)
+  assert.match(
+    await client.line('CONFIG SET maxmemory 1gb'),
+    /'maxmemory'\) - memory is taken at the start \(--memory\)/,
+  )
+  assert.match(await client.line('CONFIG SET notify-keyspace-events KEA'), /there are no keyspace notifications/)
+  assert.match(await client.line('CONFIG SET timeout 5 port 1'), /'port'\) - can't set immutable config/)
+  assert.match(await client.line('CONFIG GET timeout'), /\$1\r\n0\r\n/, 'all of a CONFIG SET or none')
+  client.close()
+})
+
+test('idle clients are closed after the timeout, listeners are not', async () => {
+  await using served = await ServedScene.open()
+  const [idle, listener, busy] = [
+    await RawConnection.open(served.port),
+    await RawConnection.open(served.port),
+    await RawConnection.open(served.port),
+  ]
+  await idle.line('PING')
+  await listener.line('SUBSCRIBE c')
+  await busy.line('CONFIG SET timeout 10')
+  served.scene.clock.advance(9_000)
+  await busy.line('PING')
+  served.scene.clock.advance(2_000)
+  await eventually('closed', () => idle.closed)
+  assert.equal(await busy.line('PUBLISH c x'), ':1\r\n')
+  busy.close()
+  listener.close()
+})
