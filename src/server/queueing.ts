@@ -47,6 +47,8 @@ function keyspaceAt(call: ServerCall, i: number): ReturnType<Cache['keyspaceOf']
 }
 
 function rowsOf(call: ServerCall, command: Command): QueuedRequest['rows'] {
+  // Channels of sharded commands are where keys are, and none.
+  if (!command.flags.includes('write') && !command.flags.includes('readonly')) return 'none'
   const any = keyPositions(command, call.argc).some(i => keyspaceAt(call, i) !== undefined)
   if (!any) return 'none'
   return command.flags.includes('write') ? 'write' : 'read'
