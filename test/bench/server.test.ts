@@ -53,7 +53,7 @@ function checkSample(sample: Sample): void {
   assert.ok(sample.cpuMicroseconds === undefined || sample.cpuMicroseconds >= 0, text)
   assert.ok((sample.p50Ms ?? 0) <= (sample.p99Ms ?? 0) && (sample.p99Ms ?? 0) <= (sample.maxMs ?? 0), text)
   assert.ok(sample.bytesPerEntry === undefined || sample.bytesPerEntry > 64, text)
-  assert.ok(sample.garbageBytes === undefined || sample.garbageBytes > 0, text)
+  assert.ok(sample.garbageBytes === undefined || Number.isFinite(sample.garbageBytes), text)
 }
 
 test('the names of scenarios are unique, and of each kind the smoke size has one', () => {
