@@ -5,7 +5,7 @@ import { once } from 'node:events'
 import { type TestContext, test } from 'node:test'
 import { Worker } from 'node:worker_threads'
 import { createStore, type KeyedStore, MiB } from './keyed-store.ts'
-import { Board, HOT, keyOf, put, STABLE, versionOf, type SnapshotLoadOptions } from './snapshot-load.ts'
+import { Board, HOT, put, STABLE, versionOf, type SnapshotLoadOptions } from './snapshot-load.ts'
 import { contentOf, load, snapshotFile, write } from './snapshot-scene.ts'
 
 const seed = Number(process.env['TEST_SEED'] ?? 20_261_123)
