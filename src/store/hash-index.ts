@@ -57,6 +57,11 @@ export class HashIndex {
     return Atomics.load(this.#control, this.#geometry.shardTable + shard * SHARD_WORDS + Shard.buckets)
   }
 
+  /** The same, perhaps as it was a moment ago: for readers, who look again with bucketsOf(). */
+  bucketsSeen(shard: number): number {
+    return this.#control[this.#geometry.shardTable + shard * SHARD_WORDS + Shard.buckets]!
+  }
+
   /** The number, over all shards, of the hash's bucket while its shard has `buckets` of them. */
   bucketOf(hash: number, buckets: number): number {
     const mask = (1 << (32 - Math.clz32(buckets - 1))) - 1

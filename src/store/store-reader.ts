@@ -85,11 +85,13 @@ export class StoreReader {
   find(bytes: Uint8Array, start: number, end: number, hash: number, wallMs: number): number {
     for (let tries = 0; ; tries++) {
       const shard = this.index.shardOf(hash)
-      const buckets = this.index.bucketsOf(shard)
+      const buckets = this.index.bucketsSeen(shard)
       const unit = this.index.unitOfBucket(this.index.bucketOf(hash, buckets))
       const words = this.windowWords[unit >>> WINDOW_SHIFT]!
       const at = (unit & WINDOW_MASK) << 1
-      const version = Atomics.load(words, at)
+      // A plain load, since an atomic one is a call: an old version is one that has changed when it is looked at again.
+      const version = words[at]!
+      this.memory.loadFence()
       if ((version & 1) !== 0 && !this.#wroteIt(hash)) {
         // A writer is in the bucket. It may have lost its core, or died: recover() ends the wait then.
         if (tries > 100) Atomics.wait(words, at, version, 1)

@@ -134,7 +134,7 @@ describe('a reader in the middle of a lookup', () => {
       const before = index.bucketsOf(shard)
       const bucketsOf = index.bucketsOf.bind(index)
       let entered = false
-      index.bucketsOf = (of: number): number => {
+      index.bucketsSeen = (of: number): number => {
         const buckets = bucketsOf(of)
         if (entered) return buckets
         entered = true
