@@ -162,6 +162,17 @@ test('what cannot change is refused with the reason', async () => {
   client.close()
 })
 
+test('MEMORY STATS and DOCTOR tell of the store', async () => {
+  await using served = await ServedScene.open()
+  const client = await RespClient.connect(served.port, { resp: 3 })
+  await client.command('MSET', 'a', 'x'.repeat(1000), 'b', 'y')
+  const stats = (await client.command('MEMORY', 'STATS')) as Map<string, number>
+  assert.equal(stats.get('keys.count'), 2)
+  assert.ok(stats.get('dataset.bytes')! > 1000 && stats.get('dataset.bytes')! < stats.get('total.allocated')!)
+  assert.match(String(await client.command('MEMORY', 'DOCTOR')), /% of 4194304 bytes of memory \(--memory\) are in use/)
+  client.close()
+})
+
 test('idle clients are closed after the timeout, listeners are not', async () => {
   await using served = await ServedScene.open()
   const [idle, listener, busy] = [

@@ -10,6 +10,7 @@ import { COHERENT_BYTES, EXPIRY_BYTES, HEADER_BYTES, RecordType, UNIT_BYTES } fr
 import { CommandError, type Call, type Command, type Respond } from './command.ts'
 import { typeName } from './keys.ts'
 import { ASK_CACHE, findLocked, hashOf, integerAt, syntaxError, take } from './lookup.ts'
+import { memoryDoctor, memoryStats } from './memory-stats.ts'
 import { readRow } from './rows.ts'
 import { arityError, unknownSubcommandError, writeHelp } from './server-call.ts'
 
@@ -37,6 +38,10 @@ const OBJECT_HELP = [
 ]
 
 const MEMORY_HELP = [
+  'DOCTOR',
+  '    Return memory problems reports.',
+  'STATS',
+  '    Return information about the memory usage of the server.',
   'USAGE <key> [SAMPLES <count>]',
   '    Return memory in bytes used by <key> and its value. Nested values are',
   '    sampled up to <count> times (default: 5, 0 means sample all).',
@@ -126,6 +131,8 @@ function roundUp(bytes: number): number {
 
 const memorySubcommands: Subcommands = {
   usage: [-3, usage],
+  stats: [2, memoryStats],
+  doctor: [2, memoryDoctor],
   help: [2, call => writeHelp(call, 'MEMORY', MEMORY_HELP)],
 }
 
@@ -148,7 +155,7 @@ export const memoryCommand: Command = {
   group: 'server',
   since: '4.0.0',
   summary: 'Tells how many bytes of memory a key takes.',
-  syntax: 'USAGE key [SAMPLES count]',
+  syntax: 'USAGE key [SAMPLES count] | STATS | DOCTOR',
   subcommands: Object.keys(memorySubcommands),
   handler: container('memory', memorySubcommands),
 }
