@@ -161,6 +161,30 @@ for (const threads of [1, 2]) {
     assert.equal(await writers[0]!.command('GET', 'x'), '1600')
   })
 
+  test(`a long transaction is not seen before its end, ${threads} threads`, async t => {
+    const server = await startTidemark(t, { threads })
+    const writer = await RespClient.connect(server.port)
+    const readers = await Promise.all(Array.from({ length: 8 }, () => RespClient.connect(server.port)))
+    t.after(() => [writer, ...readers].forEach(client => client.close()))
+    await writer.command('MSET', 'first', '0', 'last', '0')
+    const filling = Array.from({ length: 1000 }, (_, i) => ['SET', `fill:${i}`, 'x'])
+    const writing = { goesOn: true }
+    const read = async (client: RespClient): Promise<void> => {
+      while (writing.goesOn) {
+        const [first, last] = await Promise.all([client.command('GET', 'first'), client.command('GET', 'last')])
+        assert.ok(Number(first) <= Number(last), `${String(first)} ${String(last)}`)
+      }
+    }
+    const reading = Promise.all(readers.map(read))
+    for (let i = 0; i < 20; i++) {
+      const steps = [['MULTI'], ['INCR', 'first'], ...filling, ['INCR', 'last'], ['EXEC']]
+      await Promise.all(steps.map(step => writer.command(...step)))
+    }
+    writing.goesOn = false
+    await reading
+    assert.equal(await writer.command('GET', 'last'), '20')
+  })
+
   test(`optimistic locking loses no update, ${threads} threads`, async t => {
     const server = await startTidemark(t, { threads })
     const clients = await Promise.all(Array.from({ length: 4 }, () => RespClient.connect(server.port)))
