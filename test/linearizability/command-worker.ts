@@ -3,7 +3,7 @@
 import { parentPort, workerData } from 'node:worker_threads'
 import { Store } from '../../src/store/store.ts'
 import { CommandRunner } from '../support/call.ts'
-import { NOTHING, numberIn, Recording, storeKinds, VALUE_BYTES_MAX, writeValue } from './recording.ts'
+import { NOTHING, numberIn, Recording, storeKinds, TORN, VALUE_BYTES_MAX, writeValue } from './recording.ts'
 import type { Columns, ThreadLoad } from './recording.ts'
 import type { Kind } from './register.ts'
 
@@ -32,6 +32,8 @@ class CommandClient {
     if (reply[0] === COLON) return Number(reply.toString('latin1', 1, reply.indexOf(CR)))
     if (reply[0] !== DOLLAR) {
       if (kind === 'set' && reply.toString() === '+OK\r\n') return NOTHING
+      // What INCR found is no number.
+      if (kind === 'incr' && reply.toString().startsWith('-ERR value is not an integer')) return TORN
       throw new Error(`${kind} gave ${reply.toString('latin1', 0, 100)}`)
     }
     const start = reply.indexOf(CR) + 2

@@ -56,11 +56,11 @@ async function checkThreads(module: string, threads: number, operations: number,
     for (const operation of operationsOf(client, columns)) history.push(operation)
   }
   assert.ok(history.length >= operations)
-  store.check()
   assert.equal(store.statistics().evicted, 0)
   const verdict = checkHistory(history)
   assert.equal(verdict.linearizable, true, `seed ${seed}, after ${verdict.operations} operations: ${verdict.why}`)
   assert.ok(verdict.overlapping >= 2, 'threads met on a key')
+  store.check()
   const { configurations, overlapping } = verdict
   return `${history.length} operations, at most ${overlapping} at once on a key, ${configurations} configurations`
 }
