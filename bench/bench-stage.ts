@@ -7,6 +7,7 @@ import { peers, RunningContender, tidemark } from './contender.ts'
 import { generate } from './generator/generate.ts'
 import type { Outcome, Plan } from './generator/plan.ts'
 import { applyLoad } from './load.ts'
+import { residentMemory } from './resident-memory.ts'
 import type { Workload } from './load.ts'
 import type { Stage } from './scenarios.ts'
 
@@ -53,7 +54,7 @@ export class BenchStage {
         await mkdir(own)
         const each = await RunningContender.start(contender, own, pin, stage.setup)
         running.push(each)
-        emptyBytes.set(contender.name, await each.residentBytes())
+        emptyBytes.set(contender.name, (await residentMemory(each.pid)).bytes)
       }
     } catch (error) {
       for (const each of running) await each.stop()

@@ -1,5 +1,5 @@
 // A server under measurement: how to start it on a free loopback port, what it calls its version, and how much processor
-// time and memory its whole process uses. Tidemark and its peers are started the same way, for the same number of threads
+// time its whole process has used. Tidemark and its peers are started the same way, for the same number of threads
 // and the same memory, and without persistence.
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -145,12 +145,6 @@ export class RunningContender {
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
     const ticksPerSecond = 100
     return ((Number(fields[11]) + Number(fields[12])) * 1_000_000) / ticksPerSecond
-  }
-
-  /** Memory of the process that is in use, shared memory included. */
-  async residentBytes(): Promise<number> {
-    const status = await readFile(`/proc/${this.#child.pid}/status`, 'utf8')
-    return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)![1]) * 1024
   }
 
   async stop(): Promise<void> {

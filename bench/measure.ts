@@ -6,6 +6,7 @@ import type { RunningContender } from './contender.ts'
 import { tidemark } from './contender.ts'
 import { applyLoad } from './load.ts'
 import type { Progress } from './progress.ts'
+import { residentMemory } from './resident-memory.ts'
 import type { Sample } from './samples.ts'
 import type {
   CompareScenario,
@@ -125,7 +126,7 @@ async function memory(scenario: MemoryScenario, { stage, progress, keep }: Run):
   const { name, keys } = scenario
   for (const each of stage.running) {
     await stage.fill(each, { command: 'set', ...scenario })
-    const resident = await each.residentBytes()
+    const { bytes: resident } = await residentMemory(each.pid)
     const server = each.contender.name
     const added = resident - stage.emptyBytes.get(server)!
     const figures = { bytesPerEntry: resident / keys, addedBytesPerEntry: added / keys }
