@@ -18,7 +18,7 @@ const MB = 1 << 20
 
 /** What Node itself takes, at most, next to the budget: once for the process, and for each server thread. */
 export function nodeBytes(threads: number): number {
-  return (160 + 80 * threads) * MB
+  return (200 + 80 * threads) * MB
 }
 
 /** The most that a server may have of resident memory. */
