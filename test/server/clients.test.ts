@@ -68,6 +68,19 @@ const everyCommand: (readonly [line: string, expected: unknown])[] = [
   ['RENAMENX c b', 1],
   ['COPY b c', 1],
   ['DEL b c', 2],
+  ['WATCH h', 'OK'],
+  ['UNWATCH', 'OK'],
+  ['MULTI', 'OK'],
+  ['ECHO x', 'QUEUED'],
+  ['EXEC', 'x'],
+  ['MULTI', 'OK'],
+  ['DISCARD', 'OK'],
+  ['PUBLISH c x', 0],
+  ['SPUBLISH c x', 0],
+  ['PUBSUB NUMPAT', 0],
+  ['SLOWLOG LEN', 0],
+  ['LATENCY LATEST', ''],
+  ['ACL WHOAMI', 'default'],
   ['HSET h f 1 g 2', 2],
   ['HGET h f', '1'],
   ['HMGET h f x', '1,'],
@@ -116,8 +129,11 @@ async function runAll(run: Run): Promise<Set<string>> {
 
 test('the list of calls leaves no command out, but those that end or change the connection', () => {
   const called = new Set(everyCommand.map(([line]) => line.split(' ')[0]!.toLowerCase()))
-  const missing = commandTable.commands.map(({ name }) => name).filter(name => !called.has(name))
-  assert.deepEqual(missing.sort(), ['hello', 'hgetall', 'quit', 'reset'])
+  const elsewhere = /subscribe$|^(hello|hgetall|quit|reset|save|bgsave|lastsave)$/
+  const missing = commandTable.commands
+    .map(({ name }) => name)
+    .filter(name => !called.has(name) && !elsewhere.test(name))
+  assert.deepEqual(missing, [])
 })
 
 describe('node-redis', () => {
