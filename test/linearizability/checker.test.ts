@@ -131,7 +131,7 @@ const histories: fc.Arbitrary<Operation[]> = fc
     let at = 0
     let state: State = null
     let previous: Operation | undefined
-    return parts.map(({ kind, argument, length, gap, pipelined, lie }) => {
+    return parts.map(({ kind, argument, length, gap, pipelined, lie }, i) => {
       at += gap
       const honest: Output =
         outputs.find(output => apply(state, { kind, argument }, output) !== IMPOSSIBLE) ?? state ?? '-ERR'
@@ -139,7 +139,7 @@ const histories: fc.Arbitrary<Operation[]> = fc
       const next = apply(state, { kind, argument }, output)
       if (next !== IMPOSSIBLE) state = next
       const call = pipelined && previous !== undefined ? Math.max(at, previous.call + 1) : at
-      const operation = op(call, call + length, kind, argument, output)
+      const operation = { ...op(call, call + length, kind, argument, output), client: i }
       const response = Math.max(operation.response, (previous?.response ?? 0) + 1)
       previous = pipelined && previous !== undefined ? { ...operation, response, client: previous.client } : operation
       at = call
