@@ -11,6 +11,9 @@ import { Lookahead } from './lookahead.ts'
 
 /** Parsers kept for the next cut requests. */
 const SPARE_PARSERS_MAX = 64
+/** Buffers of one size, a power of two, kept for the next cut requests; larger ones are made and left as needed. */
+const SPARE_BUFFERS_MAX = 32
+const SPARE_BUFFER_BYTES_MAX = 65_536
 
 export interface SessionThreadParts extends Omit<DispatcherParts, 'out'> {
   /** The sessions by their clients' ids; the server's view of its clients is the same map. */
@@ -45,6 +48,7 @@ export class SessionThread {
   readonly #input: Float64Array
   readonly #output: Float64Array
   readonly #spareParsers: RequestParser[] = []
+  readonly #spareBuffers = new Map<number, Buffer[]>()
 
   constructor(parts: SessionThreadParts) {
     this.#parts = parts
@@ -100,6 +104,23 @@ export class SessionThread {
 
   defer(callback: () => void): void {
     afterThisTurn(callback)
+  }
+
+  /**
+   * A buffer of at least so many bytes for what a session has to keep. Those of common sizes are used again: made anew for each
+   * cut request, they would keep the garbage collector at work.
+   */
+  takeBuffer(bytes: number): Buffer {
+    if (bytes > SPARE_BUFFER_BYTES_MAX) return Buffer.allocUnsafeSlow(bytes)
+    const size = Math.max(this.pendingBytesMin, 2 ** Math.ceil(Math.log2(bytes)))
+    return this.#spareBuffers.get(size)?.pop() ?? Buffer.allocUnsafeSlow(size)
+  }
+
+  takeBufferBack(buffer: Buffer): void {
+    if (buffer.length === 0 || buffer.length > SPARE_BUFFER_BYTES_MAX) return
+    const spare = this.#spareBuffers.get(buffer.length)
+    if (spare === undefined) this.#spareBuffers.set(buffer.length, [buffer])
+    else if (spare.length < SPARE_BUFFERS_MAX) spare.push(buffer)
   }
 
   /** The thread's parser, for the rest of the request that it has begun; the thread goes on with another. */

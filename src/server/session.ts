@@ -87,14 +87,23 @@ export class Session implements Client, ConnectionEvents {
   received(buffer: Buffer, end: number): void {
     if (this.closing) return
     this.#thread.countInput(end)
-    if (this.#state !== 'ready' || this.#to !== this.#from) {
-      this.#keep(buffer, 0, end)
-      if (this.#state === 'ready' && this.inputBytes >= (this.#cut?.bytesNeeded ?? 1)) this.#work(this.#pending)
-      else if (this.#state === 'waiting') this.#lookAhead()
-    } else {
-      this.#from = 0
+    // Of the bytes behind a cut request only those that it needs are copied: the rest is run where it is.
+    let at = 0
+    while (at < end && this.#state === 'ready' && !this.closing && this.inputBytes > 0) {
+      const missing = Math.max(1, (this.#cut?.bytesNeeded ?? 0) - this.inputBytes)
+      const taken = Math.min(missing, end - at)
+      this.#keep(buffer, at, at + taken)
+      at += taken
+      if (taken === missing) this.#work(this.#pending)
+    }
+    if (this.closing) return
+    if (at < end && this.#state === 'ready') {
+      this.#from = at
       this.#to = end
       this.#work(buffer)
+    } else if (at < end) {
+      this.#keep(buffer, at, end)
+      if (this.#state === 'waiting') this.#lookAhead()
     }
     if (this.#state === 'closed') return
     // The kernel has more of this connection at once, then: let the other connections have their turn.
@@ -300,9 +309,10 @@ export class Session implements Client, ConnectionEvents {
     const kept = this.#to - this.#from
     const total = kept + end - start
     if (this.#to + end - start > this.#pending.length) {
-      const larger = total > this.#pending.length ? Buffer.allocUnsafeSlow(this.#roomFor(total)) : this.#pending
-      this.#pending.copy(larger, 0, this.#from, this.#to)
-      this.#pending = larger
+      const before = this.#pending
+      if (total > before.length) this.#pending = this.#thread.takeBuffer(this.#roomFor(total))
+      before.copy(this.#pending, 0, this.#from, this.#to)
+      if (before !== this.#pending) this.#thread.takeBufferBack(before)
       this.#from = 0
       this.#to = kept
     }
@@ -318,6 +328,7 @@ export class Session implements Client, ConnectionEvents {
   }
 
   #dropPending(): void {
+    this.#thread.takeBufferBack(this.#pending)
     this.#pending = NO_BYTES
     this.#from = this.#to = 0
     this.#lookedAhead = 0
