@@ -1,7 +1,6 @@
 // Glob patterns: what they match, that no pattern takes exponential time, and that the real redis-server agrees.
 import { after, before, describe, test } from 'node:test'
 import assert from 'node:assert/strict'
-import { randomInt } from 'node:crypto'
 import { globMatches } from '../../src/base/glob.ts'
 import { seededRandom } from '../../src/base/random.ts'
 import type { Random } from '../../src/base/random.ts'
@@ -78,7 +77,7 @@ describe('glob patterns, compared with the real redis-server', () => {
 
   test('random patterns match the same keys', async t => {
     if (redis === undefined) return t.skip('redis-server is not installed')
-    const seed = Number(process.env['TIDEMARK_SEED'] ?? randomInt(2 ** 40))
+    const seed = Number(process.env['TIDEMARK_SEED'] ?? 1)
     const random = seededRandom(seed)
     const texts = [...new Set(Array.from({ length: 200 }, () => randomText(random, TEXT_BYTES, 5)))]
     const patterns = Array.from({ length: 3_000 }, () => randomText(random, PATTERN_BYTES, 8))

@@ -122,13 +122,18 @@ function operandOf(step: Step): bigint {
   return step.signed ? step.operand : BigInt.asUintN(64, step.operand)
 }
 
-function fit({ signed, bits, overflow }: Step, n: bigint): bigint | undefined {
+function fit({ kind, signed, bits, overflow }: Step, n: bigint): bigint | undefined {
   const max = signed ? 2n ** BigInt(bits - 1) - 1n : 2n ** BigInt(bits) - 1n
   const min = signed ? -max - 1n : 0n
   if (n >= min && n <= max) return n
   if (overflow === 'fail') return undefined
-  if (overflow === 'sat') return n > max ? max : min
+  if (overflow === 'sat') return n > max || isFarBelow(kind, signed, bits, max - n) ? max : min
   return signed ? BigInt.asIntN(bits, n) : BigInt.asUintN(bits, n)
+}
+
+/** Redis reckons in 64 bits how far a number to SET is below the maximum: what they cannot hold counts as above it. */
+function isFarBelow(kind: Step['kind'], signed: boolean, bits: number, below: bigint): boolean {
+  return kind === 'set' && signed && bits < 64 && BigInt.asIntN(64, below) < 0n
 }
 
 /** The bytes that a field touches, as one number, and how far its lowest bit stands above that number's. */
