@@ -15,6 +15,7 @@ import type {
   ApplyRequest,
   BeginOutcome,
   FillOutcome,
+  LaneMessage,
   LeaseOutcome,
   PutFencedOutcome,
   PutOutcome,
@@ -73,6 +74,18 @@ export interface ResetOptions {
   readonly generation: Generation
 }
 
+/** What a near cache hears of the lanes. */
+export interface LaneListener {
+  /** Messages of one lane come in the order in which the tier published them, unless some are lost on the way. */
+  message(lane: number, message: LaneMessage): void
+  /** Messages of these lanes may have been lost (a reconnect, another primary): nothing near may be trusted any more. */
+  lost(lanes: readonly number[]): void
+}
+
+export interface LaneSubscription {
+  close(): Awaitable<void>
+}
+
 /** The shared records of one deployment. Keys are whole keys, their keyspace's prefix included. */
 export interface Tier {
   /** How many lanes there are; a key's is laneOf(keyHash(key), lanes). */
@@ -95,4 +108,14 @@ export interface Tier {
   /** Applies a batch of the feed: every event's key belongs to this lane. */
   apply(lane: number, request: ApplyRequest): Awaitable<TierLane<ApplyOutcome>>
   reset(lane: number, options: ResetOptions): Awaitable<TierLane<ResetOutcome>>
+}
+
+/** A tier that other processes share, and so one with near caches in front of it. */
+export interface SharedTier extends Tier {
+  /**
+   * Tells the listener of every lane's messages from when this resolves. What was missed before, and whatever is missed
+   * between two messages, shows in their generation, sequence and mark.
+   */
+  subscribe(listener: LaneListener): Awaitable<LaneSubscription>
+  close(): Promise<void>
 }
