@@ -20,6 +20,11 @@ export const errorTable = {
   SOURCE_BUSY: 'The database of record stayed locked by someone else for too long.',
   SOURCE_TIMEOUT: 'The database of record did not answer in time; whether a write took place is not known.',
   SOURCE_FAILED: 'The database of record reported an error.',
+  FEED_TAKEN: "Another process reads the database's log of changes: there is one reader at a time.",
+  FEED_LOST: "The hold on the database's log of changes is gone; it has to be taken anew.",
+  TIER_UNAVAILABLE:
+    'The shared memory cannot be reached, or did not answer in time; whether it did what was asked is not known.',
+  TIER_MISMATCH: 'The shared memory was set up by another version, or with another number of lanes.',
   MAPPING_INVALID: 'A table cannot be mapped to a keyspace.',
   ROW_INVALID:
     'A value does not fit its table: unknown column, wrong type, or a broken constraint. Nothing was changed.',

@@ -49,6 +49,43 @@ export const limits = {
   /** How far back they reach: a mark that lags further proves nothing. */
   freshnessReachMs: 600_000,
 
+  // the tide
+  /** How often the lanes' marks move when nothing is written. */
+  tideHeartbeatMs: 50,
+  /** What all lanes have applied is confirmed to the database after so long: a tier's failover may ask for it again. */
+  tideRetentionMs: 60_000,
+  /** Changes that are kept for lanes that have not applied them yet, or that are taken back by a failover of the tier. */
+  tideMemoryChangesMax: 131_072,
+  /** Transactions that are kept for them. */
+  tideMemoryTransactionsMax: 65_536,
+  /** Changes that one step applies to a lane; a transaction with more of them in one lane is applied in parts. */
+  tideApplyChangesMax: 512,
+  /** A transaction that new queries do not see yet is looked for again after so long, at first and at most. */
+  tideGateRetryMs: 1,
+  tideGateRetryMaxMs: 20,
+  /** A lane whose tier does not answer is tried again after so long, at first and at most. */
+  tideLaneRetryMs: 10,
+  tideLaneRetryMaxMs: 500,
+  /** A lane that waits for an answer for so long counts as unreachable: it holds back nothing but itself any more. */
+  tideLaneStuckMs: 1_000,
+  /** How long a lane that was taken back too far waits for others, before the log is read again for them. */
+  tideReplayDelayMs: 100,
+  /** How often the log may be read again for such lanes; those that come in between are begun anew. */
+  tideReplayEveryMs: 5_000,
+  /** A heartbeat that was committed and does not come back for so long: the hold on the log is worth nothing. */
+  tideStallMs: 30_000,
+  /** The hold on the log, once lost, is taken again after so long, at first and at most. */
+  tideReopenMs: 50,
+  tideReopenMaxMs: 5_000,
+  /** How often one that may run the tide looks whether the one that does still moves, and at how many lanes. */
+  tideWatchMs: 100,
+  tideWatchLanes: 4,
+  /** Marks that stood still for so long: is the log free? */
+  tideStillMs: 300,
+  /** Marks that stood still for so long: the holder is put out, the first time and after many times in vain. */
+  tideEvictMs: 1_000,
+  tideEvictMaxMs: 60_000,
+
   // sources and cache
   loadBatchMax: 512,
   /** How long a reader waits for another process's or thread's load before it loads by itself. */
@@ -96,5 +133,9 @@ assert(
   limits.keyBytesMax < limits.recordShareOfMemory ** -1 * limits.memoryBytesMin,
   'a record with the longest key fits the smallest memory',
 )
+assert(limits.tideReplayDelayMs < limits.tideReplayEveryMs, 'lanes that come back together share a replay')
+assert(limits.tideStillMs >= 4 * limits.tideHeartbeatMs, 'a late heartbeat is not taken for a holder that is gone')
+assert(limits.tideEvictMs > limits.tideStillMs, 'a log that is free is taken before its holder is put out')
+assert(limits.maxStalenessMsDefault >= 4 * limits.tideHeartbeatMs, 'a late heartbeat does not trip the default bound')
 assert(limits.maxStalenessMsDefault >= 4 * limits.sqlitePollMs, 'a late poll does not trip the default bound')
 assert(limits.lcsCellsMax < 65_536 ** 2, 'a common subsequence is shorter than 16 bits count')
