@@ -4,7 +4,7 @@ import type { MessagePort } from 'node:worker_threads'
 import type { Clock, Timer } from '../base/clock.ts'
 import { TidemarkError } from '../base/errors.ts'
 import { limits } from '../base/limits.ts'
-import type { LoadResult, RowId, RowWrite, Source, WriteResult } from '../source/source.ts'
+import type { LoadResult, RowId, RowWrite, Source, SourcePosition, WriteResult } from '../source/source.ts'
 import { ownBytes, unpackOutcomes, unpackRows, type SourceReply, type SourceRequest } from './source-messages.ts'
 
 interface Waiting {
@@ -15,19 +15,25 @@ interface Waiting {
 
 export class RemoteSource implements Source {
   readonly name: string
+  #epoch: bigint
   readonly #port: MessagePort
   readonly #clock: Clock
   readonly #waiting = new Map<number, Waiting>()
   #lastId = 0
   #closed = false
 
-  constructor(name: string, port: MessagePort, clock: Clock) {
+  constructor(name: string, epoch: bigint, port: MessagePort, clock: Clock) {
     this.name = name
+    this.#epoch = epoch
     this.#port = port
     this.#clock = clock
     port.on('message', (reply: SourceReply) => this.#receive(reply))
     port.on('close', () => this.#fail())
     port.unref()
+  }
+
+  get epoch(): bigint {
+    return this.#epoch
   }
 
   async load(keyspace: string, ids: readonly RowId[]): Promise<LoadResult> {
@@ -40,6 +46,13 @@ export class RemoteSource implements Source {
     const reply = await this.#ask({ id: ++this.#lastId, kind: 'write', writes: ownBytes(writes) })
     if (reply.kind !== 'written') throw this.#unexpected(reply)
     return { outcomes: unpackOutcomes(reply.outcomes), stamp: reply.stamp }
+  }
+
+  async position(): Promise<SourcePosition> {
+    const reply = await this.#ask({ id: ++this.#lastId, kind: 'position' })
+    if (reply.kind !== 'position') throw this.#unexpected(reply)
+    const { position, epoch } = reply
+    return { position, epoch }
   }
 
   close(): Promise<void> {
@@ -61,8 +74,9 @@ export class RemoteSource implements Source {
     if (waiting === undefined) return
     this.#waiting.delete(reply.id)
     waiting.timer.cancel()
-    if (reply.kind === 'failed') waiting.reject(TidemarkError.fromJSON(reply.error))
-    else waiting.resolve(reply)
+    if (reply.kind === 'failed') return waiting.reject(TidemarkError.fromJSON(reply.error))
+    this.#epoch = reply.kind === 'position' ? reply.epoch : reply.stamp.epoch
+    waiting.resolve(reply)
   }
 
   #giveUp(request: SourceRequest): void {

@@ -1,16 +1,19 @@
 // What a server thread and a source's thread say to each other over a MessagePort. Rows travel packed into one buffer: a
 // view of a part of a buffer would be cloned with all of the buffer around it.
 import type { ErrorCode } from '../base/errors.ts'
+import type { Position } from '../coherence/mark.ts'
 import type { SourceLoadStamp, WriteStamp } from '../coherence/stamp.ts'
 import type { RowBytes, RowId, RowOutcome, RowWrite } from '../source/source.ts'
 
 export type SourceRequest =
   | { readonly id: number; readonly kind: 'load'; readonly keyspace: string; readonly ids: readonly RowId[] }
   | { readonly id: number; readonly kind: 'write'; readonly writes: readonly RowWrite[] }
+  | { readonly id: number; readonly kind: 'position' }
 
 export type SourceReply =
   | { readonly id: number; readonly kind: 'loaded'; readonly rows: PackedRows; readonly stamp: SourceLoadStamp }
   | { readonly id: number; readonly kind: 'written'; readonly outcomes: PackedOutcomes; readonly stamp: WriteStamp }
+  | { readonly id: number; readonly kind: 'position'; readonly position: Position; readonly epoch: bigint }
   | { readonly id: number; readonly kind: 'failed'; readonly error: { code: ErrorCode; message: string } }
 
 export interface PackedRows {

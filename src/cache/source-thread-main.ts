@@ -9,9 +9,9 @@ import { SqliteSource } from '../source/sqlite-source.ts'
 import { Store } from '../store/store.ts'
 import { EmbeddedTier } from '../tier/embedded-tier.ts'
 import { LaneTable } from '../tier/lane-table.ts'
+import { EmbeddedTide } from './embedded-tide.ts'
 import { packOutcomes, packRows, type SourceReply, type SourceRequest } from './source-messages.ts'
 import type { SourceThreadMessage, SourceThreadOptions, SourceThreadRequest } from './source-thread.ts'
-import { Tide } from './tide.ts'
 
 assert(parentPort !== null, 'this file runs as a worker')
 const parent: MessagePort = parentPort
@@ -33,6 +33,7 @@ async function answer(source: SqliteSource, request: SourceRequest): Promise<Sou
       const { rows, stamp } = await source.load(request.keyspace, request.ids)
       return { id, kind: 'loaded', rows: packRows(rows), stamp }
     }
+    if (request.kind === 'position') return { id, kind: 'position', ...(await source.position()) }
     const { outcomes, stamp } = await source.write(request.writes)
     return { id, kind: 'written', outcomes: packOutcomes(outcomes), stamp }
   } catch (error) {
@@ -61,9 +62,9 @@ function makeTier(): EmbeddedTier {
 async function main(): Promise<void> {
   const random = systemRandom()
   const source = await SqliteSource.open({ ...options, clock: systemClock(), random })
-  const { epoch, position } = source
+  const { epoch, end } = source
   const onReset = (reason: string): void => tell({ kind: 'reset', reason })
-  source.subscribe(new Tide({ tier: makeTier(), epoch, position, random, onReset }))
+  source.subscribe(new EmbeddedTide({ tier: makeTier(), epoch, position: end, random, onReset }))
   source.poll()
   source.start()
   parent.on('message', (request: SourceThreadRequest) => {

@@ -52,5 +52,5 @@ function connect({ start, store, clock }: CacheParts, table: LaneTable, link: Da
     clock,
     keyspaceOf: key => numbers.get(key.slice(0, key.indexOf(':')))!,
   })
-  return { link, source: new RemoteSource(link.database, link.port, clock), tier }
+  return { link, source: new RemoteSource(link.database, link.epoch, link.port, clock), tier }
 }

@@ -43,10 +43,14 @@ export interface FeedStart {
 
 /**
  * One reader's hold on the log. There is one holder at a time; `open` rejects with FEED_TAKEN while another one holds it.
- * Every method rejects with FEED_LOST once the hold is gone, for whatever reason; then the reader closes, and opens a new one.
+ * Every method rejects with FEED_LOST once the hold is gone, for whatever reason; then the reader closes it, and
+ * makes and opens a new one.
  */
 export interface ChangeFeed {
-  /** Takes the log. Transactions after `from`, or after what is confirmed if that is later, are told. undefined: from there. */
+  /**
+   * Takes the log, once in the life of this object. Transactions after `from`, or after what is confirmed if that is later,
+   * are told. undefined: from there. Whoever reads from the same place is told the same transactions with the same changes.
+   */
   open(from: Position | undefined): Promise<FeedStart>
   /** The next items, at least one, in the order of the log; waits for them. Nothing more is read until it is asked again. */
   next(): Promise<readonly FeedItem[]>
@@ -59,7 +63,7 @@ export interface ChangeFeed {
   heartbeat(): Promise<void>
   /** Nothing at or before `position` will be asked for again: the database may forget it. */
   confirm(position: Position): void
-  /** Ends whoever holds the log, for one that has stopped moving. */
+  /** Before `open`: ends whoever holds the log, for one that has stopped moving. `open` may find it taken for a moment yet. */
   evict(): Promise<void>
   close(): Promise<void>
 }

@@ -1,7 +1,7 @@
-// Systems of record: what the cache asks of a database. A Source loads and writes many keys at once; a ChangeFeed tells,
-// in order, what changed. Not for: anything that knows of memory, lanes or clients.
+// Systems of record: what the cache asks of a database. A Source loads and writes many keys at once, and says how far the
+// database's log has come. Not for: what changed, in order (change-feed.ts); anything that knows of memory, lanes or clients.
 import type { Position } from '../coherence/mark.ts'
-import type { ChangeEvent, SourceLoadStamp, WriteStamp } from '../coherence/stamp.ts'
+import type { SourceLoadStamp, WriteStamp } from '../coherence/stamp.ts'
 
 /** How a table's column looks to a keyspace. `json` is how its values are spelt in the JSON view. */
 export interface ColumnDescription {
@@ -86,29 +86,22 @@ export interface WriteResult {
   readonly stamp: WriteStamp
 }
 
+export interface SourcePosition {
+  readonly position: Position
+  /** Of the database that answered. */
+  readonly epoch: bigint
+}
+
 /** A system of record. All methods reject with a TidemarkError; a call that rejects has changed nothing, save SOURCE_TIMEOUT. */
 export interface Source {
   readonly name: string
+  /** Of the database and of how its keyspaces are laid out, as of the last contact with it: what a lease is asked for with. */
+  readonly epoch: bigint
   /** One query for all of `ids`. An id that is no canonical key of the table rejects with ROW_KEY_INVALID. */
   load(keyspace: string, ids: readonly RowId[]): Promise<LoadResult>
   /** One transaction for all of `writes`; resolves once it is durable. */
   write(writes: readonly RowWrite[]): Promise<WriteResult>
+  /** One query to the primary: everything visible before the call lies at or before the position. */
+  position(): Promise<SourcePosition>
   close(): Promise<void>
-}
-
-/** What a feed tells, in the order of the log. */
-export interface FeedHandler {
-  /** These are all changes after the last position told and up to `position`, all visible to new queries. */
-  changes(position: Position, events: readonly ChangeEvent[]): void
-  /** Something changed and nobody knows what: nothing loaded before is to be trusted. */
-  reset(position: Position, reason: string): void
-  /** Everything visible at `takenAtMs` (monotonic, taken before asking) lies at or before `position`. */
-  sample(takenAtMs: number, position: Position): void
-}
-
-export interface ChangeFeed {
-  readonly epoch: bigint
-  /** The position before which `subscribe` tells nothing. */
-  readonly position: Position
-  subscribe(handler: FeedHandler): void
 }

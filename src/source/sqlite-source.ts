@@ -20,17 +20,17 @@ import { limits } from '../base/limits.ts'
 import type { Random } from '../base/random.ts'
 import type { Position } from '../coherence/mark.ts'
 import type { SourceLoadStamp } from '../coherence/stamp.ts'
+import type { FeedHandler, PushedFeed } from './pushed-feed.ts'
 import { parseRowId } from './row-id.ts'
 import { encodeRow } from './row-json.ts'
 import type {
-  ChangeFeed,
-  FeedHandler,
   KeyspaceDescription,
   LoadResult,
   RowBytes,
   RowId,
   RowWrite,
   Source,
+  SourcePosition,
   WriteResult,
 } from './source.ts'
 import { withBusyRetries } from './sqlite-busy.ts'
@@ -52,14 +52,14 @@ export interface SqliteSourceOptions {
   readonly random: Random
 }
 
-export class SqliteSource implements Source, ChangeFeed {
+export class SqliteSource implements Source, PushedFeed {
   readonly name: string
   readonly epoch: bigint
   readonly #options: SqliteSourceOptions
   readonly #connection: SqliteConnection
   readonly #queue: SqliteWriteQueue
   readonly #handlers: FeedHandler[] = []
-  #position: Position = 0n
+  #end: Position = 0n
   #descriptions: readonly KeyspaceDescription[]
   #dataVersion: number
   #unavailable: TidemarkError | undefined
@@ -87,7 +87,7 @@ export class SqliteSource implements Source, ChangeFeed {
     this.#descriptions = connection.mappings().map(mapping => mapping.description)
     this.#queue = new SqliteWriteQueue(connection, options, {
       epoch: this.epoch,
-      draw: () => ++this.#position,
+      draw: () => ++this.#end,
       checkUsable: () => this.#checkUsable(),
       refreshMapping: () => this.#refreshMapping(),
       changes: (position, events) => this.#tell(handler => handler.changes(position, events)),
@@ -95,8 +95,8 @@ export class SqliteSource implements Source, ChangeFeed {
     })
   }
 
-  get position(): Position {
-    return this.#position
+  get end(): Position {
+    return this.#end
   }
 
   subscribe(handler: FeedHandler): void {
@@ -134,7 +134,7 @@ export class SqliteSource implements Source, ChangeFeed {
 
   /** A load's snapshot sees every transaction drawn so far: they are all over when a load runs. */
   #loadStamp(): SourceLoadStamp {
-    const position = this.#position
+    const position = this.#end
     const next = position + 1n
     return {
       kind: 'load',
@@ -143,6 +143,15 @@ export class SqliteSource implements Source, ChangeFeed {
       epoch: this.epoch,
       upto: position,
     }
+  }
+
+  /** Looks for commits of others first, as a poll does: what they changed is visible, and lies before the position. */
+  async position(): Promise<SourcePosition> {
+    return withBusyRetries(this.#options, () => {
+      this.#checkUsable()
+      this.#look()
+      return { position: this.#end, epoch: this.epoch }
+    })
   }
 
   async write(writes: readonly RowWrite[]): Promise<WriteResult> {
@@ -172,20 +181,22 @@ export class SqliteSource implements Source, ChangeFeed {
   poll(): void {
     const takenAtMs = this.#options.clock.monotonicMs()
     if (this.#closed || !this.#checkFile()) return
-    let moved: boolean
     try {
-      moved = this.#readVersions()
+      this.#look()
     } catch (thrown) {
       // Locked, or broken: this poll proves nothing. Loads and writes meet the same error and report it.
       if (isSqliteError(thrown)) return
       throw thrown
     }
-    if (moved) this.#reset('another connection has written to the database')
-    const position = this.#position
+    const position = this.#end
     this.#tell(handler => handler.sample(takenAtMs, position))
     // A proof needs a mark strictly past the sample, so a quiet database is moved on.
-    const past = ++this.#position
+    const past = ++this.#end
     this.#tell(handler => handler.changes(past, []))
+  }
+
+  #look(): void {
+    if (this.#readVersions()) this.#reset('another connection has written to the database')
   }
 
   /** Whether another connection has committed since the last time; the mapping is up to date afterwards. */
@@ -238,7 +249,7 @@ export class SqliteSource implements Source, ChangeFeed {
   }
 
   #reset(reason: string): void {
-    const position = ++this.#position
+    const position = ++this.#end
     this.#tell(handler => handler.reset(position, reason))
   }
 

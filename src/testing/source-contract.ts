@@ -4,15 +4,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { snapshotSees } from '../coherence/stamp.ts'
-import type {
-  ChangeFeed,
-  FeedHandler,
-  RowBytes,
-  RowOperation,
-  RowOutcome,
-  Source,
-  WriteResult,
-} from '../source/source.ts'
+import type { FeedHandler, PushedFeed } from '../source/pushed-feed.ts'
+import type { RowBytes, RowOperation, RowOutcome, Source, WriteResult } from '../source/source.ts'
 
 /** A source under test. Its keyspace is empty and shows a table of these columns, in this order:
  *
@@ -24,7 +17,7 @@ import type {
  *   data   bytes
  */
 export interface SourceFixture {
-  readonly source: Source & ChangeFeed
+  readonly source: Source & PushedFeed
   readonly keyspace: string
   /** Resolves once the feed has told everything that was committed before the call, and a sample taken after it. */
   caughtUp(): Promise<void>

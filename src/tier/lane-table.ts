@@ -3,9 +3,10 @@
 // Not for: what the headers mean (coherence/), records (the store).
 //
 //   a lane, 128 bytes and its recent changes:
-//     int32   0: lock   1: waiters   2: present   3: tag   4: nonce   5: sequence   6: recent changes, how many
+//     int32   0: lock   1: waiters   2: present   3: tag   4: nonce   6: recent changes, how many
 //     double  5: as of, monotonic ms (-Infinity: nothing is proved)
 //     int64   6: epoch   7: mark.lsn   8: mark.sub   9: recent is complete from
+//     double 10: sequence (messages of years do not fit 32 bits)
 //     int64  16 + 4i: lsn, xid, change, key hash of the i-th recent change, oldest first
 //
 // The tag stands for the generation in records: 32 bits, drawn from a counter and so never twice.
@@ -21,8 +22,8 @@ const LANE_WORDS = LANE_DOUBLES * 2
 /** Before the lanes: the counter of tags. */
 const HEAD_DOUBLES = 8
 
-const Word = { lock: 0, waiters: 1, present: 2, tag: 3, nonce: 4, sequence: 5, recent: 6 } as const
-const Double = { asOf: 5, epoch: 6, lsn: 7, sub: 8, completeFrom: 9, changes: 16 } as const
+const Word = { lock: 0, waiters: 1, present: 2, tag: 3, nonce: 4, recent: 6 } as const
+const Double = { asOf: 5, epoch: 6, lsn: 7, sub: 8, completeFrom: 9, sequence: 10, changes: 16 } as const
 
 /** Headers have no home but this memory. */
 export const EMBEDDED_SHARD = 'memory'
@@ -113,7 +114,7 @@ export class LaneTable {
         epoch: BigInt.asUintN(64, this.#longs[at + Double.epoch]!),
         nonce: this.#words[word + Word.nonce]! >>> 0,
       },
-      sequence: this.#words[word + Word.sequence]!,
+      sequence: this.#doubles[at + Double.sequence]!,
       mark: { lsn: this.#longs[at + Double.lsn]!, sub: this.#longs[at + Double.sub]! },
       shard: EMBEDDED_SHARD,
       recent: { changes, completeFrom: this.#longs[at + Double.completeFrom]! },
@@ -131,7 +132,7 @@ export class LaneTable {
       this.#longs[at + Double.epoch] = header.generation.epoch
       this.#words[word + Word.nonce] = header.generation.nonce
     }
-    this.#words[word + Word.sequence] = header.sequence
+    this.#doubles[at + Double.sequence] = header.sequence
     this.#longs[at + Double.lsn] = header.mark.lsn
     this.#longs[at + Double.sub] = header.mark.sub
     this.#longs[at + Double.completeFrom] = header.recent.completeFrom

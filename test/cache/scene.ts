@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { seededRandom } from '../../src/base/random.ts'
 import { Cache, type KeyspaceOptions } from '../../src/cache/cache.ts'
-import { Tide } from '../../src/cache/tide.ts'
+import { EmbeddedTide } from '../../src/cache/embedded-tide.ts'
 import type { RowId, RowWrite, Source } from '../../src/source/source.ts'
 import { SqliteSource } from '../../src/source/sqlite-source.ts'
 import { RecordType } from '../../src/store/layout.ts'
@@ -48,6 +48,14 @@ export class WatchedSource implements Source {
     this.writes++
     const { outcomes, stamp } = await this.#source.write(writes)
     return { outcomes: outcomes.map(outcome => ({ ...outcome, exact: outcome.exact && !this.inexact })), stamp }
+  }
+
+  get epoch(): bigint {
+    return this.#source.epoch
+  }
+
+  position(): ReturnType<Source['position']> {
+    return this.#source.position()
   }
 
   close(): Promise<void> {
@@ -118,10 +126,10 @@ export class Scene {
     this.#whenStale = whenStale
     this.source = new WatchedSource(sqlite)
     this.store = Store.create({ memoryBytes: 4 << 20, threads: 2, seed: 5 })
-    const { epoch, position } = sqlite
+    const { epoch, end: position } = sqlite
     const onReset = (reason: string): void => void this.resets.push(reason)
     sqlite.subscribe(
-      new Tide({ tier: this.tier(this.store, this.table), epoch, position, random: this.#random, onReset }),
+      new EmbeddedTide({ tier: this.tier(this.store, this.table), epoch, position, random: this.#random, onReset }),
     )
     sqlite.poll()
     this.cache = this.#cache(this.store, this.table)

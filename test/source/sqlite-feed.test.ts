@@ -12,7 +12,7 @@ import {
 
 test('a quiet poll proves freshness: a sample, then a position past it', async t => {
   const { source, feed, clock } = await makeSource(t)
-  const before = source.position
+  const before = source.end
   source.poll()
   assert.deepEqual(feed.take(), [
     { what: 'sample', takenAtMs: clock.monotonicMs(), position: before },
@@ -44,6 +44,19 @@ test('a commit of another connection resets at the next poll, before its sample'
   assert.match(told[0]!.what === 'reset' ? told[0]!.reason : '', /another connection/)
   source.poll()
   assert.deepEqual(feed.kinds(), ['sample', 'changes'])
+})
+
+test('the position that is asked for covers what others have committed before', async t => {
+  const { source, feed, outside } = await makeSource(t)
+  const before = source.end
+  assert.deepEqual(await source.position(), { position: before, epoch: source.epoch })
+  outside.exec(`INSERT INTO cities (id, name) VALUES (1, 'A')`)
+  const { position } = await source.position()
+  assert.equal(position, before + 1n)
+  assert.deepEqual(
+    feed.take().map(told => [told.what, told.position]),
+    [['reset', position]],
+  )
 })
 
 test('our own commits and rollbacks do not reset', async t => {

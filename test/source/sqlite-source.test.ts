@@ -34,7 +34,7 @@ test('loads come back in the order asked, duplicates and missing rows included, 
 
 test('positions of a call are drawn in order: xid, changes, at, commit; and the feed is told before the promise', async t => {
   const { source, feed } = await makeSource(t)
-  const before = source.position
+  const before = source.end
   const order: string[] = []
   source.subscribe({ changes: () => order.push('told'), reset() {}, sample() {} })
   const result = await source
@@ -49,7 +49,7 @@ test('positions of a call are drawn in order: xid, changes, at, commit; and the 
   const { xid, at, epoch, upto } = result.stamp
   assert.deepEqual([xid, at, upto], [before + 1n, before + 5n, before + 6n])
   assert.equal(epoch, source.epoch)
-  assert.equal(source.position, upto)
+  assert.equal(source.end, upto)
   const lsn = upto
   // The second change of cities:1 is the one that counts; cities:3 was not there.
   const events = [

@@ -1,10 +1,14 @@
-// The embedded tier against the contract that every tier passes, over one thread's store and over two.
+// The embedded tier against the contract that every tier passes, over one thread's store and over two; and what only it has.
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
 import { seededRandom } from '../../src/base/random.ts'
+import { noRecentChanges } from '../../src/coherence/lane.ts'
+import { RecordType } from '../../src/store/layout.ts'
 import { Store } from '../../src/store/store.ts'
 import { ManualClock } from '../../src/testing/clock.ts'
 import { tierContract, type TierFixture } from '../../src/testing/tier-contract.ts'
 import { EmbeddedTier } from '../../src/tier/embedded-tier.ts'
-import { LaneTable } from '../../src/tier/lane-table.ts'
+import { EMBEDDED_SHARD, LaneTable } from '../../src/tier/lane-table.ts'
 
 // Its memory is its process's: nothing brings an earlier state of it back, and there is no other primary.
 const CANNOT = ['checkpoint', 'moveToShard'] as const
@@ -19,3 +23,36 @@ function fixture(firstLane: number): TierFixture {
 
 tierContract('EmbeddedTier', () => fixture(0), CANNOT)
 tierContract('EmbeddedTier beside the lanes of another source', () => fixture(64), CANNOT)
+
+await test('a record whose stamp is of another version reads as absent, and leaves memory', () => {
+  const clock = new ManualClock()
+  const store = Store.create({ memoryBytes: 4 * 1024 * 1024, seed: 1 })
+  const table = LaneTable.create(1)
+  const tier = new EmbeddedTier({ store, table, firstLane: 0, lanes: 1, clock, keyspaceOf: () => 1 })
+  const generation = { epoch: 1n, nonce: 1 }
+  tier.reset(0, { expected: undefined, to: 10n, generation })
+  const key = Buffer.from('k:1')
+  const hash = store.hash(key, 0, key.length)
+  const coherent = { lane: 0, keyspace: 1, generation: table.tag(0), stamp: Uint8Array.of(200, 0, 1) }
+  store.put(key, 0, key.length, hash, RecordType.row, key, 0, key.length, 0, clock.wallMs(), coherent)
+  const event = { key: 'k:1', xid: 1n, lsn: 11n, change: 11n }
+  const mark = { lsn: 10n, sub: 0n }
+  assert.equal(
+    tier.apply(0, { generation, prev: mark, next: { lsn: 11n, sub: 0n }, events: [event] }).outcome,
+    'applied',
+  )
+  assert.equal(store.find(key, 0, key.length, hash, clock.wallMs()), RecordType.none)
+  assert.equal(tier.read(['k:1'])[0]?.record, undefined)
+  store.check()
+})
+
+await test("a lane's messages are counted past 32 bits", () => {
+  const table = LaneTable.create(1)
+  const generation = { epoch: (1n << 64n) - 1n, nonce: 1 }
+  for (const sequence of [2 ** 31, 2 ** 32, 2 ** 32 + 1]) {
+    const mark = { lsn: 1n, sub: 0n }
+    table.setHeader(0, { generation, sequence, mark, shard: EMBEDDED_SHARD, recent: noRecentChanges(1n) })
+    assert.equal(table.header(0)?.sequence, sequence)
+    assert.equal(table.header(0)?.generation.epoch, generation.epoch)
+  }
+})

@@ -1,16 +1,19 @@
-// The tide: carries a source's feed to the tier. Every change voids or keeps the record it touches, in the order of the
-// log; every lane's mark follows; and from the marks and the samples of the source's position come the proofs that say how
-// fresh each lane is. One of them runs for a source, in the source's own thread.
-// Not for: reading the log (source/), the rules (coherence/).
+// The tide of an embedded database: carries its feed to the lanes in this process's memory. Every change voids or keeps the
+// record it touches, in the order of the log; every lane's mark follows; and from the marks and the samples of the source's
+// position come the proofs that say how fresh each lane is. One of them runs for a source, in the source's own thread.
+//
+// It is a tide of its own because it must do its work in one step, inside the commit: whoever wrote a row hears of it only
+// when the lanes have it. Nothing here can be slow, lost or taken by another process, which is what tide.ts is about.
+// Not for: databases and tiers elsewhere (tide.ts), the rules (coherence/).
 import type { Random } from '../base/random.ts'
 import { addSample, asOfMs, type Sample } from '../coherence/freshness.ts'
 import type { LaneState } from '../coherence/lane.ts'
 import type { Position } from '../coherence/mark.ts'
 import type { ChangeEvent } from '../coherence/stamp.ts'
-import type { FeedHandler } from '../source/source.ts'
+import type { FeedHandler } from '../source/pushed-feed.ts'
 import type { EmbeddedTier } from '../tier/embedded-tier.ts'
 
-export interface TideOptions {
+export interface EmbeddedTideOptions {
   readonly tier: EmbeddedTier
   /** Of the feed. */
   readonly epoch: bigint
@@ -21,7 +24,7 @@ export interface TideOptions {
   readonly onReset?: (reason: string) => void
 }
 
-export class Tide implements FeedHandler {
+export class EmbeddedTide implements FeedHandler {
   readonly #tier: EmbeddedTier
   readonly #epoch: bigint
   readonly #random: Random
@@ -30,7 +33,7 @@ export class Tide implements FeedHandler {
   #samples: readonly Sample[] = []
 
   /** Begins all lanes anew. */
-  constructor(options: TideOptions) {
+  constructor(options: EmbeddedTideOptions) {
     this.#tier = options.tier
     this.#epoch = options.epoch
     this.#random = options.random

@@ -1,8 +1,8 @@
-// The tide's own decisions, over the embedded tier.
+// The decisions of an embedded database's tide, over the embedded tier.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { seededRandom } from '../../src/base/random.ts'
-import { Tide } from '../../src/cache/tide.ts'
+import { EmbeddedTide } from '../../src/cache/embedded-tide.ts'
 import { NO_PROOF } from '../../src/coherence/freshness.ts'
 import { Store } from '../../src/store/store.ts'
 import { ManualClock } from '../../src/testing/clock.ts'
@@ -12,12 +12,12 @@ import { LaneTable } from '../../src/tier/lane-table.ts'
 const EPOCH = 7n
 const LANES = 4
 
-function scene(): { tier: EmbeddedTier; tide: Tide } {
+function scene(): { tier: EmbeddedTier; tide: EmbeddedTide } {
   const store = Store.create({ memoryBytes: 1 << 20, seed: 1 })
   const table = LaneTable.create(LANES)
   const clock = new ManualClock()
   const tier = new EmbeddedTier({ store, table, firstLane: 0, lanes: LANES, clock, keyspaceOf: () => 0 })
-  return { tier, tide: new Tide({ tier, epoch: EPOCH, position: 10n, random: seededRandom(1) }) }
+  return { tier, tide: new EmbeddedTide({ tier, epoch: EPOCH, position: 10n, random: seededRandom(1) }) }
 }
 
 function laneKey(tier: EmbeddedTier, lane: number): string {
