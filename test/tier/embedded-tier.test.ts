@@ -34,7 +34,9 @@ await test('a record whose stamp is of another version reads as absent, and leav
   const key = Buffer.from('k:1')
   const hash = store.hash(key, 0, key.length)
   const coherent = { lane: 0, keyspace: 1, generation: table.tag(0), stamp: Uint8Array.of(200, 0, 1) }
-  store.put(key, 0, key.length, hash, RecordType.row, key, 0, key.length, 0, clock.wallMs(), coherent)
+  store.withLock(hash, () =>
+    store.put(key, 0, key.length, hash, RecordType.row, key, 0, key.length, 0, clock.wallMs(), coherent),
+  )
   const event = { key: 'k:1', xid: 1n, lsn: 11n, change: 11n }
   const mark = { lsn: 10n, sub: 0n }
   assert.equal(
