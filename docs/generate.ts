@@ -25,7 +25,8 @@ function settingsPage(): string {
     ['The server', '', setting => !setting.path.includes('*')],
     [
       'A database',
-      'Under `databases`, by a name of its own, as `sqlite({ ... })` of `tidemark/sqlite`.',
+      'Under `databases`, by a name of its own, as `sqlite({ ... })` of `tidemark/sqlite` or `postgres({ ... })` of ' +
+        '`tidemark/postgres`.',
       setting => setting.path.startsWith('databases.'),
     ],
     [
@@ -61,6 +62,7 @@ ${sections.join('\n\n')}
 
 function settingEntry(setting: Setting): string {
   const facts = [`- Allowed: ${allowedText(setting.type)}`]
+  if (setting.of !== undefined) facts.unshift(`- Of: \`${setting.of}({ ... })\``)
   if (setting.required === true) facts.push('- Required')
   else facts.push(`- Default: ${setting.default === undefined ? setting.defaultText : `\`${setting.default}\``}`)
   if (setting.flag !== undefined) facts.push(`- Flag: \`--${setting.flag}\``)

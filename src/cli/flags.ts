@@ -2,10 +2,10 @@
 // (config/resolve.ts); here it is only whether there are such flags.
 import { parseArgs } from 'node:util'
 import { suggestion } from '../config/nearest.ts'
-import { schema } from '../config/schema.ts'
+import { repeatable, schema } from '../config/schema.ts'
 
 export interface ParsedFlags {
-  /** By name, without the dashes; of one given twice, the last. */
+  /** By name, without the dashes; of one given twice the last, or all with commas between them where that means something. */
   readonly flags: ReadonlyMap<string, string>
   readonly help: boolean
   /** What is wrong with the command line, one line each. */
@@ -14,6 +14,7 @@ export interface ParsedFlags {
 
 export function parseServeFlags(args: readonly string[]): ParsedFlags {
   const known = schema.flatMap(setting => setting.flag ?? [])
+  const several = schema.filter(({ type }) => repeatable.includes(type.kind)).map(({ flag }) => flag)
   const options: Record<string, { type: 'string' | 'boolean'; short?: string }> = {
     help: { type: 'boolean', short: 'h' },
   }
@@ -31,6 +32,8 @@ export function parseServeFlags(args: readonly string[]): ParsedFlags {
         mistakes.push(`there is no flag ${token.rawName}${meant(token.name, known)}`)
       else if (token.value === undefined || (token.inlineValue === false && token.value.startsWith('--'))) {
         mistakes.push(`${token.rawName} needs a value: ${token.rawName}=...`)
+      } else if (several.includes(token.name) && flags.has(token.name)) {
+        flags.set(token.name, `${flags.get(token.name)},${token.value}`)
       } else flags.set(token.name, token.value)
     }
   }

@@ -14,6 +14,8 @@ Examples:
   tidemark serve                                     a plain cache on 127.0.0.1:6379
   tidemark serve --memory 1gb --port 7000            with more memory, on another port
   tidemark serve --config tidemark.config.ts         in front of the databases that the file names
+  tidemark serve --source postgres://localhost/shop --keyspace users=public.users
+                                                     in front of a table of Postgres, without a file
   tidemark cli GET cities:2643743                    one command, one answer
   tidemark cli                                       a prompt
 
@@ -25,12 +27,14 @@ const serveIntroduction = `Runs a server: the Redis protocol on one port, HTTP (
 
 Usage: tidemark serve [flags]
 
-Without a configuration file it is a plain cache. With one, every keyspace of the file is a table of a database: reads of its
-keys come from memory (loaded once), writes go to the database first.
+Without a configuration file it is a plain cache. With keyspaces, of a file or of --source and --keyspace, each is a table of a
+database: reads of its keys come from memory (loaded once), writes go to the database first. Servers that share a --tier
+share what they have loaded.
 
 Examples:
   tidemark serve
   tidemark serve --config tidemark.config.ts --data ./data
+  tidemark serve --source postgres://localhost/shop --keyspace users=public.users --tier valkey://localhost:7000
   TIDEMARK_REQUIREPASS=secret tidemark serve --host 0.0.0.0
 
 A configuration file:

@@ -1,7 +1,7 @@
 // What the terminal says once the server is up: what listens where, what it serves, and commands to try that do work, with the
 // key of a row that is there. Reads the databases for that, a little; writes nothing.
 import { DatabaseSync } from 'node:sqlite'
-import type { KeyspaceSettings, ServerSettings, SnapshotSettings } from '../server/settings.ts'
+import type { KeyspaceSettings, ServerSettings, SnapshotSettings, TierSettings } from '../server/settings.ts'
 import { formatRowId } from '../source/row-id.ts'
 import type { SqlValue } from '../source/row-value.ts'
 import type { KeyspaceDescription } from '../source/source.ts'
@@ -29,6 +29,8 @@ interface Glimpse {
   readonly number: readonly [column: string, value: string] | undefined
 }
 
+const unseen: Glimpse = { rows: 'rows', id: undefined, number: undefined }
+
 // Counting goes through all rows: past so many it would be felt.
 const countedRowsMax = 1_000_000
 const sampledRowsMax = 100_000
@@ -41,14 +43,17 @@ export function welcome({ server, settings, configFile }: WelcomeInputs): string
     `  HTTP            http://${endpoint(server.adminAddress, server.adminPort)}/health  /ready  /metrics`,
     `  Configuration   ${configFile ?? 'none: a plain cache'}`,
   ]
+  if (settings.tier !== undefined) lines.push(`  Tier            ${tierLine(settings.tier)}`)
   if (settings.snapshot !== undefined) lines.push(`  Snapshot        ${snapshotLine(settings.snapshot)}`)
   const tries: string[] = []
   for (const description of server.keyspaces) {
     const keyspace = settings.keyspaces.find(each => each.name === description.name)
-    const file = settings.databases.find(each => each.name === keyspace?.database)?.file
-    if (keyspace === undefined || file === undefined) continue
-    const glimpse = look(file, description)
-    lines.push(`  Keyspace        ${keyspaceLine(keyspace, description, glimpse, file)}`)
+    const database = settings.databases.find(each => each.name === keyspace?.database)
+    if (keyspace === undefined || database === undefined) continue
+    // Counting the rows of a server that others use is not for a greeting.
+    const glimpse = database.kind === 'sqlite' ? look(database.file, description) : unseen
+    const where = database.kind === 'sqlite' ? database.file : `database ${database.name} (Postgres)`
+    lines.push(`  Keyspace        ${keyspaceLine(keyspace, description, glimpse, where)}`)
     if (tries.length === 0) tries.push(...commands(description, glimpse))
   }
   if (tries.length === 0) tries.push('SET greeting hello EX 60', 'GET greeting', 'TTL greeting')
@@ -64,6 +69,10 @@ function snapshotLine({ file, everyMs }: SnapshotSettings): string {
   return `${file}, written ${everyMs === 0 ? '' : `every ${formatDuration(everyMs)} and `}at the end`
 }
 
+function tierLine({ kind, seeds, tls }: TierSettings): string {
+  return seeds.map(({ host, port }) => `${kind}${tls ? 's' : ''}://${endpoint(host, port)}`).join(' ')
+}
+
 function endpoint(address: string, port: number): string {
   return `${address.includes(':') ? `[${address}]` : address}:${port}`
 }
@@ -72,10 +81,10 @@ function keyspaceLine(
   keyspace: KeyspaceSettings,
   description: KeyspaceDescription,
   glimpse: Glimpse,
-  file: string,
+  where: string,
 ): string {
   const key = [description.name, ...description.keyColumns.map(column => `<${column}>`)].join(':')
-  return `${key}  ${glimpse.rows} of table ${keyspace.table} in ${file}`
+  return `${key}  ${glimpse.rows} of table ${keyspace.table} in ${where}`
 }
 
 function commands(description: KeyspaceDescription, { id, number }: Glimpse): string[] {

@@ -29,6 +29,37 @@ export interface SqliteDatabase extends SqliteOptions {
   readonly kind: 'sqlite'
 }
 
+export interface PostgresOptions {
+  /** `postgres://user:password@host:port/database`, or the parts below, or for what is not set PGHOST and so on. */
+  readonly url?: string | undefined
+  readonly host?: string | undefined
+  readonly port?: number | undefined
+  readonly user?: string | undefined
+  readonly password?: string | undefined
+  readonly database?: string | undefined
+  /** A file of certificates in PEM: connect with TLS to a server that these vouch for. */
+  readonly ca?: string | undefined
+  /** The replication slot that changes are read from; servers that share a tier share it. */
+  readonly slot?: string | undefined
+  /** The publication of the keyspaces' tables. */
+  readonly publication?: string | undefined
+}
+
+/** A Postgres database, as `postgres()` of `tidemark/postgres` gives it. */
+export interface PostgresDatabase extends PostgresOptions {
+  readonly kind: 'postgres'
+}
+
+/** Where rows and other keys are shared with other servers. */
+export interface TierConfig {
+  /** `valkey://host:port`, several nodes of one cluster, or `tidemark://host:port`. */
+  readonly url?: string | readonly string[] | undefined
+  /** The parts that its rows are divided into. The same for all servers that share it. */
+  readonly lanes?: number | undefined
+  /** A file of certificates in PEM that its servers are to be known by. */
+  readonly ca?: string | undefined
+}
+
 export interface KeyspaceConfig {
   /** The name of one of `databases`. */
   readonly database: string
@@ -68,7 +99,10 @@ export interface TidemarkConfig {
   readonly busyTimeout?: Duration | undefined
   readonly maxStaleness?: Duration | undefined
   readonly whenStale?: WhenStale | undefined
-  readonly databases?: Readonly<Record<string, SqliteDatabase>> | undefined
+  /** The database `main`, as a URL. */
+  readonly source?: string | undefined
+  readonly databases?: Readonly<Record<string, SqliteDatabase | PostgresDatabase>> | undefined
+  readonly tier?: TierConfig | undefined
   /** By the prefix of their keys: `cities` holds `cities:2643743`. */
   readonly keyspaces?: Readonly<Record<string, KeyspaceConfig>> | undefined
 }

@@ -8,7 +8,7 @@ import { closeSync, existsSync, fsyncSync, linkSync, openSync, readdirSync, rena
 import { basename, dirname, join } from 'node:path'
 import { messageOf, TidemarkError } from '../base/errors.ts'
 import { makeFolder } from './make-folder.ts'
-import type { DatabaseSetup } from './resolve.ts'
+import type { DatabaseSetup } from './resolve-databases.ts'
 
 export interface CreateReport {
   readonly progress: (done: number, total: number, what: string) => void

@@ -2,6 +2,7 @@
 // checked all the same. Not for: which settings there are (schema.ts) and how they fit together (resolve.ts).
 import { assert } from '../base/assert.ts'
 import { gotText, Mistakes } from './mistakes.ts'
+import { withoutPassword } from './addresses.ts'
 import { suggestion } from './nearest.ts'
 import { allowedText, readValue, schema } from './schema.ts'
 import type { Setting, SettingValue } from './schema.ts'
@@ -51,7 +52,7 @@ export class Layers {
     for (const setting of schema) {
       if (setting.path.includes('*')) continue
       const own = setting.path === '' ? undefined : this.#inFile(setting, this.#holder(setting.path), setting.path)
-      this.#read.set(setting.path, { own, over: this.#fromFlag(setting) ?? this.#fromVariable(setting) })
+      this.#read.set(nameOf(setting), { own, over: this.#fromFlag(setting) ?? this.#fromVariable(setting) })
     }
   }
 
@@ -68,7 +69,10 @@ export class Layers {
     else if (value !== undefined) this.fileMistake(group, `got ${gotText(value)}, allowed is an object`)
   }
 
-  /** The value of a setting that stands at the top; undefined when it is nowhere and has no default. */
+  /**
+   * The value of a setting that stands at the top, or, as `--flag`, in no file; undefined when it is nowhere and has no
+   * default.
+   */
   top(path: string): SettingValue | undefined {
     const { own, over } = this.#read.get(path)!
     return over ?? own ?? this.#default(path)
@@ -108,17 +112,24 @@ export class Layers {
     return entries
   }
 
-  /**
-   * A setting of an entry. Where there is a setting of the same name at the top, its flag and variable go before the
-   * entry's own, and its value is the default.
-   */
+  /** The value of a setting of an entry; undefined when it is not there and has no default. */
   inEntry(group: 'databases' | 'keyspaces', name: string, entry: PlainObject, key: string): SettingValue | undefined {
     const setting = settingAt(`${group}.*.${key}`)
     const own = this.#inFile(setting, entry, `${group}.${name}.${key}`)
     if (setting.required === true && entry[key] === undefined) {
       this.fileMistake(`${group}.${name}.${key}`, `is missing, allowed is ${allowedText(setting.type)}`)
     }
-    return this.#read.get(key)?.over ?? own ?? (this.#read.has(key) ? this.top(key) : undefined)
+    if (setting.inherits !== true) return own ?? this.#default(setting.path)
+    return this.#read.get(key)!.over ?? own ?? this.top(key)
+  }
+
+  /** Reports what is no setting of a database of this kind. */
+  checkKind(name: string, entry: PlainObject, kind: 'sqlite' | 'postgres'): void {
+    for (const { path, of } of schema) {
+      const key = path.slice('databases.*.'.length)
+      if (of === undefined || of === kind || entry[key] === undefined) continue
+      this.fileMistake(`databases.${name}.${key}`, `is a setting of ${of}({ ... }), and this is ${kind}({ ... })`)
+    }
   }
 
   fileMistake(path: string, what: string): void {
@@ -181,9 +192,14 @@ export class Layers {
 }
 
 function settingAt(path: string): Setting {
-  const setting = schema.find(each => each.path === path)
+  const setting = schema.find(each => nameOf(each) === path)
   assert(setting !== undefined, `the schema has ${path}`)
   return setting
+}
+
+/** A setting that has no place in the file goes by its flag. */
+function nameOf({ path, flag }: Setting): string {
+  return path === '' ? `--${flag}` : path
 }
 
 function isSecret(setting: Setting): boolean {
@@ -191,6 +207,6 @@ function isSecret(setting: Setting): boolean {
 }
 
 function refusal(setting: Setting, raw: unknown): string {
-  const got = isSecret(setting) ? (raw === '' ? 'an empty one' : 'something else') : gotText(raw)
+  const got = isSecret(setting) ? (raw === '' ? 'an empty one' : 'something else') : withoutPassword(gotText(raw))
   return `got ${got}, allowed is ${allowedText(setting.type)}`
 }

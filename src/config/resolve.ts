@@ -2,14 +2,10 @@
 // CONFIG_INVALID. Not for: reading the file (load.ts), looking at the machine; all that matters comes in as arguments.
 import { dirname, isAbsolute, relative, resolve as resolvePath } from 'node:path'
 import { limits } from '../base/limits.ts'
-import type {
-  KeyspaceSettings,
-  ServerSettings,
-  SnapshotSettings,
-  SqliteSettings,
-  WhenStale,
-} from '../server/settings.ts'
-import type { CreateContext } from './config.ts'
+import type { KeyspaceSettings, ServerSettings, SnapshotSettings, WhenStale } from '../server/settings.ts'
+import { parseTable } from './addresses.ts'
+import { databasesOf, MAIN, type DatabaseSetup } from './resolve-databases.ts'
+import { checkTier, tierOf } from './resolve-tier.ts'
 import { Layers } from './layers.ts'
 import type { PlainObject } from './layers.ts'
 import { gotText } from './mistakes.ts'
@@ -28,17 +24,9 @@ export interface ResolveInputs {
   readonly cores: number
 }
 
-/** How to make a database that is not there. */
-export interface DatabaseSetup {
-  readonly name: string
-  /** Absolute. */
-  readonly file: string
-  readonly create: ((context: CreateContext) => unknown) | undefined
-}
-
 export interface Resolved {
   readonly settings: ServerSettings
-  /** One for each database, in the same order. */
+  /** One for each SQLite database, in the same order. */
   readonly setups: readonly DatabaseSetup[]
 }
 
@@ -46,10 +34,11 @@ export function resolveSettings(inputs: ResolveInputs): Resolved {
   const layers = new Layers({ ...inputs, file: inputs.file && shown(inputs.file, inputs.folder) })
   const dataFolder = dataFolderOf(layers, inputs)
   const base = dataFolder ?? (inputs.file === undefined ? inputs.folder : dirname(inputs.file.file))
-  const databases = layers.entries('databases').map(([name, entry]) => database(layers, name, entry, base))
-  const known = layers.names('databases')
+  const databases = databasesOf(layers, { base, folder: inputs.folder })
+  const known = [...layers.names('databases'), ...(layers.top('source') === undefined ? [] : [MAIN])]
   const snapshot = snapshotOf(layers, inputs)
   const keyspaces = layers.entries('keyspaces').map(([name, entry]) => keyspace(layers, name, entry, known))
+  keyspaces.push(...namedKeyspaces(layers, known))
   const settings: ServerSettings = {
     host: layers.top('host') as string,
     port: layers.top('port') as number,
@@ -64,11 +53,12 @@ export function resolveSettings(inputs: ResolveInputs): Resolved {
     connectionsMax: layers.top('maxConnections') as number,
     drainMs: layers.top('drain') as number,
     databases: databases.map(each => each.settings),
+    tier: tierOf(layers, path => absolute(layers, inputs, path)),
     keyspaces,
   }
   checkTogether(layers, settings)
   layers.mistakes.throwIfAny()
-  return { settings, setups: databases.map(each => each.setup) }
+  return { settings, setups: databases.flatMap(each => each.setup ?? []) }
 }
 
 function threadsMax(databases: number, snapshot: SnapshotSettings | undefined): number {
@@ -104,24 +94,6 @@ function snapshotOf(layers: Layers, inputs: ResolveInputs): SnapshotSettings | u
   return undefined
 }
 
-function database(
-  layers: Layers,
-  name: string,
-  entry: PlainObject,
-  base: string,
-): { settings: SqliteSettings; setup: DatabaseSetup } {
-  if (entry['kind'] !== 'sqlite') {
-    const got = entry['kind'] === undefined ? 'a plain object' : `kind ${gotText(entry['kind'])}`
-    layers.fileMistake(`databases.${name}`, `got ${got}, allowed is sqlite({ ... }) of 'tidemark/sqlite'`)
-  }
-  const read = (key: string): unknown => layers.inEntry('databases', name, entry, key)
-  const file = resolvePath(base, (read('file') as string | undefined) ?? `${name}.db`)
-  return {
-    settings: { name, file, pollMs: read('poll') as number, busyTimeoutMs: read('busyTimeout') as number },
-    setup: { name, file, create: read('create') as DatabaseSetup['create'] },
-  }
-}
-
 function keyspace(layers: Layers, name: string, entry: PlainObject, databases: readonly string[]): KeyspaceSettings {
   const read = (key: string): unknown => layers.inEntry('keyspaces', name, entry, key)
   const database = (read('database') as string | undefined) ?? ''
@@ -140,7 +112,26 @@ function keyspace(layers: Layers, name: string, entry: PlainObject, databases: r
   }
 }
 
+/** Those that a flag or a variable names, of the database `main`. */
+function namedKeyspaces(layers: Layers, databases: readonly string[]): KeyspaceSettings[] {
+  const texts = (layers.top('--keyspace') as readonly string[] | undefined) ?? []
+  if (texts.length > 0 && !databases.includes(MAIN)) {
+    const what = `got ${texts.join(', ')}, of the database \`${MAIN}\`, and there is none: --source names it`
+    layers.mistakes.add('--keyspace', what)
+  }
+  const others = new Set(layers.names('keyspaces'))
+  return texts.map(text => {
+    const { name, table } = parseTable(text)!
+    if (others.has(name)) layers.mistakes.add('--keyspace', `${name} is there already`)
+    others.add(name)
+    const maxStalenessMs = layers.top('maxStaleness') as number
+    const whenStale = layers.top('whenStale') as WhenStale
+    return { name, database: MAIN, table, columns: undefined, maxStalenessMs, whenStale }
+  })
+}
+
 function checkTogether(layers: Layers, settings: ServerSettings): void {
+  checkTier(layers, settings)
   const { host, port, adminHost, adminPort, databases, threads, snapshot } = settings
   if (port !== 0 && port === adminPort && host === adminHost) {
     layers.mistakes.add(
@@ -155,7 +146,9 @@ function checkTogether(layers: Layers, settings: ServerSettings): void {
     layers.mistakes.add('threads', `got ${threads}, allowed is ${allowed}`)
   }
   const names = new Map<string, string>()
-  for (const { name, file } of databases) {
+  for (const database of databases) {
+    if (database.kind !== 'sqlite') continue
+    const { name, file } = database
     const other = names.get(file)
     // Two writers of one file would take each other for strangers, and reset everything at every write.
     if (other !== undefined) layers.fileMistake(`databases.${name}.file`, `is the file of databases.${other} already`)

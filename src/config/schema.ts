@@ -2,6 +2,7 @@
 // default, and what it is for. The file's checks, the flags, the environment, `help serve` and the reference page all
 // derive from this table. The types that the editor shows for a file are in config.ts; a test holds the two together.
 import { limits } from '../base/limits.ts'
+import { parseSource, parseTable, parseTier, tierSchemes } from './addresses.ts'
 import { formatDuration, formatSize, parseDuration, parseSize } from './units.ts'
 
 export type SettingType =
@@ -10,11 +11,22 @@ export type SettingType =
   | { readonly kind: 'duration'; readonly min: number; readonly max: number }
   | { readonly kind: 'choice'; readonly choices: readonly string[] }
   | { readonly kind: 'text'; readonly secret?: boolean }
+  /** Of something in Postgres that need not be quoted: lower case, at most 63 letters. */
+  | { readonly kind: 'name' }
   /** A file or folder; relative to what, the setting's help says. */
   | { readonly kind: 'path' }
   /** A list of names. */
   | { readonly kind: 'texts' }
   | { readonly kind: 'function' }
+  /** The database of record; may have a password in it. */
+  | { readonly kind: 'source' }
+  /** Where a shared tier is: one URL, or a list; may have a password in it. In a flag or variable, apart by commas. */
+  | { readonly kind: 'tier' }
+  /** Keyspaces and their tables; apart by commas. */
+  | { readonly kind: 'tables' }
+
+/** The types of which a flag may be given several times; each adds to the others. */
+export const repeatable: readonly SettingType['kind'][] = ['tier', 'tables']
 
 /** What a value of any type is once it has been read: sizes in bytes, durations in milliseconds. */
 export type SettingValue = number | string | readonly string[] | ((...parameters: never[]) => unknown)
@@ -28,6 +40,10 @@ export interface Setting {
   /** What the default is, where it is no fixed value. */
   readonly defaultText?: string
   readonly required?: boolean
+  /** The setting of the same name at the top is its default, and that one's flag and variable go before what stands here. */
+  readonly inherits?: boolean
+  /** For a database: the kind that it is a setting of. */
+  readonly of?: 'sqlite' | 'postgres'
   /** Without the dashes. */
   readonly flag?: string
   readonly environment?: string
@@ -183,13 +199,66 @@ export const schema: readonly Setting[] = [
       'the same (serve), or an error is (fail). As a flag it holds for every keyspace.',
   },
   {
+    path: 'source',
+    type: { kind: 'source' },
+    defaultText: 'none: the databases are those of `databases`',
+    flag: 'source',
+    environment: 'TIDEMARK_SOURCE',
+    help:
+      'The database of record, named `main`: `postgres://user:password@host:port/database`, or `sqlite:` and a file (relative ' +
+      "to the current folder; in a configuration file, to the data folder or else the file's). As a flag it takes the place " +
+      'of the url of `databases.main`. Other users can see the flags of a process: give a password by the variable.',
+  },
+  {
+    path: '',
+    type: { kind: 'tables' },
+    defaultText: 'none: the keyspaces are those of `keyspaces`',
+    flag: 'keyspace',
+    environment: 'TIDEMARK_KEYSPACE',
+    help:
+      'A keyspace of the database `main`, and its table: `users=public.users`, or `users` where both have the same name. May ' +
+      'be given several times, or several apart by commas.',
+  },
+  {
+    path: 'tier.url',
+    type: { kind: 'tier' },
+    defaultText: "none: rows and other keys are in this server's memory alone",
+    flag: 'tier',
+    environment: 'TIDEMARK_TIER',
+    help:
+      'Where rows and other keys are shared with other servers: a Valkey or Redis Cluster, or a single one, as ' +
+      '`valkey://user:password@host:port` (`valkeys://` with TLS), or a Tidemark server as `tidemark://host:port` ' +
+      '(`tidemarks://`). May be given several times, or several apart by commas: nodes of one cluster, of which any finds ' +
+      "the others. This server's memory then holds what it reads often, as long as it is proved to be fresh.",
+  },
+  {
+    path: 'tier.lanes',
+    type: { kind: 'integer', min: 1, max: limits.lanesMax },
+    default: limits.lanesDefault,
+    flag: 'tier-lanes',
+    environment: 'TIDEMARK_TIER_LANES',
+    help: 'The parts that the rows of the tier are divided into. The same for all servers that share it.',
+  },
+  {
+    path: 'tier.ca',
+    type: { kind: 'path' },
+    defaultText: 'those that Node knows (NODE_EXTRA_CA_CERTS adds to them)',
+    flag: 'tier-ca',
+    environment: 'TIDEMARK_TIER_CA',
+    help:
+      'The certificates, in PEM, that the servers of the tier are to be known by. Relative to the current folder; in a file, ' +
+      "to the file's.",
+  },
+  {
     path: 'databases.*.file',
+    of: 'sqlite',
     type: { kind: 'path' },
     required: true,
     help: "The SQLite database. Relative to the data folder; without one, to the configuration file's folder.",
   },
   {
     path: 'databases.*.create',
+    of: 'sqlite',
     type: { kind: 'function' },
     defaultText: 'none: the file has to be there',
     help:
@@ -198,15 +267,87 @@ export const schema: readonly Setting[] = [
   },
   {
     path: 'databases.*.poll',
+    inherits: true,
+    of: 'sqlite',
     type: { kind: 'duration', min: 1, max: 60_000 },
     defaultText: '`poll`',
     help: 'As `poll`, for this database.',
   },
   {
     path: 'databases.*.busyTimeout',
+    inherits: true,
+    of: 'sqlite',
     type: { kind: 'duration', min: 0, max: 600_000 },
     defaultText: '`busyTimeout`',
     help: 'As `busyTimeout`, for this database.',
+  },
+  {
+    path: 'databases.*.url',
+    of: 'postgres',
+    type: { kind: 'source' },
+    defaultText:
+      '`host`, `port`, `user`, `password` and `database`, and for what of them is not set the variables PGHOST and so on',
+    help: 'The Postgres database: `postgres://user:password@host:port/database`. Its primary: rows are written there.',
+  },
+  {
+    path: 'databases.*.host',
+    of: 'postgres',
+    type: { kind: 'text' },
+    defaultText: 'PGHOST, or localhost',
+    help: 'The machine of the Postgres database, or the folder of its socket, where there is no `url`.',
+  },
+  {
+    path: 'databases.*.port',
+    of: 'postgres',
+    type: { kind: 'integer', min: 1, max: 65_535 },
+    defaultText: 'PGPORT, or 5432',
+    help: 'Its port, where there is no `url`.',
+  },
+  {
+    path: 'databases.*.user',
+    of: 'postgres',
+    type: { kind: 'text' },
+    defaultText: 'PGUSER, or the name of who runs the server',
+    help: 'The role to connect as, where there is no `url`.',
+  },
+  {
+    path: 'databases.*.password',
+    of: 'postgres',
+    type: { kind: 'text', secret: true },
+    defaultText: 'PGPASSWORD, or what ~/.pgpass says',
+    help: 'Its password, where there is no `url`.',
+  },
+  {
+    path: 'databases.*.database',
+    of: 'postgres',
+    type: { kind: 'text' },
+    defaultText: 'PGDATABASE, or the name of the user',
+    help: 'The name of the database on its server, where there is no `url`.',
+  },
+  {
+    path: 'databases.*.ca',
+    of: 'postgres',
+    type: { kind: 'path' },
+    defaultText: "none: TLS only as the url's `sslmode` says",
+    help:
+      'The certificates, in PEM, that the database server is to be known by: it is connected to with TLS. Relative to the ' +
+      "configuration file's folder.",
+  },
+  {
+    path: 'databases.*.slot',
+    of: 'postgres',
+    type: { kind: 'name' },
+    default: 'tidemark',
+    help:
+      'The replication slot that changes are read from. It is made when it is not there. Servers that share a tier share ' +
+      'the slot; others need one of their own.',
+  },
+  {
+    path: 'databases.*.publication',
+    of: 'postgres',
+    type: { kind: 'name' },
+    default: 'tidemark',
+    help: "The publication of the keyspaces' tables. It is made, and tables are added to it, as far as the role may.",
   },
   {
     path: 'keyspaces.*.database',
@@ -228,12 +369,14 @@ export const schema: readonly Setting[] = [
   },
   {
     path: 'keyspaces.*.maxStaleness',
+    inherits: true,
     type: { kind: 'duration', min: 0, max: dayMs },
     defaultText: '`maxStaleness`',
     help: 'As `maxStaleness`, for this keyspace.',
   },
   {
     path: 'keyspaces.*.whenStale',
+    inherits: true,
     type: { kind: 'choice', choices: ['source', 'serve', 'fail'] },
     defaultText: '`whenStale`',
     help: 'As `whenStale`, for this keyspace.',
@@ -259,6 +402,14 @@ export function allowedText(type: SettingType): string {
       return 'a list of one or more different names'
     case 'function':
       return 'a function'
+    case 'name':
+      return 'up to 63 letters of a to z, digits and _, of which the first is no digit'
+    case 'source':
+      return 'postgres://user:password@host:port/database, or sqlite: and a file'
+    case 'tier':
+      return `one or more different ones of ${tierSchemes.map(scheme => `${scheme}://host:port`).join(', ')}`
+    case 'tables':
+      return 'one or more different keyspaces, each as name=table, name=schema.table or name'
   }
 }
 
@@ -278,6 +429,14 @@ export function readValue(type: SettingType, raw: unknown): SettingValue | undef
       return typeof raw === 'string' && raw !== '' && !raw.includes('\0') ? raw : undefined
     case 'texts':
       return isNames(raw) ? raw : undefined
+    case 'name':
+      return typeof raw === 'string' && /^[a-z_][a-z0-9_]{0,62}$/.test(raw) ? raw : undefined
+    case 'source':
+      return typeof raw === 'string' && parseSource(raw) !== undefined ? raw : undefined
+    case 'tier':
+      return listOf(raw, each => parseTier(each) !== undefined)
+    case 'tables':
+      return listOf(raw, each => parseTable(each) !== undefined)
     case 'function':
       return typeof raw === 'function' ? (raw as (...parameters: never[]) => unknown) : undefined
   }
@@ -286,6 +445,12 @@ export function readValue(type: SettingType, raw: unknown): SettingValue | undef
 function within(range: { readonly min: number; readonly max: number }, value: unknown): number | undefined {
   const fits = typeof value === 'number' && Number.isSafeInteger(value) && value >= range.min && value <= range.max
   return fits ? value : undefined
+}
+
+/** A list, or one text with commas. */
+function listOf(raw: unknown, allowed: (each: string) => boolean): readonly string[] | undefined {
+  const list = typeof raw === 'string' ? raw.split(',').map(each => each.trim()) : raw
+  return isNames(list) && list.every(allowed) ? list : undefined
 }
 
 function isNames(raw: unknown): raw is readonly string[] {

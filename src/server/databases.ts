@@ -1,5 +1,6 @@
 // The databases' threads, from the supervisor's side: one for each database, with lanes of its own in the table that all
 // threads share, and a port to each for every server thread. Not for: what such a thread does (cache/source-thread.ts).
+import { assert } from '../base/assert.ts'
 import { limits } from '../base/limits.ts'
 import { messageOf } from '../base/errors.ts'
 import { type SourceThread, startSourceThread } from '../cache/source-thread.ts'
@@ -50,6 +51,7 @@ export class Databases {
 
   async #open({ settings, store, firstThread, log, died }: DatabasesParts, index: number): Promise<void> {
     const database = settings.databases[index]!
+    assert(database.kind === 'sqlite', 'a database is one of SQLite')
     const thread = firstThread + index
     const firstLane = index * this.#lanesEach
     const keyspaces = settings.keyspaces

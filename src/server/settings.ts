@@ -20,7 +20,9 @@ export interface ServerSettings {
   readonly drainMs: number
   /** undefined: no snapshots. */
   readonly snapshot: SnapshotSettings | undefined
-  readonly databases: readonly SqliteSettings[]
+  readonly databases: readonly DatabaseSettings[]
+  /** undefined: rows and other keys are in this server's memory alone. */
+  readonly tier: TierSettings | undefined
   readonly keyspaces: readonly KeyspaceSettings[]
 }
 
@@ -31,7 +33,10 @@ export interface SnapshotSettings {
   readonly everyMs: number
 }
 
+export type DatabaseSettings = SqliteSettings | PostgresSettings
+
 export interface SqliteSettings {
+  readonly kind: 'sqlite'
   /** How keyspaces refer to it. Unique among the databases. */
   readonly name: string
   /** Absolute. */
@@ -40,6 +45,41 @@ export interface SqliteSettings {
   readonly pollMs: number
   /** How long a write waits for another process's lock. */
   readonly busyTimeoutMs: number
+}
+
+export interface PostgresSettings {
+  readonly kind: 'postgres'
+  /** How keyspaces refer to it. Unique among the databases. */
+  readonly name: string
+  readonly connection: PostgresConnection
+  readonly slot: string
+  readonly publication: string
+}
+
+/** What is not there is as the PG* variables say. */
+export interface PostgresConnection {
+  /** Then the parts below are not there. */
+  readonly url?: string
+  readonly host?: string
+  readonly port?: number
+  readonly user?: string
+  readonly password?: string
+  readonly database?: string
+  /** A file of certificates in PEM, absolute: connect with TLS to a server that these vouch for. */
+  readonly ca?: string
+}
+
+/** Where rows and other keys are shared with other servers. */
+export interface TierSettings {
+  readonly kind: 'valkey' | 'tidemark'
+  /** At least one. Of a cluster any node finds the others; of kind tidemark there is one. */
+  readonly seeds: readonly { readonly host: string; readonly port: number }[]
+  readonly tls: boolean
+  readonly username: string | undefined
+  readonly password: string | undefined
+  /** A file of certificates in PEM, absolute. */
+  readonly ca: string | undefined
+  readonly lanes: number
 }
 
 /** What to answer with when no answer can be proved as fresh as `maxStalenessMs` asks for. */

@@ -11,6 +11,10 @@ describe('the flags of serve', () => {
     assert.deepEqual(Object.fromEntries(flags), { port: '2', memory: '1gb', requirepass: '-x' })
     assert.deepEqual(mistakes, [])
   })
+  test('that name several things may be given several times', () => {
+    const { flags } = parseServeFlags(['--tier', 'valkey://a', '--tier=valkey://b', '--keyspace=a', '--keyspace=b=c'])
+    assert.deepEqual(Object.fromEntries(flags), { tier: 'valkey://a,valkey://b', keyspace: 'a,b=c' })
+  })
   test('are all those of the table, and all in the help', () => {
     for (const { flag, environment } of schema) {
       if (flag === undefined) continue

@@ -6,6 +6,7 @@ import { inspect } from 'node:util'
 import { TidemarkError } from '../../src/base/errors.ts'
 import { resolveSettings } from '../../src/config/resolve.ts'
 import type { Resolved } from '../../src/config/resolve.ts'
+import type { DatabaseSettings, SqliteSettings } from '../../src/server/settings.ts'
 import { sqlite } from '../../src/sqlite.ts'
 
 const folder = resolve('/somewhere/here')
@@ -38,6 +39,11 @@ function mistakesOf(given: Given): string[] {
   return []
 }
 
+function sqliteOf(settings: DatabaseSettings): SqliteSettings {
+  assert.ok(settings.kind === 'sqlite')
+  return settings
+}
+
 const shop = { databases: { shop: sqlite({ file: 'shop.db' }) } }
 
 describe('where a setting comes from', () => {
@@ -57,6 +63,7 @@ describe('where a setting comes from', () => {
         connectionsMax: 10_000,
         drainMs: 5_000,
         databases: [],
+        tier: undefined,
         keyspaces: [],
       },
     })
@@ -97,7 +104,7 @@ describe('databases and keyspaces', () => {
     const databases = { a: sqlite({ file: 'a.db', poll: '10ms' }), b: sqlite({ file: 'b.db' }) }
     const keyspaces = { x: { database: 'a', maxStaleness: 0 }, y: { database: 'b', whenStale: 'fail' } }
     const config = { databases, keyspaces, poll: '40ms', maxStaleness: '2s', whenStale: 'serve' }
-    const polls = (given: Given): number[] => settingsOf(given).settings.databases.map(each => each.pollMs)
+    const polls = (given: Given): number[] => settingsOf(given).settings.databases.map(each => sqliteOf(each).pollMs)
     assert.deepEqual(polls({ config: { databases } }), [10, 25])
     assert.deepEqual(polls({ config }), [10, 40])
     assert.deepEqual(polls({ config, environment: { TIDEMARK_POLL: '50ms' } }), [50, 50])
@@ -114,7 +121,7 @@ describe('databases and keyspaces', () => {
 })
 
 describe('files and folders', () => {
-  const fileOf = (given: Given): string => settingsOf(given).settings.databases[0]!.file
+  const fileOf = (given: Given): string => sqliteOf(settingsOf(given).settings.databases[0]!).file
   test("a relative database is in the data folder, else in the configuration file's", () => {
     assert.equal(fileOf({ config: shop }), resolve('/somewhere/here/conf/shop.db'))
     assert.equal(fileOf({ config: shop, flags: { data: 'd' } }), resolve('/somewhere/here/d/shop.db'))
@@ -172,7 +179,7 @@ describe('mistakes', () => {
       `drain: got 500, allowed is a duration from 0 to 10m, such as .* ${file}`,
       `databases\\.a\\.poll: got "0s", allowed is a duration from 1ms to 1m, such as .* ${file}`,
       `databases\\.b:c: the name is 1 to 64 of .* ${file}`,
-      `databases\\.d: got a plain object, allowed is sqlite\\(\\{ \\.\\.\\. \\}\\) of 'tidemark/sqlite' ${file}`,
+      `databases\\.d: got a plain object, allowed is sqlite\\(\\{ \\.\\.\\. \\}\\) of 'tidemark/sqlite' or .* ${file}`,
       `keyspaces\\.k\\.database: got "aa", there is a, b:c, d ${file}`,
       `keyspaces\\.k\\.tabel: there is no such setting \\(did you mean table\\?\\) ${file}`,
       `keyspaces\\.k\\.columns: got an empty list, allowed is a list of one or more different names ${file}`,

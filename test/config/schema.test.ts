@@ -2,7 +2,14 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { defineConfig } from '../../src/config/config.ts'
-import type { KeyspaceConfig, SnapshotConfig, SqliteDatabase, TidemarkConfig } from '../../src/config/config.ts'
+import type {
+  KeyspaceConfig,
+  PostgresDatabase,
+  SnapshotConfig,
+  SqliteDatabase,
+  TidemarkConfig,
+  TierConfig,
+} from '../../src/config/config.ts'
 import { namesAt } from '../../src/config/layers.ts'
 import { allowedText, readValue, schema } from '../../src/config/schema.ts'
 
@@ -21,6 +28,19 @@ const database: Required<SqliteDatabase> = {
   poll: '25ms',
   busyTimeout: '1s',
 }
+const postgres: Required<PostgresDatabase> = {
+  kind: 'postgres',
+  url: 'postgres://h/d',
+  host: 'h',
+  port: 1,
+  user: 'u',
+  password: 'p',
+  database: 'd',
+  ca: 'f',
+  slot: 's',
+  publication: 'p',
+}
+const tier: Required<TierConfig> = { url: 'valkey://h', lanes: 1, ca: 'f' }
 const snapshot: Required<SnapshotConfig> = { path: 's', every: '5m' }
 const everything: Required<TidemarkConfig> = {
   host: '127.0.0.1',
@@ -38,7 +58,9 @@ const everything: Required<TidemarkConfig> = {
   busyTimeout: '1s',
   maxStaleness: 0,
   whenStale: 'fail',
-  databases: { d: database },
+  source: 'postgres://h/d',
+  databases: { d: database, p: postgres },
+  tier,
   keyspaces: { k: keyspace },
 }
 
@@ -46,12 +68,18 @@ describe('the schema', () => {
   test('has the settings that the types have, and no others', () => {
     assert.deepEqual([...namesAt('')].sort(), Object.keys(everything).sort())
     assert.deepEqual([...namesAt('snapshot.')].sort(), Object.keys(snapshot).sort())
-    assert.deepEqual([...namesAt('databases.*.'), 'kind'].sort(), Object.keys(database).sort())
+    assert.deepEqual([...namesAt('tier.')].sort(), Object.keys(tier).sort())
+    const databases = { ...database, ...postgres }
+    assert.deepEqual([...namesAt('databases.*.'), 'kind'].sort(), Object.keys(databases).sort())
+    for (const [kind, type] of Object.entries({ sqlite: database, postgres })) {
+      const own = schema.filter(({ of }) => of === kind).map(({ path }) => path.slice('databases.*.'.length))
+      assert.deepEqual([...own, 'kind'].sort(), Object.keys(type).sort())
+    }
     assert.deepEqual([...namesAt('keyspaces.*.')].sort(), Object.keys(keyspace).sort())
   })
   test('names no path, flag or variable twice', () => {
     for (const key of ['path', 'flag', 'environment'] as const) {
-      const names = schema.map(setting => setting[key]).filter(name => name !== undefined)
+      const names = schema.map(setting => setting[key]).filter(name => name !== undefined && name !== '')
       assert.equal(new Set(names).size, names.length, key)
     }
   })
@@ -60,7 +88,7 @@ describe('the schema', () => {
       if (path.includes('*')) assert.equal(flag ?? environment, undefined, path)
       else if (path !== '') {
         // `snapshot.path` is what the snapshot is: --snapshot.
-        const words = path.replace(/\.path$/, '').replace('.', '-')
+        const words = path.replace(/\.(path|url)$/, '').replace('.', '-')
         const kebab = words.replaceAll(/[A-Z]/g, letter => `-${letter.toLowerCase()}`)
         assert.equal(flag, kebab)
         assert.equal(environment, `TIDEMARK_${kebab.replaceAll('-', '_').toUpperCase()}`)

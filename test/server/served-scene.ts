@@ -23,6 +23,7 @@ export function testSettings(changed: Partial<ServerSettings> = {}): ServerSetti
     connectionsMax: 1000,
     drainMs: 1000,
     databases: [],
+    tier: undefined,
     keyspaces: [],
     ...changed,
   }

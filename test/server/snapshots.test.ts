@@ -193,7 +193,7 @@ describe('a start', () => {
     await stop(first)
     assert.deepEqual(readdirSync(folder).sort(), ['app.db', 'warm'])
 
-    const databases = [{ name: 'app', file: database, pollMs: 25, busyTimeoutMs: 1000 }]
+    const databases = [{ kind: 'sqlite' as const, name: 'app', file: database, pollMs: 25, busyTimeoutMs: 1000 }]
     const users = { name: 'users', database: 'app', table: 'users', columns: undefined }
     const keyspaces = [{ ...users, maxStalenessMs: 500, whenStale: 'source' as const }]
     const second = await start(t, file, { databases, keyspaces, threads: 2 })
