@@ -19,6 +19,7 @@ export const errorTable = {
   SOURCE_UNAVAILABLE: 'The database of record cannot be reached or opened.',
   SOURCE_BUSY: 'The database of record stayed locked by someone else for too long.',
   SOURCE_TIMEOUT: 'The database of record did not answer in time; whether a write took place is not known.',
+  SOURCE_OVERLOADED: 'More reads wait for the database of record than the limit.',
   SOURCE_FAILED: 'The database of record reported an error.',
   FEED_TAKEN: "Another process reads the database's log of changes: there is one reader at a time.",
   FEED_LOST: "The hold on the database's log of changes is gone; it has to be taken anew.",

@@ -91,6 +91,21 @@ export const limits = {
   /** How long a reader waits for another process's or thread's load before it loads by itself. */
   fillWaitMs: 250,
   sourceTimeoutMs: 10_000,
+  /** Queries for loads that one process has under way in a database. */
+  sourceLoadsMax: 16,
+  /** Rows that wait for one of them to end; past it, reads are refused (SOURCE_OVERLOADED). */
+  sourceWaitingRowsMax: 65_536,
+  /** How long a shared tier may take over one call before the call goes on without it. */
+  tierTimeoutMs: 250,
+  /** A lane whose tier did not answer is left alone for so long, but for one call. */
+  tierRetryMs: 100,
+  /** How long a write to a source without a log may take before others load its key again. */
+  fenceMs: 15_000,
+  /** How often a node asks its sources for their positions, and how long it waits for an answer. */
+  sampleEveryMs: 50,
+  sampleTimeoutMs: 1_000,
+  /** Wall and monotonic clock apart by more than before: the machine was suspended, or its time was set. */
+  clockJumpMs: 50,
   sqliteBusyTimeoutMs: 5_000,
   sqlitePollMs: 25,
   /** Row writes that are committed to SQLite together, and so the longest that loads wait behind them. */
@@ -137,5 +152,7 @@ assert(limits.tideReplayDelayMs < limits.tideReplayEveryMs, 'lanes that come bac
 assert(limits.tideStillMs >= 4 * limits.tideHeartbeatMs, 'a late heartbeat is not taken for a holder that is gone')
 assert(limits.tideEvictMs > limits.tideStillMs, 'a log that is free is taken before its holder is put out')
 assert(limits.maxStalenessMsDefault >= 4 * limits.tideHeartbeatMs, 'a late heartbeat does not trip the default bound')
+assert(limits.fenceMs > limits.sourceTimeoutMs, 'a fence outlives the write that it is for')
+assert(limits.maxStalenessMsDefault >= 4 * limits.sampleEveryMs, 'a late sample does not trip the default bound')
 assert(limits.maxStalenessMsDefault >= 4 * limits.sqlitePollMs, 'a late poll does not trip the default bound')
 assert(limits.lcsCellsMax < 65_536 ** 2, 'a common subsequence is shorter than 16 bits count')

@@ -97,6 +97,8 @@ export interface Source {
   readonly name: string
   /** Of the database and of how its keyspaces are laid out, as of the last contact with it: what a lease is asked for with. */
   readonly epoch: bigint
+  /** Given when it has no log of its changes: there is no proof of anything then, and a time to live governs. */
+  readonly log?: false
   /** One query for all of `ids`. An id that is no canonical key of the table rejects with ROW_KEY_INVALID. */
   load(keyspace: string, ids: readonly RowId[]): Promise<LoadResult>
   /** One transaction for all of `writes`; resolves once it is durable. */

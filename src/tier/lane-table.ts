@@ -14,13 +14,15 @@ import { assert } from '../base/assert.ts'
 import { limits } from '../base/limits.ts'
 import { NO_PROOF } from '../coherence/freshness.ts'
 import { generationsEqual } from '../coherence/generation.ts'
-import type { LaneHeader, RecentChange } from '../coherence/lane.ts'
+import type { LaneHeader, LaneState, RecentChange } from '../coherence/lane.ts'
 import { acquire, release } from '../store/lock.ts'
+import { KEY_CHANGE_COUNTERS, KeyChanges } from './key-changes.ts'
 
 const LANE_DOUBLES = 16 + 4 * limits.recentChangesMax
 const LANE_WORDS = LANE_DOUBLES * 2
-/** Before the lanes: the counter of tags. */
-const HEAD_DOUBLES = 8
+/** Before the lanes: the counter of tags, and those of key-changes.ts. */
+const CHANGES_BYTE = 64
+export const HEAD_DOUBLES: number = 8 + KEY_CHANGE_COUNTERS / 2
 
 const Word = { lock: 0, waiters: 1, present: 2, tag: 3, nonce: 4, recent: 6 } as const
 const Double = { asOf: 5, epoch: 6, lsn: 7, sub: 8, completeFrom: 9, sequence: 10, changes: 16 } as const
@@ -31,6 +33,8 @@ export const EMBEDDED_SHARD = 'memory'
 export class LaneTable {
   readonly shared: SharedArrayBuffer
   readonly lanes: number
+  /** For near caches: what has happened to keys lately. */
+  readonly keyChanges: KeyChanges
   readonly #words: Int32Array<SharedArrayBuffer>
   readonly #doubles: Float64Array<SharedArrayBuffer>
   readonly #longs: BigInt64Array<SharedArrayBuffer>
@@ -39,6 +43,7 @@ export class LaneTable {
   private constructor(shared: SharedArrayBuffer, thread: number) {
     this.shared = shared
     this.lanes = (shared.byteLength / 8 - HEAD_DOUBLES) / LANE_DOUBLES
+    this.keyChanges = new KeyChanges(new Int32Array(shared, CHANGES_BYTE, KEY_CHANGE_COUNTERS))
     this.#words = new Int32Array(shared)
     this.#doubles = new Float64Array(shared)
     this.#longs = new BigInt64Array(shared)
@@ -121,6 +126,27 @@ export class LaneTable {
     }
   }
 
+  /** The header without its recent changes. Under the lane's lock. */
+  state(lane: number): LaneState | undefined {
+    const word = this.#wordAt(lane)
+    if (this.#words[word + Word.present] === 0) return undefined
+    const at = this.#doubleAt(lane)
+    const epoch = BigInt.asUintN(64, this.#longs[at + Double.epoch]!)
+    return {
+      generation: { epoch, nonce: this.#words[word + Word.nonce]! >>> 0 },
+      sequence: this.#doubles[at + Double.sequence]!,
+      mark: { lsn: this.#longs[at + Double.lsn]!, sub: this.#longs[at + Double.sub]! },
+    }
+  }
+
+  /** Takes the lane's header from it, under its lock: none of its records counts any more, whatever header comes next. */
+  forget(lane: number): void {
+    const word = this.#wordAt(lane)
+    this.setAsOf(lane, NO_PROOF)
+    this.#words[word + Word.present] = 0
+    this.#words[word + Word.tag] = 0
+  }
+
   /** Stores a header. Under the lane's lock. Another generation proves nothing yet, and its records get another tag. */
   setHeader(lane: number, header: LaneHeader): void {
     const before = this.header(lane)
@@ -160,9 +186,7 @@ export class LaneTable {
     for (let lane = 0; lane < this.lanes; lane++) {
       const at = this.#wordAt(lane)
       if (Atomics.load(this.#words, at + Word.lock) !== deadThread + 1) continue
-      this.setAsOf(lane, NO_PROOF)
-      this.#words[at + Word.present] = 0
-      this.#words[at + Word.tag] = 0
+      this.forget(lane)
       release(this.#words, at + Word.lock, at + Word.waiters)
       lost++
     }

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { TidemarkError } from '../../src/base/errors.ts'
+import { HEAD_DOUBLES } from '../../src/tier/lane-table.ts'
 import { BOUND_MS, Scene } from './scene.ts'
 
 const ADA = { id: 1, name: 'Ada', city: 'London' }
@@ -301,8 +302,8 @@ await test('a lane whose header died with a thread proves nothing until the tide
   await using scene = await Scene.open()
   await scene.read('users:1')
   const words = new Int32Array(scene.table.shared)
-  const laneWords = (scene.table.shared.byteLength / 8 - 8) / 64
-  for (let lane = 0; lane < 64; lane++) words[16 + lane * laneWords * 2] = 2
+  const laneWords = (scene.table.shared.byteLength / 8 - HEAD_DOUBLES) / 64
+  for (let lane = 0; lane < 64; lane++) words[2 * HEAD_DOUBLES + lane * laneWords * 2] = 2
   assert.equal(scene.table.recover(1), 64)
   assert.equal(scene.hit('users:1'), undefined)
   assert.deepEqual(await scene.read('users:1'), ADA, 'loaded, and not stored')
