@@ -8,7 +8,17 @@ import * as coherence from '../coherence/operations.ts'
 import type { ApplyRequest, Decision, LaneDecision, LaneMessage } from '../coherence/operations.ts'
 import { isLive, type RecordHead, type TierRecord, type Token } from '../coherence/record.ts'
 import type { LoadStamp, WriteStamp } from '../coherence/stamp.ts'
-import type { LeaseOptions, ResetOptions, Tier, TierLane, TierLease, TierRead, TierValue } from '../tier/tier.ts'
+import type {
+  LaneListener,
+  LaneSubscription,
+  LeaseOptions,
+  ResetOptions,
+  SharedTier,
+  TierLane,
+  TierLease,
+  TierRead,
+  TierValue,
+} from '../tier/tier.ts'
 
 /** The pure operations, for a test that puts broken ones in their place. */
 export type Operations = typeof coherence
@@ -17,7 +27,7 @@ export interface MemoryTierOptions {
   readonly clock: Clock
   readonly lanes?: number
   readonly operations?: Operations
-  /** Called with every message to near caches, in each lane's order. */
+  /** Called with every message to near caches, in each lane's order, whoever has subscribed. */
   readonly publish?: (lane: number, message: LaneMessage) => void
 }
 
@@ -26,7 +36,7 @@ interface Entry {
   readonly expiresAtMs: number
 }
 
-export class MemoryTier implements Tier {
+export class MemoryTier implements SharedTier {
   readonly lanes: number
   readonly #clock: Clock
   readonly #operations: Operations
@@ -34,6 +44,8 @@ export class MemoryTier implements Tier {
   #shard = 'shard-0'
   #headers = new Map<number, LaneHeader>()
   #entries = new Map<string, Entry>()
+  readonly #listeners = new Set<LaneListener>()
+  #cut = false
 
   constructor(options: MemoryTierOptions) {
     this.lanes = options.lanes ?? limits.lanesDefault
@@ -94,14 +106,15 @@ export class MemoryTier implements Tier {
   apply(lane: number, request: ApplyRequest): TierLane<coherence.ApplyOutcome> {
     for (const event of request.events) assert(this.#laneOf(event.key) === lane, 'an event is applied to its own lane')
     const header = this.#header(lane)
-    const outcome = this.#decideLane(lane, this.#operations.applyToLane(header, request))
-    if (header !== undefined && outcome === 'applied') {
+    const decision = this.#operations.applyToLane(header, request)
+    if (header !== undefined && decision.outcome === 'applied') {
       for (const event of request.events) {
         const record = this.#record(event.key)
         if (record === undefined) continue
         if (this.#operations.applyToRecord(header, record, event) === 'remove') this.#entries.delete(event.key)
       }
     }
+    const outcome = this.#decideLane(lane, decision)
     return { outcome, lane: this.lane(lane) }
   }
 
@@ -109,6 +122,27 @@ export class MemoryTier implements Tier {
     const request = { ...options, shard: this.#shard }
     const outcome = this.#decideLane(lane, this.#operations.reset(this.#header(lane), request))
     return { outcome, lane: this.lane(lane) }
+  }
+
+  /** Messages come before the operation that they are about returns. */
+  subscribe(listener: LaneListener): LaneSubscription {
+    this.#listeners.add(listener)
+    return { close: () => void this.#listeners.delete(listener) }
+  }
+
+  close(): Promise<void> {
+    this.#listeners.clear()
+    return Promise.resolve()
+  }
+
+  /** From now on messages are lost; the function returned ends that, and tells those who listen. */
+  cutMessages(): () => void {
+    this.#cut = true
+    const lanes = Array.from({ length: this.lanes }, (_, lane) => lane)
+    return () => {
+      this.#cut = false
+      for (const listener of this.#listeners) listener.lost(lanes)
+    }
   }
 
   /** All as it is now; the function returned brings it back, as a failover to a replica that was behind does. */
@@ -174,7 +208,13 @@ export class MemoryTier implements Tier {
 
   #decideLane<Outcome>(lane: number, decision: LaneDecision<Outcome>): Outcome {
     if (decision.header !== 'keep') this.#headers.set(lane, decision.header)
-    if (decision.message !== undefined) this.#publish(lane, decision.message)
+    if (decision.message !== undefined) this.#tell(lane, decision.message)
     return decision.outcome
+  }
+
+  #tell(lane: number, message: LaneMessage): void {
+    this.#publish(lane, message)
+    if (this.#cut) return
+    for (const listener of this.#listeners) listener.message(lane, message)
   }
 }

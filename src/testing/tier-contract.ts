@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import type { Awaitable } from '../tier/tier.ts'
+import { messageRules } from './tier-messages.ts'
 import * as rules from './tier-rules.ts'
 import * as schedules from './tier-schedules.ts'
 import { TierScene, type TierFixture } from './tier-scene.ts'
@@ -28,6 +29,7 @@ export function tierContract(
     reset: rules.resetRules,
     void: rules.voidRules,
     fence: rules.fenceRules,
+    ...(cannot.includes('messages') ? {} : { messages: messageRules }),
     'schedules of writers': schedules.writeSchedules,
     'schedules of chunks': schedules.chunkSchedules,
     'schedules of losses': schedules.lossSchedules,

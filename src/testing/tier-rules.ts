@@ -4,8 +4,8 @@ import assert from 'node:assert/strict'
 import { limits } from '../base/limits.ts'
 import { EPOCH, START, bytesOf, type TierScene } from './tier-scene.ts'
 
-/** What only some tiers can do: be rolled back, run on another primary, have more than one lane. */
-export type TierAbility = 'checkpoint' | 'moveToShard' | 'lanes'
+/** What only some tiers can do: be rolled back, run on another primary, have more than one lane, tell near caches. */
+export type TierAbility = 'checkpoint' | 'moveToShard' | 'lanes' | 'messages'
 export type TierRule = (scene: TierScene) => Promise<void>
 /** Sentence -> test. The scene's lane has just been reset to START. */
 export type TierRules = Readonly<Record<string, TierRule>>

@@ -18,6 +18,8 @@ export interface TierFixture {
   checkpoint?(): Awaitable<() => Awaitable<void>>
   /** Makes the tier run on another primary than the one its headers were written on. Left out where there is one only. */
   moveToShard?(shard: string): Awaitable<void>
+  /** Resolves some time later, for messages to arrive. Left out where they have when the operation ends. */
+  settle?(): Promise<void>
   close?(): Awaitable<void>
 }
 

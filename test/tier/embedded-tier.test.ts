@@ -11,7 +11,7 @@ import { EmbeddedTier } from '../../src/tier/embedded-tier.ts'
 import { EMBEDDED_SHARD, LaneTable } from '../../src/tier/lane-table.ts'
 
 // Its memory is its process's: nothing brings an earlier state of it back, and there is no other primary.
-const CANNOT = ['checkpoint', 'moveToShard'] as const
+const CANNOT = ['checkpoint', 'moveToShard', 'messages'] as const
 
 function fixture(firstLane: number): TierFixture {
   const clock = new ManualClock()
