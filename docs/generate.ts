@@ -108,6 +108,7 @@ const groupTitles = {
   hash: 'Hashes',
   transactions: 'Transactions',
   pubsub: 'Messages',
+  tidemark: 'Rows and their freshness',
 } as const
 
 function commandsPage(): string {

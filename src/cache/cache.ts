@@ -14,13 +14,14 @@ import { limits } from '../base/limits.ts'
 import type { Random } from '../base/random.ts'
 import { isFresh } from '../coherence/freshness.ts'
 import { randomToken, type Token } from '../coherence/record.ts'
+import { meetsTicket, ticketAfter, type SessionTicket } from '../coherence/session.ts'
 import { parseRowId } from '../source/row-id.ts'
 import type { KeyspaceDescription, RowBytes, RowOperation, RowOutcome, Source, WriteResult } from '../source/source.ts'
 import { RecordType } from '../store/layout.ts'
 import type { Store } from '../store/store.ts'
 import type { EmbeddedTier } from '../tier/embedded-tier.ts'
 import type { LaneTable } from '../tier/lane-table.ts'
-import { BatchLoader } from './batch-loader.ts'
+import { BatchLoader, type LoadedRow } from './batch-loader.ts'
 import { KeyspaceIndex } from './keyspace-index.ts'
 
 export interface KeyspaceOptions {
@@ -32,6 +33,29 @@ export interface KeyspaceOptions {
   readonly maxStalenessMs: number
   /** What to do when no answer is proved as fresh as maxStalenessMs asks for. */
   readonly whenStale: 'source' | 'serve' | 'fail'
+}
+
+/** What one read asks for, where it is not what the keyspace says. */
+export interface ReadOptions {
+  /** 0: what the database has now. */
+  readonly maxStalenessMs?: number | undefined
+  /** Never older than what the session has seen or written. */
+  readonly session?: SessionTicket | undefined
+  readonly whenStale?: KeyspaceOptions['whenStale'] | undefined
+}
+
+/** A row, and what is known of it. */
+export interface ReadAnswer {
+  /** JSON; null: there is no such row. */
+  readonly value: RowBytes
+  /** Monotonic ms as of which it is proved to be true; NO_PROOF when it is not. */
+  readonly asOfMs: number
+  /** Where it came from: this process's memory, the shared one, or the database. */
+  readonly tier: 'near' | 'tier' | 'source'
+  /** Older than was asked for, and given all the same (whenStale: 'serve'). */
+  readonly stale: boolean
+  /** Of the session after this; undefined where positions are not known. */
+  readonly session: SessionTicket | undefined
 }
 
 /** Counters, each a view of one element (base/metrics.ts). */
@@ -72,7 +96,7 @@ interface Gathered {
 
 interface Flight {
   readonly token: Token
-  readonly row: Promise<RowBytes>
+  readonly loaded: Promise<LoadedRow>
 }
 
 /** How long a reader waits before it looks again whether another thread has filled a key. */
@@ -93,6 +117,7 @@ export class Cache {
   readonly #random: Random
   #gathered: Gathered[] | undefined
   readonly #flights = new Map<string, Flight>()
+  readonly #written = new Map<Source, SessionTicket>()
 
   constructor(options: CacheOptions) {
     const { counters } = options
@@ -143,7 +168,32 @@ export class Cache {
    * ROW_KEY_INVALID, STALE (where a keyspace is set to fail then), or as the database does.
    */
   read(keys: readonly string[]): Promise<RowBytes[]> {
-    return Promise.all(keys.map(key => this.#readKey(key)))
+    return Promise.all(keys.map(async key => (await this.#readKey(key, {})).value))
+  }
+
+  /** One row and how fresh it is, as fresh as `options` ask for. Rejects as `read` does. */
+  ask(key: string, options: ReadOptions): Promise<ReadAnswer> {
+    return this.#readKey(key, options)
+  }
+
+  /**
+   * A ticket for all that has been written through this cache to the database of a keyspace; undefined before the first
+   * write. A session that goes on elsewhere with it sees what it wrote.
+   */
+  sessionOf(keyspace: Keyspace): SessionTicket | undefined {
+    return this.#written.get(keyspace.source)
+  }
+
+  /** How long ago an answer was proved to be true as of. */
+  age(asOfMs: number): number {
+    return this.#clock.monotonicMs() - asOfMs
+  }
+
+  /** Removes rows from memory, so that they are loaded when they are asked for. Returns how many keys that were. */
+  invalidate(keys: readonly string[]): Promise<number> {
+    const found = new Map(keys.map(key => [key, this.#split(key).keyspace]))
+    for (const [key, { tier }] of found) tier.voidKey(key)
+    return Promise.resolve(found.size)
   }
 
   /** Begins to load what of `keys` is not in memory, so that reads that follow find it there, or under way. */
@@ -153,13 +203,15 @@ export class Cache {
       const hash = this.#store.hash(bytes, 0, bytes.length)
       const type = this.#store.find(bytes, 0, bytes.length, hash, this.#clock.wallMs())
       // Whoever asked is told of an error when they come to read the key.
-      if (type === RecordType.none || !this.isServable(this.#store)) this.#readKey(key).catch(() => {})
+      if (type === RecordType.none || !this.isServable(this.#store)) this.#readKey(key, {}).catch(() => {})
     }
   }
 
-  async #readKey(key: string): Promise<RowBytes> {
+  async #readKey(key: string, options: ReadOptions): Promise<ReadAnswer> {
     const { keyspace, id } = this.#split(key)
     const { tier } = keyspace
+    const { session, maxStalenessMs = keyspace.maxStalenessMs } = options
+    if (options.maxStalenessMs === 0) return this.#load(keyspace, id, session)
     const lane = tier.laneOf(key)
     const waitUntilMs = this.#clock.monotonicMs() + limits.fillWaitMs
     for (;;) {
@@ -167,23 +219,33 @@ export class Cache {
       // Before the record: what is read later reflects at least as much.
       const asOfMs = tier.asOf(lane)
       const read = tier.read([key])[0]!
-      if (read.lane === undefined || read.record?.type === 'fence') return this.#load(keyspace, id)
+      if (read.lane === undefined || read.record?.type === 'fence') return this.#load(keyspace, id, session)
       if (read.record?.type === 'value') {
-        if (isFresh(asOfMs, nowMs, keyspace.maxStalenessMs)) return read.record.payload
-        return this.#whenStale(keyspace, key, id, read.record.payload, nowMs - asOfMs)
+        const { payload, stamp } = read.record
+        if (!meetsTicket(session, read.lane, stamp)) return this.#load(keyspace, id, session)
+        const answer = { value: payload, asOfMs, tier: 'near', session: ticketAfter(session, stamp) } as const
+        if (isFresh(asOfMs, nowMs, maxStalenessMs)) return { ...answer, stale: false }
+        const whenStale = options.whenStale ?? keyspace.whenStale
+        if (whenStale === 'serve') return { ...answer, stale: true }
+        if (whenStale === 'source') return this.#load(keyspace, id, session)
+        throw staleError(keyspace, key, nowMs - asOfMs, maxStalenessMs)
       }
       if (read.record?.type === 'lease') {
         const flight = this.#flights.get(key)
-        // While the lease of our own flight stands, nothing has happened to the key since before its query.
-        if (flight?.token === read.record.token) return flight.row
-        if (nowMs >= waitUntilMs) return this.#load(keyspace, id)
+        // While the lease of our own flight stands, nothing has happened to the key since before its query. What a session
+        // has seen may have happened after it all the same, where the tide has not come to it.
+        if (session !== undefined) return this.#load(keyspace, id, session)
+        if (flight?.token === read.record.token) return loadedAnswer(await flight.loaded, nowMs, session)
+        if (nowMs >= waitUntilMs) return this.#load(keyspace, id, session)
         await sleep(this.#clock, FILL_POLL_MS)
         continue
       }
       const token = randomToken(this.#random)
       const lease = tier.lease(key, { token, epoch: keyspace.epoch, leaseMs: limits.leaseMs })
-      if (lease.outcome === 'granted') return this.#fly(keyspace, key, id, token, lease.lane!.mark.lsn)
-      if (lease.outcome === 'other-epoch') return this.#load(keyspace, id)
+      if (lease.outcome === 'other-epoch') return this.#load(keyspace, id, session)
+      if (lease.outcome !== 'granted') continue
+      const loaded = await this.#fly(keyspace, key, id, token, lease.lane!.mark.lsn)
+      return loadedAnswer(loaded, nowMs, session)
     }
   }
 
@@ -197,39 +259,30 @@ export class Cache {
     return { keyspace, id }
   }
 
-  async #load(keyspace: Keyspace, id: string): Promise<RowBytes> {
-    return (await keyspace.loader.load(id)).row
-  }
-
-  async #whenStale(keyspace: Keyspace, key: string, id: string, row: RowBytes, ageMs: number): Promise<RowBytes> {
-    if (keyspace.whenStale === 'serve') return row
-    if (keyspace.whenStale === 'source') return this.#load(keyspace, id)
-    const age = Number.isFinite(ageMs) ? `proved only as of ${Math.round(ageMs)} ms ago` : 'not proved at all'
-    throw new TidemarkError(
-      'STALE',
-      `'${key}' is ${age}; the keyspace '${keyspace.description.name}' allows ${keyspace.maxStalenessMs} ms ` +
-        `(maxStaleness) and fails past that (whenStale: 'fail')`,
-    )
+  async #load(keyspace: Keyspace, id: string, session: SessionTicket | undefined): Promise<ReadAnswer> {
+    const nowMs = this.#clock.monotonicMs()
+    return loadedAnswer(await keyspace.loader.load(id), nowMs, session)
   }
 
   // Loads under a lease, for all who ask for the key in this thread meanwhile.
-  #fly(keyspace: Keyspace, key: string, id: string, token: Token, markLsn: bigint): Promise<RowBytes> {
-    const row = this.#loadAndFill(keyspace, key, id, token, markLsn)
-    const flight = { token, row }
+  #fly(keyspace: Keyspace, key: string, id: string, token: Token, markLsn: bigint): Promise<LoadedRow> {
+    const loaded = this.#loadAndFill(keyspace, key, id, token, markLsn)
+    const flight = { token, loaded }
     this.#flights.set(key, flight)
     const end = (): void => {
       if (this.#flights.get(key) === flight) this.#flights.delete(key)
     }
-    row.then(end, end)
-    return row
+    loaded.then(end, end)
+    return loaded
   }
 
-  async #loadAndFill(keyspace: Keyspace, key: string, id: string, token: Token, markLsn: bigint): Promise<RowBytes> {
+  async #loadAndFill(keyspace: Keyspace, key: string, id: string, token: Token, markLsn: bigint): Promise<LoadedRow> {
     const { tier } = keyspace
     try {
-      const { row, stamp } = await keyspace.loader.load(id)
+      const loaded = await keyspace.loader.load(id)
+      const { row, stamp } = loaded
       tier.fill(key, token, { payload: row, stamp: { ...stamp, lsn: markLsn } })
-      return row
+      return loaded
     } catch (error) {
       // Nobody has to wait for a lease whose load has failed.
       tier.voidKey(key)
@@ -260,6 +313,7 @@ export class Cache {
       throw error
     }
     this.#counters.writes[0] = this.#counters.writes[0]! + rows.length
+    this.#written.set(source, ticketAfter(this.#written.get(source), result.stamp))
     this.#keep(rows, result)
     return result.outcomes
   }
@@ -308,6 +362,20 @@ export class Cache {
       else keyspace.tier.put(key, { payload: outcome.after, stamp: result.stamp })
     }
   }
+}
+
+/** What was loaded from the database by a query that was made after `asOfMs`. */
+function loadedAnswer({ row, stamp }: LoadedRow, asOfMs: number, session: SessionTicket | undefined): ReadAnswer {
+  return { value: row, asOfMs, tier: 'source', stale: false, session: ticketAfter(session, stamp) }
+}
+
+function staleError(keyspace: Keyspace, key: string, ageMs: number, maxStalenessMs: number): TidemarkError {
+  const age = Number.isFinite(ageMs) ? `proved only as of ${Math.round(ageMs)} ms ago` : 'not proved at all'
+  return new TidemarkError(
+    'STALE',
+    `'${key}' is ${age}; the keyspace '${keyspace.description.name}' allows ${maxStalenessMs} ms ` +
+      `(maxStaleness) and fails past that (whenStale: 'fail')`,
+  )
 }
 
 function crossSource(one: Keyspace, other: Keyspace): TidemarkError {

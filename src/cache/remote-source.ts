@@ -6,6 +6,7 @@ import { TidemarkError } from '../base/errors.ts'
 import { limits } from '../base/limits.ts'
 import type { LoadResult, RowId, RowWrite, Source, SourcePosition, WriteResult } from '../source/source.ts'
 import { ownBytes, unpackOutcomes, unpackRows, type SourceReply, type SourceRequest } from './source-messages.ts'
+import type { SourceStatus } from './source-status.ts'
 
 interface Waiting {
   readonly resolve: (reply: SourceReply) => void
@@ -55,6 +56,13 @@ export class RemoteSource implements Source {
     return { position, epoch }
   }
 
+  /** What the source's thread tells of itself. */
+  async status(): Promise<SourceStatus> {
+    const reply = await this.#ask({ id: ++this.#lastId, kind: 'status' })
+    if (reply.kind !== 'status') throw this.#unexpected(reply)
+    return reply.status
+  }
+
   close(): Promise<void> {
     this.#port.close()
     return Promise.resolve()
@@ -75,7 +83,8 @@ export class RemoteSource implements Source {
     this.#waiting.delete(reply.id)
     waiting.timer.cancel()
     if (reply.kind === 'failed') return waiting.reject(TidemarkError.fromJSON(reply.error))
-    this.#epoch = reply.kind === 'position' ? reply.epoch : reply.stamp.epoch
+    this.#epoch =
+      reply.kind === 'position' ? reply.epoch : reply.kind === 'status' ? reply.status.epoch : reply.stamp.epoch
     waiting.resolve(reply)
   }
 

@@ -4,16 +4,19 @@ import type { ErrorCode } from '../base/errors.ts'
 import type { Position } from '../coherence/mark.ts'
 import type { SourceLoadStamp, WriteStamp } from '../coherence/stamp.ts'
 import type { RowBytes, RowId, RowOutcome, RowWrite } from '../source/source.ts'
+import type { SourceStatus } from './source-status.ts'
 
 export type SourceRequest =
   | { readonly id: number; readonly kind: 'load'; readonly keyspace: string; readonly ids: readonly RowId[] }
   | { readonly id: number; readonly kind: 'write'; readonly writes: readonly RowWrite[] }
   | { readonly id: number; readonly kind: 'position' }
+  | { readonly id: number; readonly kind: 'status' }
 
 export type SourceReply =
   | { readonly id: number; readonly kind: 'loaded'; readonly rows: PackedRows; readonly stamp: SourceLoadStamp }
   | { readonly id: number; readonly kind: 'written'; readonly outcomes: PackedOutcomes; readonly stamp: WriteStamp }
   | { readonly id: number; readonly kind: 'position'; readonly position: Position; readonly epoch: bigint }
+  | { readonly id: number; readonly kind: 'status'; readonly status: SourceStatus }
   | { readonly id: number; readonly kind: 'failed'; readonly error: { code: ErrorCode; message: string } }
 
 export interface PackedRows {

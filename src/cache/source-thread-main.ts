@@ -8,9 +8,10 @@ import { systemRandom } from '../base/random.ts'
 import { SqliteSource } from '../source/sqlite-source.ts'
 import { Store } from '../store/store.ts'
 import { EmbeddedTier } from '../tier/embedded-tier.ts'
-import { LaneTable } from '../tier/lane-table.ts'
+import { EMBEDDED_SHARD, LaneTable } from '../tier/lane-table.ts'
 import { EmbeddedTide } from './embedded-tide.ts'
 import { packOutcomes, packRows, type SourceReply, type SourceRequest } from './source-messages.ts'
+import { lanesOf, type SourceStatus } from './source-status.ts'
 import type { SourceThreadMessage, SourceThreadOptions, SourceThreadRequest } from './source-thread.ts'
 
 assert(parentPort !== null, 'this file runs as a worker')
@@ -26,9 +27,28 @@ function errorReply(id: number, error: unknown): SourceReply {
   return { id, kind: 'failed', error: known.toJSON() }
 }
 
-async function answer(source: SqliteSource, request: SourceRequest): Promise<SourceReply> {
+interface Resets {
+  count: number
+  last: SourceStatus['lastReset']
+}
+
+async function statusOf(source: SqliteSource, table: LaneTable, resets: Resets): Promise<SourceStatus> {
+  const { position, epoch } = await source.position()
+  const { name, firstLane, lanes: count } = options
+  const lanes = lanesOf(table, firstLane, count, systemClock().monotonicMs(), EMBEDDED_SHARD)
+  const { count: resetCount, last: lastReset } = resets
+  const tide = 'runs'
+  return { name, kind: 'sqlite', epoch, position, tide, trouble: undefined, resets: resetCount, lastReset, lanes }
+}
+
+async function answer(
+  source: SqliteSource,
+  request: SourceRequest,
+  status: () => Promise<SourceStatus>,
+): Promise<SourceReply> {
   const { id } = request
   try {
+    if (request.kind === 'status') return { id, kind: 'status', status: await status() }
     if (request.kind === 'load') {
       const { rows, stamp } = await source.load(request.keyspace, request.ids)
       return { id, kind: 'loaded', rows: packRows(rows), stamp }
@@ -41,17 +61,17 @@ async function answer(source: SqliteSource, request: SourceRequest): Promise<Sou
   }
 }
 
-function serve(source: SqliteSource, port: MessagePort): void {
+function serve(source: SqliteSource, port: MessagePort, status: () => Promise<SourceStatus>): void {
   port.on('message', (request: SourceRequest) => {
-    void answer(source, request).then(reply => port.postMessage(reply))
+    void answer(source, request, status).then(reply => port.postMessage(reply))
   })
 }
 
-function makeTier(): EmbeddedTier {
+function makeTier(table: LaneTable): EmbeddedTier {
   const numbers = new Map(options.keyspaces.map(keyspace => [keyspace.name, keyspace.number]))
   return new EmbeddedTier({
     store: Store.attach(options.store, options.thread),
-    table: LaneTable.attach(options.laneTable, options.thread),
+    table,
     firstLane: options.firstLane,
     lanes: options.lanes,
     clock: systemClock(),
@@ -63,12 +83,19 @@ async function main(): Promise<void> {
   const random = systemRandom()
   const source = await SqliteSource.open({ ...options, clock: systemClock(), random })
   const { epoch, end } = source
-  const onReset = (reason: string): void => tell({ kind: 'reset', reason })
-  source.subscribe(new EmbeddedTide({ tier: makeTier(), epoch, position: end, random, onReset }))
+  const resets: Resets = { count: 0, last: undefined }
+  const onReset = (reason: string): void => {
+    resets.count += options.lanes
+    resets.last = { reason, wallMs: systemClock().wallMs() }
+    tell({ kind: 'reset', reason })
+  }
+  const table = LaneTable.attach(options.laneTable, options.thread)
+  const status = (): Promise<SourceStatus> => statusOf(source, table, resets)
+  source.subscribe(new EmbeddedTide({ tier: makeTier(table), epoch, position: end, random, onReset }))
   source.poll()
   source.start()
   parent.on('message', (request: SourceThreadRequest) => {
-    if (request.kind === 'connect') serve(source, request.port)
+    if (request.kind === 'connect') serve(source, request.port, status)
     else void source.close().then(() => process.exit(0))
   })
   tell({ kind: 'ready', epoch, descriptions: source.describe() })

@@ -30,6 +30,7 @@ export function openCache(parts: CacheParts): Promise<OpenCache> {
   }
   return Promise.resolve({
     cache: new Cache({ store, table, keyspaces, counters, clock, random: systemRandom() }),
+    sources: () => Promise.all([...connected.values()].map(({ source }) => source.status())),
     close: async () => {
       for (const { source } of connected.values()) await source.close()
     },

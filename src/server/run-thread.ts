@@ -6,6 +6,7 @@ import { type Clock, systemClock } from '../base/clock.ts'
 import { TidemarkError, messageOf } from '../base/errors.ts'
 import { systemRandom } from '../base/random.ts'
 import type { Cache } from '../cache/cache.ts'
+import type { SourceStatus } from '../cache/source-status.ts'
 import { Store } from '../store/store.ts'
 import { commandNames } from './commands/table.ts'
 import { type ServerMetrics, serverMetrics } from './metrics.ts'
@@ -25,6 +26,8 @@ export interface CacheParts {
 /** What a thread serves from, and how it is closed when the last connection is gone. */
 export interface OpenCache {
   readonly cache: Cache
+  /** What the databases' threads tell of themselves. */
+  sources(): Promise<readonly SourceStatus[]>
   close(): Promise<void>
 }
 
@@ -47,7 +50,8 @@ export async function runThread(openCache: (parts: CacheParts) => Promise<OpenCa
     const askPeers = peers.ask.bind(peers)
     const requestSnapshot = snapshots.ask.bind(snapshots)
     const random = systemRandom()
-    const shared = { start, store, metrics, clock, random, log, askPeers, requestSnapshot }
+    const { sources } = opened
+    const shared = { start, store, metrics, clock, random, log, askPeers, requestSnapshot, sources }
     thread = await ServerThread.start({ ...shared, cache: opened.cache })
   } catch (thrown) {
     if (!(thrown instanceof TidemarkError)) throw thrown

@@ -35,6 +35,7 @@ export interface ServerThreadParts {
   readonly log: (line: string) => void
   readonly askPeers: (question: PeerQuestion) => Promise<PeerAnswer>
   readonly requestSnapshot: Server['requestSnapshot']
+  readonly sources: Server['sources']
 }
 
 export class ServerThread {
@@ -85,7 +86,7 @@ export class ServerThread {
   }
 
   #describeServer(): Server {
-    const { start, store, clock, metrics, askPeers, requestSnapshot } = this.#parts
+    const { start, store, clock, metrics, askPeers, requestSnapshot, sources } = this.#parts
     const live = LiveState.attach(start.live)
     const digest = (password: string | Buffer) => createHash('sha256').update(password).digest()
     return {
@@ -100,6 +101,7 @@ export class ServerThread {
       clientCount: () => this.#counts.total(),
       askPeers,
       requestSnapshot,
+      sources,
       live,
       pubSub: new PubSub(start.thread, live),
       slowLog: new SlowLog(live),

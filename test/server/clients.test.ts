@@ -105,6 +105,11 @@ const everyCommand: (readonly [line: string, expected: unknown])[] = [
   ['HSET users:1 id 5', /^ROW_KEY_COLUMN /],
   ['APPEND users:1 x', /^ROW_OPERATION /],
   ['RENAME users:1 x', /^ROW_OPERATION /],
+  ['TM.READ users:1 MAXSTALE 1000', /value,{"id":1,.*,tier,near,/],
+  ['TM.SESSION users:1', /^[0-9a-f]{16}-[0-9a-f]{16}$/],
+  ['TM.INVALIDATE users:1 users:2', 2],
+  ['TM.LANES', ''],
+  ['TM.STATUS', /^tier,/],
   ...dataCalls,
 ]
 

@@ -65,6 +65,7 @@ export class ServedScene implements AsyncDisposable {
       askPeers: () => Promise.resolve([]),
       requestSnapshot: () => Promise.resolve('busy'),
     })
+      sources: () => Promise.resolve([]),
     return new ServedScene(scene, thread, metrics, log)
   }
 

@@ -75,6 +75,7 @@ class Stage implements AsyncDisposable {
       clientCount: () => this.sessions.size,
       askPeers: () => Promise.resolve([]),
       requestSnapshot: () => Promise.resolve('busy'),
+      sources: () => Promise.resolve([]),
       live,
       pubSub: new PubSub(0, live),
       slowLog: new SlowLog(live),

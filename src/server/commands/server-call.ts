@@ -1,5 +1,6 @@
 // What the handlers of connection.ts and server.ts know beyond the store and the cache: the client they serve, and the
 // server around it. Not for: commands on keys, which need neither.
+import type { SourceStatus } from '../../cache/source-status.ts'
 import type { ServerSettings } from '../settings.ts'
 import type { Client } from '../client.ts'
 import type { LiveState } from '../live-state.ts'
@@ -56,6 +57,8 @@ export interface Server {
   askPeers(question: PeerQuestion): Promise<PeerAnswer>
   /** Rejects with SNAPSHOT_OFF or SNAPSHOT_FAILED. */
   requestSnapshot(request: SnapshotRequest): Promise<SnapshotAnswer>
+  /** What the databases' threads tell of themselves. */
+  sources(): Promise<readonly SourceStatus[]>
   readonly live: LiveState
   readonly pubSub: PubSub
   readonly tracking: Tracking

@@ -9,6 +9,7 @@ import { pubsubCommands } from './pubsub.ts'
 import { serverCommands } from './server.ts'
 import { slowLogCommands } from './slow-log.ts'
 import { stringCommands } from './strings.ts'
+import { tidemarkCommands } from './tidemark.ts'
 import { transactionCommands } from './transactions.ts'
 
 export const commandTable: CommandTable = new CommandTable([
@@ -21,6 +22,7 @@ export const commandTable: CommandTable = new CommandTable([
   ...transactionCommands,
   ...pubsubCommands,
   ...slowLogCommands,
+  ...tidemarkCommands,
 ])
 
 export const commandNames: readonly string[] = commandTable.commands.map(command => command.name)
