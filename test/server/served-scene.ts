@@ -64,8 +64,8 @@ export class ServedScene implements AsyncDisposable {
       log: line => void log.push(line),
       askPeers: () => Promise.resolve([]),
       requestSnapshot: () => Promise.resolve('busy'),
-    })
       sources: () => Promise.resolve([]),
+    })
     return new ServedScene(scene, thread, metrics, log)
   }
 
