@@ -77,6 +77,9 @@ export const limits = {
   /** The hold on the log, once lost, is taken again after so long, at first and at most. */
   tideReopenMs: 50,
   tideReopenMaxMs: 5_000,
+  /** The same after lanes of another epoch turned up: somebody else runs a tide over them. */
+  tideSupersededMs: 1_000,
+  tideSupersededMaxMs: 60_000,
   /** How often one that may run the tide looks whether the one that does still moves, and at how many lanes. */
   tideWatchMs: 100,
   tideWatchLanes: 4,

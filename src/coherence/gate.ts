@@ -1,23 +1,20 @@
 // The gate: a commit is in the log before others can see it (long before, where commits wait for a standby). A change that
 // is applied in between voids what is in memory, and the next load brings the old row back under a mark that says
 // otherwise. So nothing is applied, and no position is taken for a first mark, before all up to it is visible.
-// Not for: taking snapshots and waiting between them (cache/tide-gate.ts).
+// Not for: taking snapshots and waiting between them (cache/tide-term.ts).
 import { snapshotSees, type Snapshot } from './stamp.ts'
 
 /** A snapshot that names every transaction in progress, as a feed gives it. */
 export type FullSnapshot = Pick<Snapshot, 'xmin' | 'xmax' | 'inProgress'>
-
-function sees(snapshot: FullSnapshot, xid: bigint): boolean {
-  return snapshotSees({ ...snapshot, exact: true }, xid) === 'yes'
-}
 
 /**
  * How many transactions at the head of `log` may be applied: all of them are seen, by this snapshot and so by every later one.
  * One that is visible behind one that is not has to wait: a mark past it would cover both.
  */
 export function visibleAtHead(log: readonly { readonly xid: bigint }[], snapshot: FullSnapshot): number {
+  const exact = { ...snapshot, exact: true }
   let visible = 0
-  while (visible < log.length && sees(snapshot, log[visible]!.xid)) visible++
+  while (visible < log.length && snapshotSees(exact, log[visible]!.xid) === 'yes') visible++
   return visible
 }
 
@@ -27,5 +24,6 @@ export function visibleAtHead(log: readonly { readonly xid: bigint }[], snapshot
  * snapshot (`inProgress`), then what it returned and each later snapshot.
  */
 export function unsettled(waiting: readonly bigint[], snapshot: FullSnapshot): readonly bigint[] {
-  return waiting.filter(xid => !sees(snapshot, xid))
+  const exact = { ...snapshot, exact: true }
+  return waiting.filter(xid => snapshotSees(exact, xid) !== 'yes')
 }
