@@ -8,6 +8,7 @@ import { RequestParser } from '../wire/request-parser.ts'
 import type { Client } from './commands/server-call.ts'
 import { Dispatcher, type DispatcherParts } from './dispatch.ts'
 import { Lookahead } from './lookahead.ts'
+import { ReplyQueue, type ReplySender } from './reply-queue.ts'
 
 /** Parsers kept for the next cut requests. */
 const SPARE_PARSERS_MAX = 64
@@ -44,6 +45,8 @@ export class SessionThread {
   current: Client | undefined
   parser: RequestParser = new RequestParser()
 
+  readonly replies: ReplyQueue = new ReplyQueue(this.out, this.outputKeptBytes)
+
   readonly #parts: SessionThreadParts
   readonly #input: Float64Array
   readonly #output: Float64Array
@@ -67,11 +70,12 @@ export class SessionThread {
   }
 
   /** Readies the output for a session's batch, and reads the clocks. Returns the monotonic time. */
-  begin(client: Client): number {
-    this.out.length = 0
+  begin(client: Client & ReplySender): number {
+    const nowMs = this.dispatcher.tick()
+    this.replies.begin(client, nowMs)
     this.out.resp = client.resp
     this.current = client
-    return this.dispatcher.tick()
+    return nowMs
   }
 
   countInput(bytes: number): void {

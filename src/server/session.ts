@@ -1,5 +1,5 @@
-// One client's connection: cuts requests from the bytes that arrive, runs them in order, and sends the replies, one
-// write a batch. Not for: what requests mean (dispatch.ts), nor how bytes travel (transport.ts).
+// One client's connection: cuts requests from the bytes that arrive, runs them in order, and hands over the replies, a
+// batch at a time. Not for: what requests mean (dispatch.ts), when replies are sent (reply-queue.ts), how bytes travel (transport.ts).
 //
 //   received --> [pending bytes] --> parse, run, parse, run ... --> the thread's ReplyWriter --> write
 //
@@ -9,7 +9,7 @@
 //   yielded   has run long enough for one turn of the event loop; the others go first
 //
 // A request that is cut stays in a buffer of the session's own, with a parser of its own that remembers how far it got.
-// The thread's ReplyWriter is used by all sessions in turn: whatever is in it is sent before a session lets go.
+// The thread's ReplyWriter is used by all sessions in turn: what a session has put there it hands over before it lets go.
 // Hot path (received, #execute, #flush): nothing is allocated for a request that is whole and answered at once.
 import { limits } from '../base/limits.ts'
 import type { RequestParser } from '../wire/request-parser.ts'
@@ -17,6 +17,7 @@ import { NEED_MORE, PROTOCOL_ERROR } from '../wire/request-parser.ts'
 import type { Client } from './commands/server-call.ts'
 import type { Respond } from './commands/command.ts'
 import type { Pending } from './dispatch.ts'
+import type { ReplySender } from './reply-queue.ts'
 import type { SessionThread } from './session-thread.ts'
 import type { SpecialState } from './special-state.ts'
 import type { Connection, ConnectionEvents } from './transport.ts'
@@ -25,7 +26,7 @@ type State = 'ready' | 'waiting' | 'blocked' | 'yielded' | 'closed'
 
 const NO_BYTES = Buffer.alloc(0)
 
-export class Session implements Client, ConnectionEvents {
+export class Session implements Client, ConnectionEvents, ReplySender {
   readonly id: number
   readonly remoteAddress: string
   readonly localAddress: string
@@ -38,6 +39,7 @@ export class Session implements Client, ConnectionEvents {
   authenticated: boolean
   replies: Client['replies'] = 'on'
   closing = false
+  replyWaits = false
   lastCommand = 'NULL'
   modes = 0
   special: SpecialState | undefined
@@ -134,10 +136,11 @@ export class Session implements Client, ConnectionEvents {
   /** Finishes the command that runs, sends its reply, and closes. */
   shutdown(): void {
     this.closing = true
-    if (this.#state !== 'waiting') this.#connection.close()
+    if (this.#state !== 'waiting') this.#close()
   }
 
   kill(): void {
+    if (this.replyWaits) this.#thread.replies.sendAll()
     this.#connection.destroy()
   }
 
@@ -145,6 +148,7 @@ export class Session implements Client, ConnectionEvents {
     if (this.#state === 'closed' || this.closing) return
     const thread = this.#thread
     if (thread.current === this) return thread.append(bytes)
+    if (this.replyWaits) thread.replies.sendAll()
     thread.countOutput(bytes.length)
     this.#connection.write(bytes)
     if (this.#connection.unsentBytes <= limits.messageBacklogBytesMax) return
@@ -176,7 +180,7 @@ export class Session implements Client, ConnectionEvents {
       this.#lookedAhead = 0
       this.#keep(buffer, at, end)
     }
-    if (this.closing && this.#state !== 'closed') this.#connection.close()
+    if (this.closing && this.#state !== 'closed') this.#close()
     else if (this.#state === 'waiting') this.#lookAhead()
   }
 
@@ -212,7 +216,7 @@ export class Session implements Client, ConnectionEvents {
         return at
       }
       if (out.length >= thread.flushBytes) {
-        this.#flush()
+        thread.replies.sendSoFar(this)
         if (this.#state !== 'ready') return at
       }
     }
@@ -241,7 +245,7 @@ export class Session implements Client, ConnectionEvents {
     if (this.#afterReply !== undefined) this.#runAfterReply(this.#afterReply)
     this.#flush()
     this.#thread.current = undefined
-    if (this.closing) this.#connection.close()
+    if (this.closing) this.#close()
     else if (this.#state === 'ready') this.#goOn()
   }
 
@@ -271,6 +275,7 @@ export class Session implements Client, ConnectionEvents {
     const goOn = (): void => {
       if (this.#state !== 'yielded' || this.closing) return
       this.#state = 'ready'
+      this.#thread.replies.sendAll()
       this.#goOn()
     }
     if (ms === 0) this.#thread.defer(goOn)
@@ -279,28 +284,33 @@ export class Session implements Client, ConnectionEvents {
 
   /** After the client's end: what it asked before is still answered; a request that is cut never completes. */
   #closeIfDone(): void {
-    if (this.#ended && this.#state === 'ready') this.#connection.close()
+    if (this.#ended && this.#state === 'ready') this.#close()
   }
 
   // Replies
 
   #flush(): void {
-    const { out } = this.#thread
-    const length = out.length
-    if (length !== 0) {
-      this.#thread.countOutput(length)
-      const connection = this.#connection
-      if (connection.unsentBytes !== 0) {
-        connection.write(Buffer.from(out.buffer.subarray(0, length)))
-        out.length = 0
-      } else if (connection.write(out.buffer.subarray(0, length))) out.length = 0
-      else out.detach()
-      if (out.buffer.length > this.#thread.outputKeptBytes) out.recycle()
-    }
-    if (this.#state === 'ready' && this.#connection.unsentBytes > limits.replyBacklogBytesMax) {
+    this.#thread.replies.end(this, this.#thread.flushBytes)
+  }
+
+  send(buffer: Buffer, start: number, end: number): boolean {
+    this.replyWaits = false
+    this.#thread.countOutput(end - start)
+    const connection = this.#connection
+    let free = true
+    if (connection.unsentBytes !== 0) connection.write(Buffer.from(buffer.subarray(start, end)))
+    else free = connection.write(buffer.subarray(start, end))
+    if (this.#state === 'ready' && connection.unsentBytes > limits.replyBacklogBytesMax) {
       this.#state = 'blocked'
       this.#pause()
     }
+    return free
+  }
+
+  /** Closes behind what is still to be sent. */
+  #close(): void {
+    if (this.replyWaits) this.#thread.replies.sendAll()
+    this.#connection.close()
   }
 
   // Pending bytes
