@@ -18,7 +18,7 @@ import { TideWatch } from './tide-watch.ts'
 export interface TideKeeperOptions {
   readonly tier: Tier
   /** Whether it answers tells whether the database can be reached from here. */
-  readonly source: Pick<Source, 'position'>
+  readonly source: Pick<Source, 'position' | 'epoch'>
   /** A new one for each term. */
   readonly feed: () => ChangeFeed
   readonly clock: Clock
@@ -36,6 +36,7 @@ export class TideKeeper {
   #stopped = false
   #tide: Tide | undefined
   #readAgainFromMs = -Infinity
+  #fromConfirmed = false
   /** How long the marks have to stand still before the holder is put out. */
   #evictMs: number
 
@@ -71,14 +72,16 @@ export class TideKeeper {
   }
 
   async #term(): Promise<TermEnd> {
-    const { tier, feed, clock, random, observer } = this.#options
+    const { tier, feed, source, clock, random, observer } = this.#options
     if (this.#stopped) return { kind: 'stopped' }
     const begunAtMs = clock.monotonicMs()
     const readAgainFromMs = this.#readAgainFromMs
-    const tide = new Tide({ tier, feed: feed(), clock, random, observer: observer ?? {}, readAgainFromMs })
+    const epoch = this.#fromConfirmed ? undefined : source.epoch
+    const tide = new Tide({ tier, feed: feed(), clock, random, observer: observer ?? {}, epoch, readAgainFromMs })
     this.#tide = tide
     const end = await tide.run()
     this.#tide = undefined
+    this.#fromConfirmed = end.kind === 'elsewhere'
     if (tide.moved) {
       this.#reopen.reset()
       this.#evictMs = this.#firstEvictMs()

@@ -8,6 +8,8 @@ export type TermEnd =
   | { readonly kind: 'taken' }
   /** The log could not be opened, or the hold on it is gone. */
   | { readonly kind: 'lost'; readonly error: unknown }
+  /** The log is not the one that the lanes were taken for: it is to be read from what is confirmed of it. */
+  | { readonly kind: 'elsewhere' }
   /** A lane needs more of the log than this term has read: it is to be read again from there. */
   | { readonly kind: 'behind' }
   /** Lanes of another epoch turned up: another tide, of another history of the database, has begun them anew. */

@@ -23,6 +23,11 @@ export interface TideOptions {
   readonly clock: Clock
   readonly random: Random
   readonly observer?: Partial<TideObserver>
+  /**
+   * Of the database, as last heard: the log is read from the lowest mark of the lanes of this epoch. undefined: from what is
+   * confirmed of it, which is right in any case, and longer.
+   */
+  readonly epoch: bigint | undefined
   /** Before this monotonic time the log is not read again for lanes that need what is not kept: they begin anew. */
   readonly readAgainFromMs?: number
 }
@@ -61,16 +66,17 @@ export class TideTerm implements LaneTerm {
   /** Told by the log, and not known to be visible. */
   #told: Told[] = []
   #toldChanges = 0
-  #toldSinceBeat = false
+  #changedSinceBeat = false
   #toldAtMs: number
   /** Since when the log has been asked for more. */
   #askedAtMs: number | undefined
-  /** A heartbeat is on its way into the log; when the last one was sent, and when it was in. */
+  /** A heartbeat is on its way into the log. */
   #beating = false
-  #beatAtMs = -Infinity
-  #beatenAtMs = -Infinity
+  /** Since when one is in it and was not told. */
+  #untoldSinceMs: number | undefined
   /** Everything up to where the log was opened is visible to every query from now on. */
   #settled: boolean
+  readonly #isElsewhere: boolean
   #settling: readonly bigint[] | undefined
   #readAgain: Timer | undefined
 
@@ -87,9 +93,12 @@ export class TideTerm implements LaneTerm {
     this.memory = new TideMemory(tier.lanes, first)
     this.#retention = new TideRetention(confirmed)
     // Where a lane of this epoch is, a tide has waited for all before it.
-    this.#settled = lanes.some(
+    const settled = lanes.some(
       ({ generation, mark }) => generation.epoch === epoch && mark.lsn >= first && mark.lsn <= flushed,
     )
+    this.#settled = settled
+    // Positions of another history mean nothing here: what lies between is not told, and would not be missed.
+    this.#isElsewhere = !settled && first > confirmed
     this.#workers = Array.from({ length: tier.lanes }, (_, lane) => new LaneWorker(lane, this))
     this.#over = new Alarm(clock)
     this.#toldAlarm = new Alarm(clock)
@@ -99,6 +108,10 @@ export class TideTerm implements LaneTerm {
 
   /** Until the term ends, by itself or by `stop`. Rejects only with what is a fault of this program. */
   run(): Promise<TermEnd> {
+    if (this.#isElsewhere) {
+      this.#finish({ kind: 'elsewhere' })
+      return this.#end.promise
+    }
     for (const loop of [this.#read(), this.#gate(), this.#beat(), ...this.#workers.map(worker => worker.run())]) {
       loop.catch((error: unknown) => this.#broken(error))
     }
@@ -147,11 +160,12 @@ export class TideTerm implements LaneTerm {
       const items = await feed.next()
       this.#askedAtMs = undefined
       if (this.#ended) return
-      this.#toldSinceBeat = true
+      this.#untoldSinceMs = undefined
       this.#toldAtMs = this.clock.monotonicMs()
       for (const item of items) {
         this.#told.push({ xid: item.xid, item, atMs: this.#toldAtMs })
         this.#toldChanges += changesOf(item)
+        if (!isHeartbeat(item)) this.#changedSinceBeat = true
       }
       this.#toldAlarm.ring()
     }
@@ -255,8 +269,8 @@ export class TideTerm implements LaneTerm {
         const text = `a heartbeat was committed, and did not come back within ${limits.tideStallMs} ms`
         return this.#finish({ kind: 'lost', error: new TidemarkError('FEED_LOST', text) })
       }
-      if (!this.#toldSinceBeat && !this.#beating) void this.#heartbeat()
-      this.#toldSinceBeat = false
+      if (!this.#changedSinceBeat && !this.#beating) void this.#heartbeat()
+      this.#changedSinceBeat = false
       this.#advance(0)
       this.#confirm(nowMs)
       this.#observeLag(nowMs)
@@ -265,10 +279,10 @@ export class TideTerm implements LaneTerm {
 
   async #heartbeat(): Promise<void> {
     this.#beating = true
-    this.#beatAtMs = this.clock.monotonicMs()
+    const sentAtMs = this.clock.monotonicMs()
     try {
       await this.#options.feed.heartbeat()
-      this.#beatenAtMs = this.clock.monotonicMs()
+      if (this.#toldAtMs < sentAtMs) this.#untoldSinceMs ??= this.clock.monotonicMs()
     } catch (error) {
       // The database takes no commits at the moment. The hold on the log is another matter.
       if (error instanceof TidemarkError && error.code !== 'FEED_LOST') this.observer.retry?.(undefined, error)
@@ -280,9 +294,8 @@ export class TideTerm implements LaneTerm {
 
   /** Whether the log is asked for more and does not tell what is in it. */
   #isStalled(nowMs: number): boolean {
-    if (this.#askedAtMs === undefined || this.#beatenAtMs < this.#beatAtMs) return false
-    if (this.#toldAtMs >= this.#beatAtMs) return false
-    return nowMs - Math.max(this.#beatenAtMs, this.#askedAtMs) >= limits.tideStallMs
+    if (this.#askedAtMs === undefined || this.#untoldSinceMs === undefined) return false
+    return nowMs - Math.max(this.#untoldSinceMs, this.#askedAtMs) >= limits.tideStallMs
   }
 
   #advance(agoMs: number): void {
@@ -329,6 +342,10 @@ export class TideTerm implements LaneTerm {
   failed(error: unknown): void {
     this.#finish({ kind: 'refused', error })
   }
+}
+
+function isHeartbeat(item: FeedItem): boolean {
+  return item.kind === 'transaction' && item.events.length === 0
 }
 
 function changesOf(item: FeedItem): number {

@@ -58,9 +58,9 @@ export class Tide {
   }
 
   async #openAndCarry(): Promise<TermEnd> {
-    const { tier, feed, observer } = this.#options
+    const { tier, feed, observer, epoch } = this.#options
     const lanes = await lanesOf(tier)
-    const from = lowestMark(lanes)
+    const from = lowestMark(lanes.filter(({ generation }) => generation.epoch === epoch))
     if (this.#stopped) return { kind: 'stopped' }
     let start
     try {

@@ -20,8 +20,8 @@ export async function settle(): Promise<void> {
 
 export interface Running {
   readonly tide: Tide
-  /** Set once the term is over. */
-  end: TermEnd | undefined
+  /** How the term has ended; undefined while it goes on. */
+  readonly end: () => TermEnd | undefined
   readonly over: Promise<TermEnd>
 }
 
@@ -79,14 +79,18 @@ export class TideScene {
   }
 
   /** Begins a term of the tide. */
-  start(options: { readonly readAgainFromMs?: number } = {}): Running {
+  start(options: { readonly readAgainFromMs?: number; readonly epoch?: bigint | undefined } = {}): Running {
     const { tier, clock, observer } = this
+    const { epoch } = this.log
     const random = seededRandom(this.#seed++)
-    const tide = new Tide({ tier, feed: this.log.feed(), clock, random, observer, ...options })
+    const tide = new Tide({ tier, feed: this.log.feed(), clock, random, observer, epoch, ...options })
     const over = tide.run()
-    const running: Running = { tide, end: undefined, over }
-    void over.then(end => (running.end = end))
-    return running
+    let ended: TermEnd | undefined
+    over.then(
+      end => (ended = end),
+      () => {},
+    )
+    return { tide, end: () => ended, over }
   }
 
   /** Time goes by, in small steps, each with all that follows from it. */
@@ -116,8 +120,15 @@ export class TideScene {
 
 /** The `index`-th key of the lane. */
 export function keyOf(lane: number, index = 0): string {
-  for (let id = 0, seen = 0; ; id++) {
+  return keysOf(lane, index + 1)[index]!
+}
+
+/** So many keys of one lane. */
+export function keysOf(lane: number, count: number): string[] {
+  const keys: string[] = []
+  for (let id = 0; keys.length < count; id++) {
     const key = `k:${id}`
-    if (laneOf(keyHash(key), LANES) === lane && seen++ === index) return key
+    if (laneOf(keyHash(key), LANES) === lane) keys.push(key)
   }
+  return keys
 }
