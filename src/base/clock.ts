@@ -64,3 +64,8 @@ export function sleep(clock: Clock, ms: number): Promise<void> {
     clock.timer(ms, resolve)
   })
 }
+
+/** Stops the thread that calls, with its event loop, for so long: for DEBUG SLEEP. */
+export function blockThread(ms: number): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms)
+}

@@ -96,6 +96,13 @@ export class Metrics<Table extends MetricTable> {
     return total
   }
 
+  /** How many observations each bucket of a histogram has, and last those over all bounds; over all threads. */
+  buckets(name: keyof Table & string, labelIndex = 0): number[] {
+    const slot = this.#slot(name, labelIndex)
+    const { bounds } = this.#placed.get(name)!.definition
+    return Array.from({ length: bounds!.length + 1 }, (_, bucket) => this.#sum(slot + bucket))
+  }
+
   /** Number and sum of a histogram's observations, over all threads. */
   observed(name: keyof Table & string, labelIndex = 0): { count: number; sum: number } {
     const slot = this.#slot(name, labelIndex)

@@ -1,6 +1,6 @@
 // What stands in a tidemark.config.ts, as types for the editor. What is allowed in it, and what it means, is in schema.ts; that
 // a file keeps to it is checked when it is loaded (resolve.ts), since nothing makes a user compile it first.
-import type { WhenStale } from '../server/settings.ts'
+import type { DebugCommand, WhenStale } from '../server/settings.ts'
 import type { Duration, Size } from './units.ts'
 
 /** What a database's `create` is called with. */
@@ -93,6 +93,7 @@ export interface TidemarkConfig {
   readonly data?: string | undefined
   readonly snapshot?: SnapshotConfig | undefined
   readonly maxConnections?: number | undefined
+  readonly enableDebugCommand?: DebugCommand | undefined
   readonly drain?: Duration | undefined
   /** These four are the defaults of every database and every keyspace. */
   readonly poll?: Duration | undefined

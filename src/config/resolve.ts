@@ -2,7 +2,7 @@
 // CONFIG_INVALID. Not for: reading the file (load.ts), looking at the machine; all that matters comes in as arguments.
 import { dirname, isAbsolute, relative, resolve as resolvePath } from 'node:path'
 import { limits } from '../base/limits.ts'
-import type { KeyspaceSettings, ServerSettings, SnapshotSettings, WhenStale } from '../server/settings.ts'
+import type { DebugCommand, KeyspaceSettings, ServerSettings, SnapshotSettings, WhenStale } from '../server/settings.ts'
 import { parseTable } from './addresses.ts'
 import { databasesOf, MAIN, type DatabaseSetup } from './resolve-databases.ts'
 import { checkTier, tierOf } from './resolve-tier.ts'
@@ -51,6 +51,7 @@ export function resolveSettings(inputs: ResolveInputs): Resolved {
     dataFolder,
     snapshot,
     connectionsMax: layers.top('maxConnections') as number,
+    debugCommand: layers.top('enableDebugCommand') as DebugCommand,
     drainMs: layers.top('drain') as number,
     databases: databases.map(each => each.settings),
     tier: tierOf(layers, path => absolute(layers, inputs, path)),

@@ -157,6 +157,14 @@ export const schema: readonly Setting[] = [
     help: 'Connections at once, over all threads. One more is answered with an error and closed.',
   },
   {
+    path: 'enableDebugCommand',
+    type: { kind: 'choice', choices: ['no', 'local', 'yes'] },
+    default: 'no',
+    flag: 'enable-debug-command',
+    environment: 'TIDEMARK_ENABLE_DEBUG_COMMAND',
+    help: 'Who may use DEBUG SLEEP, which holds up a server thread: nobody, clients on the same machine, or everyone.',
+  },
+  {
     path: 'drain',
     type: { kind: 'duration', min: 0, max: 600_000 },
     default: formatDuration(limits.drainMs),

@@ -15,7 +15,8 @@ export const countedErrors: readonly string[] = [
   'other',
 ]
 
-const latencyBoundsSeconds = [
+/** Upper bounds of the buckets of `tidemark_command_seconds`. */
+export const commandSecondsBounds: readonly number[] = [
   0.000_001, 0.000_002_5, 0.000_005, 0.000_01, 0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005,
   0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10,
 ]
@@ -107,7 +108,7 @@ export function metricTable(commandNames: readonly string[]): Record<MetricName,
       type: 'histogram',
       help: `Time from a command's start to its reply, by name. One of ${TIMED_EVERY} commands is timed, so its count is a sample of tidemark_commands_total.`,
       label: command,
-      bounds: latencyBoundsSeconds,
+      bounds: commandSecondsBounds,
     },
     tidemark_error_replies_total: {
       type: 'counter',
@@ -144,6 +145,7 @@ export class Statistics {
   readonly #values: Float64Array<SharedArrayBuffer>
   readonly #first = new Map<MetricName, number>()
   readonly #counters: (readonly [name: MetricName, labelIndex: number])[] = []
+  readonly #commands: number
 
   /** `baseline` is that of another thread; absent to make one. */
   constructor(metrics: ServerMetrics, commandNames: readonly string[], baseline?: SharedArrayBuffer) {
@@ -154,7 +156,9 @@ export class Statistics {
       const labels = definition.label?.values.length ?? 1
       for (let index = 0; index < labels; index++) this.#counters.push([name as MetricName, index])
     }
-    this.baseline = baseline ?? new SharedArrayBuffer(this.#counters.length * 8)
+    this.#commands = commandNames.length
+    const slots = this.#counters.length + this.#commands * (commandSecondsBounds.length + 1)
+    this.baseline = baseline ?? new SharedArrayBuffer(slots * 8)
     this.#values = new Float64Array(this.baseline)
   }
 
@@ -162,7 +166,17 @@ export class Statistics {
     return this.#metrics.total(name, labelIndex) - this.#values[this.#first.get(name)! + labelIndex]!
   }
 
+  /** How many timed runs of a command took so long: one number for each of commandSecondsBounds, and of the longer ones. */
+  commandSeconds(command: number): number[] {
+    const first = this.#counters.length + command * (commandSecondsBounds.length + 1)
+    const counts = this.#metrics.buckets('tidemark_command_seconds', command)
+    return counts.map((count, bucket) => count - this.#values[first + bucket]!)
+  }
+
   reset(): void {
+    for (let command = 0, slot = this.#counters.length; command < this.#commands; command++) {
+      for (const count of this.#metrics.buckets('tidemark_command_seconds', command)) this.#values[slot++] = count
+    }
     for (const [slot, [name, labelIndex]] of this.#counters.entries()) {
       this.#values[slot] = this.#metrics.total(name, labelIndex)
     }

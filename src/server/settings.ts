@@ -16,6 +16,8 @@ export interface ServerSettings {
   readonly dataFolder: string | undefined
   /** Connections at once, over all threads. */
   readonly connectionsMax: number
+  /** Who may use DEBUG: nobody, clients on loopback, or everyone. */
+  readonly debugCommand: DebugCommand
   /** How long requests under way may take to finish when the server closes. */
   readonly drainMs: number
   /** undefined: no snapshots. */
@@ -25,6 +27,8 @@ export interface ServerSettings {
   readonly tier: TierSettings | undefined
   readonly keyspaces: readonly KeyspaceSettings[]
 }
+
+export type DebugCommand = 'no' | 'local' | 'yes'
 
 export interface SnapshotSettings {
   /** Absolute; its folder exists. */

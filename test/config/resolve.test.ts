@@ -61,6 +61,7 @@ describe('where a setting comes from', () => {
         dataFolder: undefined,
         snapshot: undefined,
         connectionsMax: 10_000,
+        debugCommand: 'no',
         drainMs: 5_000,
         databases: [],
         tier: undefined,

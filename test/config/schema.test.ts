@@ -53,6 +53,7 @@ const everything: Required<TidemarkConfig> = {
   data: 'data',
   snapshot,
   maxConnections: 1,
+  enableDebugCommand: 'no',
   drain: '1s',
   poll: '1s',
   busyTimeout: '1s',

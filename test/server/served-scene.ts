@@ -21,6 +21,7 @@ export function testSettings(changed: Partial<ServerSettings> = {}): ServerSetti
     dataFolder: undefined,
     snapshot: undefined,
     connectionsMax: 1000,
+    debugCommand: 'no',
     drainMs: 1000,
     databases: [],
     tier: undefined,

@@ -66,7 +66,7 @@ export const bitmapCommands: readonly Command[] = [
     since: '2.6.0',
     complexity: 'O(N) with N the length of all values',
     summary: 'Combines the bits of several values into another one.',
-    syntax: 'AND | OR | XOR | NOT destkey key [key ...]',
+    syntax: '<AND | OR | XOR | NOT> destkey key [key ...]',
     handler: bitop,
   },
   {
@@ -80,7 +80,7 @@ export const bitmapCommands: readonly Command[] = [
     complexity: 'O(N) with N the length of the value, and O(1) for each operation',
     summary: 'Reads, sets and counts with whole numbers of any width, at any bit of a value.',
     syntax:
-      'key [GET encoding offset | [OVERFLOW WRAP | SAT | FAIL] SET encoding offset value | INCRBY encoding offset increment ...]',
+      'key [<GET encoding offset | [OVERFLOW <WRAP | SAT | FAIL>] <SET encoding offset value | INCRBY encoding offset increment>> ...]',
     handler: bitfield,
   },
   {

@@ -1,8 +1,10 @@
-// COMMAND: what commands there are, told from the table: bare and INFO (the form cluster clients read), DOCS, LIST, COUNT
-// and GETKEYS. Not for: what the commands do.
+// COMMAND: what commands there are, told from the table. How one is described is in command-info.ts.
+// Not for: what the commands do.
 import { globMatches } from '../../base/glob.ts'
 import { type Command, CommandError } from './command.ts'
-import { arityHolds, keyPositions } from './command-table.ts'
+import { docs, info } from './command-info.ts'
+import { arityHolds } from './command-table.ts'
+import { keyUses } from './key-specifications.ts'
 import {
   type ServerCall,
   SYNTAX_ERROR,
@@ -11,6 +13,8 @@ import {
   unknownSubcommandError,
   writeHelp,
 } from './server-call.ts'
+
+const INVALID_COUNT = 'ERR Invalid number of arguments specified for command'
 
 const HELP = [
   '(no subcommand)',
@@ -29,6 +33,8 @@ const HELP = [
   '    commands are returned.',
   'GETKEYS <full-command>',
   '    Return the keys from a full Redis command.',
+  'GETKEYSANDFLAGS <full-command>',
+  '    Return the keys and the access flags from a full Redis command.',
 ]
 
 const subcommands: Record<string, [arity: number, run: (call: ServerCall) => void]> = {
@@ -36,7 +42,8 @@ const subcommands: Record<string, [arity: number, run: (call: ServerCall) => voi
   info: [-2, info],
   docs: [-2, docs],
   list: [-2, list],
-  getkeys: [-4, getKeys],
+  getkeys: [-4, call => getKeys(call, false)],
+  getkeysandflags: [-4, call => getKeys(call, true)],
   help: [2, call => writeHelp(call, 'COMMAND', HELP)],
 }
 
@@ -48,87 +55,6 @@ function command(call: ServerCall): void {
   const [arity, run] = found
   if (arity >= 0 ? call.argc !== arity : call.argc < -arity) return call.out.error(arityError(`command|${name}`))
   run(call)
-}
-
-function info(call: ServerCall): void {
-  const { table } = call.server
-  if (call.argc <= 2) {
-    call.out.array(table.commands.length)
-    for (const each of table.commands) writeInfo(call, each)
-    return
-  }
-  call.out.array(call.argc - 2)
-  for (let i = 2; i < call.argc; i++) {
-    const found = table.named(call.text(i))
-    if (found === undefined) call.out.nil()
-    else writeInfo(call, found)
-  }
-}
-
-function writeInfo({ out }: ServerCall, { name, arity, flags, keys, keyFlags, categories }: Command): void {
-  out.array(10)
-  out.text(name)
-  out.integer(arity)
-  out.set(flags.length)
-  for (const flag of flags) out.simple(flag)
-  for (const position of keys) out.integer(position)
-  out.set(categories.length)
-  for (const category of categories) out.simple(category)
-  // Tips, key specifications, sub-commands.
-  out.set(0)
-  out.set(keys[0] === 0 ? 0 : 1)
-  if (keys[0] !== 0)
-    writeKeySpecification(out, keys, keyFlags ?? (flags.includes('readonly') ? ['RO', 'access'] : ['RW', 'update']))
-  out.set(0)
-}
-
-function writeKeySpecification(out: ServerCall['out'], keys: Command['keys'], flags: readonly string[]): void {
-  const [first, last, step] = keys
-  out.map(3)
-  out.text('flags')
-  out.set(flags.length)
-  for (const flag of flags) out.simple(flag)
-  out.text('begin_search')
-  out.map(2)
-  out.text('type')
-  out.text('index')
-  out.text('spec')
-  out.map(1)
-  out.text('index')
-  out.integer(first)
-  out.text('find_keys')
-  out.map(2)
-  out.text('type')
-  out.text('range')
-  out.text('spec')
-  out.map(3)
-  out.text('lastkey')
-  // Counted from the first key; negative from the end.
-  out.integer(last < 0 ? last : last - first)
-  out.text('keystep')
-  out.integer(step)
-  out.text('limit')
-  out.integer(0)
-}
-
-function docs(call: ServerCall): void {
-  const { table } = call.server
-  const told: Command[] = []
-  if (call.argc === 2) told.push(...table.commands)
-  for (let i = 2; i < call.argc; i++) {
-    const found = table.named(call.text(i))
-    if (found !== undefined) told.push(found)
-  }
-  call.out.map(told.length)
-  for (const each of told) {
-    call.out.text(each.name)
-    const fields = { summary: each.summary, since: each.since, group: each.group, complexity: each.complexity }
-    call.out.map(Object.keys(fields).length)
-    for (const [field, value] of Object.entries(fields)) {
-      call.out.text(field)
-      call.out.text(value)
-    }
-  }
 }
 
 function list(call: ServerCall): void {
@@ -146,18 +72,30 @@ function list(call: ServerCall): void {
   for (const name of names) call.out.text(name)
 }
 
-function getKeys(call: ServerCall): void {
+/** Of a command that needs a sub-command, at argument 2. */
+function isUnknownSubcommand(call: ServerCall, { arity, subcommands }: Command): boolean {
+  if (subcommands === undefined || arity !== -2 || call.argc === 3) return false
+  return !subcommands.includes(call.text(3).toLowerCase())
+}
+
+function getKeys(call: ServerCall, withFlags: boolean): void {
   const { table } = call.server
   const found = table.commands[table.find(call.buffer, call.start[2]!, call.end[2]!)]
-  if (found === undefined) throw new CommandError('ERR Invalid command specified')
-  if (found.keys[0] === 0) throw new CommandError('ERR The command has no key arguments')
-  const argc = call.argc - 2
-  if (!arityHolds(found, argc)) {
-    throw new CommandError('ERR Invalid number of arguments specified for command')
+  if (found === undefined || isUnknownSubcommand(call, found)) throw new CommandError('ERR Invalid command specified')
+  if (!arityHolds(found, call.argc - 2)) {
+    throw new CommandError(INVALID_COUNT)
   }
-  const positions = keyPositions(found, argc)
-  call.out.array(positions.length)
-  for (const position of positions) call.out.bulk(call.buffer, call.start[position + 2], call.end[position + 2])
+  const uses = keyUses(call, found, 2)
+  if (uses.length === 0 && found.name === 'object' && !call.is(3, 'HELP')) throw new CommandError(INVALID_COUNT)
+  if (uses.length === 0) throw new CommandError('ERR The command has no key arguments')
+  call.out.array(uses.length)
+  for (const [position, flags] of uses) {
+    if (withFlags) call.out.array(2)
+    call.out.bulk(call.buffer, call.start[position], call.end[position])
+    if (!withFlags) continue
+    call.out.set(flags.length)
+    for (const flag of flags) call.out.simple(flag)
+  }
 }
 
 export const commandCommand: Command = {
@@ -171,7 +109,7 @@ export const commandCommand: Command = {
   complexity: 'O(N) where N is the total number of Redis commands',
   summary: 'Tells what commands there are.',
   syntax:
-    '[COUNT | INFO [command ...] | DOCS [command ...] | LIST [FILTERBY kind value] | GETKEYS command [argument ...]]',
+    '[COUNT | INFO [command ...] | DOCS [command ...] | LIST [FILTERBY kind value] | GETKEYS command [argument ...] | GETKEYSANDFLAGS command [argument ...]]',
   subcommands: Object.keys(subcommands),
   handler: serverHandler(command),
 }

@@ -21,6 +21,8 @@ const HELP = [
   '    Set the configuration <directive> to <value>.',
   'RESETSTAT',
   '    Reset statistics reported by the INFO command.',
+  'REWRITE',
+  '    Rewrite the configuration file.',
 ]
 
 /** Redis' parameters that have a meaning here, with their values in Redis' spelling. */
@@ -30,6 +32,7 @@ function parameters({ settings, port, live }: Server): Record<string, string> {
     bind: settings.host,
     databases: '1',
     dir: settings.dataFolder ?? '',
+    'enable-debug-command': settings.debugCommand,
     'io-threads': String(settings.threads),
     maxmemory: String(settings.memoryBytes),
     'maxmemory-policy': 'allkeys-lfu',
@@ -67,7 +70,7 @@ function resetStatistics(call: ServerCall): void {
 }
 
 function set(call: ServerCall): void {
-  setConfig(call, new Set(Object.keys(parameters(call.server))))
+  setConfig(call, parameters(call.server))
 }
 
 function rewrite(call: ServerCall): void {

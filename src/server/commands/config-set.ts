@@ -42,25 +42,25 @@ function failed(name: string, reason: string): CommandError {
   return new CommandError(`ERR CONFIG SET failed (possibly related to argument '${name}') - ${reason}`)
 }
 
-export function setConfig(call: ServerCall, known: ReadonlySet<string>): void {
+export function setConfig(call: ServerCall, known: Readonly<Record<string, string>>): void {
   if (call.argc % 2 !== 0) throw new CommandError(SYNTAX_ERROR)
   const apply: (() => void)[] = []
   const seen = new Set<string>()
   for (let i = 2; i < call.argc; i += 2) {
     const asked = call.text(i)
     const name = asked.toLowerCase()
-    if (!known.has(name) && !Object.hasOwn(refusals, name)) {
+    if (!Object.hasOwn(known, name)) {
       throw new CommandError(`ERR Unknown option or number of arguments for CONFIG SET - '${asked}'`)
     }
     if (seen.has(name)) throw failed(asked, 'duplicate parameter')
     seen.add(name)
-    apply.push(prepare(call, i, name))
+    apply.push(prepare(call, i, name, known[name]!))
   }
   for (const change of apply) change()
   call.out.simple('OK')
 }
 
-function prepare(call: ServerCall, i: number, name: string): () => void {
+function prepare(call: ServerCall, i: number, name: string, present: string): () => void {
   const { live } = call.server
   const setting = Object.hasOwn(numberSettings, name) ? numberSettings[name] : undefined
   if (setting !== undefined) {
@@ -73,8 +73,8 @@ function prepare(call: ServerCall, i: number, name: string): () => void {
     }
   }
   if (name === 'requirepass') return preparePassword(call, i)
-  const empty = call.start[i + 1] === call.end[i + 1]
-  if (name === 'notify-keyspace-events' && empty) return () => {}
+  // What is so already may be said again.
+  if (Object.hasOwn(refusals, name) && call.text(i + 1).toLowerCase() === present) return () => {}
   throw failed(name, refusals[name] ?? "can't set immutable config")
 }
 

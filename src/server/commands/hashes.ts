@@ -171,7 +171,7 @@ export const hashCommands: readonly Command[] = [
     since: '2.6.0',
     complexity: 'O(N) with N the size of the hash',
     summary: 'Adds to the number in a field; of a row key, in a column, inside the database.',
-    syntax: 'key field increment',
+    syntax: 'key field float-increment',
     handler: hincrbyfloat,
   },
   {

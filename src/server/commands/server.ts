@@ -3,6 +3,7 @@
 import type { Command } from './command.ts'
 import { commandCommand } from './command-docs.ts'
 import { configCommand } from './config-command.ts'
+import { debugCommand } from './debug.ts'
 import { infoCommand } from './info.ts'
 import { memoryCommand } from './inspection.ts'
 import { snapshotCommands } from './snapshot.ts'
@@ -43,6 +44,7 @@ const flushing = {
 export const serverCommands: readonly Command[] = [
   commandCommand,
   configCommand,
+  debugCommand,
   infoCommand,
   memoryCommand,
   ...snapshotCommands,

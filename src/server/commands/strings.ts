@@ -280,7 +280,7 @@ export const stringCommands: readonly Command[] = [
     since: '2.6.0',
     complexity: 'O(1)',
     summary: 'Adds to the number that a key holds; counts with the 80 bits that Redis has on x86.',
-    syntax: 'key increment',
+    syntax: 'key float-increment',
     handler: incrbyfloat,
   },
   {
