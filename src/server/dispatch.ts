@@ -257,7 +257,6 @@ export class Dispatcher {
   /** As in Redis, an EXEC that cannot run ends its transaction, and says so. */
   #refusedExec(before: number): void {
     const reason = this.#out.buffer.toString('utf8', before + 1, this.#out.length - 2).replace(/^ERR /, '')
-    if (reason.startsWith('NOAUTH')) return
     this.#out.truncate(before)
     this.#out.error(`EXECABORT Transaction discarded because of: ${reason}`)
     leaveTransaction(this.#call.client)
