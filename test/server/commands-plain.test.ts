@@ -1,18 +1,17 @@
-// The commands on plain keys: the scripts of command-scripts.ts against ours, and against the real redis-server with the
-// replies compared byte by byte, in RESP2 and RESP3; then random sequences of commands, the same way.
+// The commands on plain keys: time, limits and other threads, and random sequences of commands with the replies compared byte
+// by byte with the real redis-server's, in RESP2 and RESP3. What each command replies is in test/wire/recordings/.
 import { after, before, describe, test } from 'node:test'
 import assert from 'node:assert/strict'
 import { systemClock } from '../../src/base/clock.ts'
 import { seededRandom } from '../../src/base/random.ts'
 import { RecordType } from '../../src/store/layout.ts'
 import { Store } from '../../src/store/store.ts'
-import { CommandRunner, keyCommands, plain } from '../support/call.ts'
+import { CommandRunner, plain } from '../support/call.ts'
 import type { Argument } from '../support/call.ts'
 import { rawReplies } from '../support/raw-replies.ts'
 import { startRedis } from '../support/redis-server.ts'
 import type { RedisServer } from '../support/redis-server.ts'
 import { RandomCommands } from './random-commands.ts'
-import { argumentsOf, scripts } from './command-scripts.ts'
 
 function newRunner(memoryBytes: number = 4_194_304): CommandRunner {
   const store = Store.create({ memoryBytes, seed: 7 })
@@ -58,24 +57,6 @@ async function compare(port: number, resp: 2 | 3, commands: readonly (readonly A
 }
 
 describe('commands on plain keys', () => {
-  for (const [name, script] of Object.entries(scripts)) {
-    test(name, async () => {
-      const replies = await ourReplies(2, script.map(argumentsOf))
-      for (const [i, step] of script.entries()) {
-        assert.deepEqual(plain(replies[i]!), step[1], `step ${i}: ${show(argumentsOf(step))}`)
-      }
-    })
-  }
-
-  test('every command has a script', () => {
-    const used = new Set(
-      Object.values(scripts)
-        .flat()
-        .map(step => String(argumentsOf(step)[0]).toLowerCase()),
-    )
-    for (const { name } of keyCommands) assert.ok(used.has(name), `no script for ${name}`)
-  })
-
   test('an expired key is absent for every command, and a live one is not', async () => {
     const runner = newRunner()
     const { wallMs } = runner
@@ -236,15 +217,6 @@ describe('commands on plain keys, compared with the real redis-server', () => {
     await redis?.stop()
   })
 
-  for (const [name, script] of Object.entries(scripts)) {
-    test(name, async t => {
-      if (redis === undefined) return t.skip('redis-server is not installed')
-      for (const resp of [2, 3] as const) await compare(redis.port, resp, script.map(argumentsOf))
-      const replies = await redisReplies(redis.port, 2, script.map(argumentsOf))
-      for (const [i, step] of script.entries()) assert.deepEqual(plain(replies[i]!), step[1], `step ${i}`)
-    })
-  }
-
   test('random sequences of commands give the same replies', async t => {
     if (redis === undefined) return t.skip('redis-server is not installed')
     const first = Number(process.env['TIDEMARK_SEED'] ?? 1)
@@ -257,19 +229,6 @@ describe('commands on plain keys, compared with the real redis-server', () => {
         console.error(`TIDEMARK_SEED=${seed} repeats this`)
         throw error
       }
-    }
-  })
-
-  test('arity, flags, categories and key positions of every command are those of COMMAND INFO', async t => {
-    if (redis === undefined) return t.skip('redis-server is not installed')
-    const [raw] = await rawReplies(redis.port, [['COMMAND', 'INFO', ...keyCommands.map(command => command.name)]])
-    const infos = plain(raw!) as [string, number, string[], number, number, number, string[]][]
-    for (const [i, command] of keyCommands.entries()) {
-      const [name, arity, flags, firstKey, lastKey, step, categories] = infos[i]!
-      assert.deepEqual(
-        [command.name, command.arity, [...command.flags], [...command.keys], [...command.categories]],
-        [name, arity, flags, [firstKey, lastKey, step], categories],
-      )
     }
   })
 })

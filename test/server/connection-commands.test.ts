@@ -1,106 +1,10 @@
-// The connection and server commands: the same requests to ours and to the real redis-server, replies compared byte by
-// byte in RESP2 and RESP3; then what is ours alone or differs on purpose.
-import { after, before, describe, test } from 'node:test'
+// The connection and server commands: what is ours alone or differs on purpose. What is as in Redis is in
+// test/wire/recordings/ (connection, client, config, command, server).
+import { describe, test } from 'node:test'
 import assert from 'node:assert/strict'
-import type { RedisServer } from '../support/redis-server.ts'
-import { startRedis } from '../support/redis-server.ts'
-import { rawReplies } from '../support/raw-replies.ts'
 import { RespClient } from '../support/resp-client.ts'
-import { commandTable } from '../../src/server/commands/table.ts'
 import { ReplyError } from '../../src/wire/reply.ts'
 import { ServedScene } from './served-scene.ts'
-
-function words(line: string): string[] {
-  return line === '' ? [''] : line.split(' ').map(word => (word === "''" ? '' : word.replaceAll('_', ' ')))
-}
-
-/** Each line is one request; `''` is an empty argument and _ a blank. Every line gets exactly one reply. */
-const script = `
-PING|PING hello|ping a b|ECHO x|ECHO|echo a b|NOSUCH|nosuch a b_c|nosuch ${'a'.repeat(100)} ${'b'.repeat(100)} c
-get|GET a b|SELECT 0|SELECT -1|SELECT 16|SELECT x|SELECT|AUTH x|AUTH default x|AUTH other x|AUTH a b c|AUTH
-HELLO 1|HELLO 4|HELLO x|HELLO 3 AUTH|HELLO 3 AUTH default|HELLO 3 SETNAME|HELLO 3 NOSUCH|HELLO 2 SETNAME a_b|HELLO 99999999999999999999
-CLIENT|CLIENT NOSUCH|CLIENT nosuch a b|CLIENT GETNAME|CLIENT SETNAME|CLIENT SETNAME a_b|CLIENT SETNAME n1|CLIENT GETNAME|client getname x
-CLIENT SETNAME ''|CLIENT GETNAME|CLIENT ID x|CLIENT LIST TYPE nosuch|CLIENT LIST ID 999999|CLIENT LIST ID x|CLIENT LIST nosuch|CLIENT LIST TYPE pubsub
-CLIENT KILL|CLIENT KILL 1.2.3.4:5|CLIENT KILL ID 999999|CLIENT KILL ID x|CLIENT KILL ID 0|CLIENT KILL ADDR 1.2.3.4:5|CLIENT KILL LADDR 1.2.3.4:5
-CLIENT KILL NOSUCH x|CLIENT KILL SKIPME maybe|CLIENT KILL TYPE nosuch|CLIENT KILL TYPE pubsub|CLIENT KILL ID 999999 ADDR|CLIENT KILL USER nosuch
-CLIENT NO-EVICT on|CLIENT NO-EVICT off|CLIENT NO-EVICT x|CLIENT NO-EVICT|CLIENT REPLY nosuch|CLIENT REPLY|CLIENT REPLY on
-CONFIG|CONFIG NOSUCH|CONFIG GET|CONFIG GET nosuch|CONFIG GET save|CONFIG GET SAVE|CONFIG GET appendonly|CONFIG GET app?ndonly|CONFIG GET timeou[st]|CONFIG GET maxclients
-CONFIG RESETSTAT|CONFIG RESETSTAT x|CONFIG SET a
-COMMAND COUNT x|COMMAND NOSUCH|COMMAND INFO get|COMMAND INFO nosuch|COMMAND INFO echo GET|COMMAND INFO hget|COMMAND INFO hello|COMMAND INFO auth quit select reset
-COMMAND GETKEYS|COMMAND GETKEYS get|COMMAND GETKEYS get a|COMMAND GETKEYS GET a b|COMMAND GETKEYS ping x|COMMAND GETKEYS mset a 1 b 2|COMMAND GETKEYS nosuch a|COMMAND GETKEYS del a b c
-COMMAND LIST nosuch|COMMAND LIST FILTERBY nosuch x|COMMAND LIST FILTERBY MODULE x|COMMAND LIST FILTERBY PATTERN ping|COMMAND LIST FILTERBY ACLCAT nosuch|COMMAND DOCS nosuch
-DBSIZE|DBSIZE x|SET a 1|DBSIZE|FLUSHALL nosuch|FLUSHALL ASYNC SYNC|DBSIZE|FLUSHALL ASYNC|DBSIZE|SET a 1|FLUSHDB SYNC|FLUSHDB|FLUSHALL|DBSIZE
-TIME x|INFO nosuch|INFO modules|RESET x|CLIENT SETNAME n2|RESET|CLIENT GETNAME|PING|QUIT`
-  .trim()
-  .split(/[|\n]/)
-  .map(words)
-
-describe('replies equal those of redis-server', () => {
-  let redis: RedisServer | undefined
-  let served: ServedScene
-  before(async () => {
-    redis = await startRedis()
-    served = await ServedScene.open({ connectionsMax: 10_000 })
-  })
-  after(async () => {
-    await redis?.stop()
-    await served[Symbol.asyncDispose]()
-  })
-
-  for (const resp of [2, 3] as const) {
-    test(`byte by byte in RESP${resp}`, async t => {
-      if (redis === undefined) return t.skip('redis-server is not installed')
-      // HELLO tells the connection's id, which differs.
-      const lines = [['HELLO', String(resp)], ...script]
-      const ours = await rawReplies(served.port, lines)
-      const theirs = await rawReplies(redis.port, lines)
-      for (const [i, line] of lines.entries()) {
-        if (i > 0) assert.equal(ours[i]!.toString('latin1'), theirs[i]!.toString('latin1'), line.join(' '))
-      }
-    })
-  }
-
-  test('COMMAND INFO of all commands, but for tips and details of sub-commands', async t => {
-    if (redis === undefined) return t.skip('redis-server is not installed')
-    // Containers: in Redis their sub-commands have flags and categories, here they have them themselves.
-    const containers = new Set(['client', 'config'])
-    const ownOrContainer = (name: string): boolean => containers.has(name) || name.startsWith('tm.')
-    const names = commandTable.commands.map(({ name }) => name).filter(name => !ownOrContainer(name))
-    const [ours, theirs] = await Promise.all(
-      [served.port, redis.port].map(async port => {
-        const client = await RespClient.connect(port)
-        const infos = (await client.command('COMMAND', 'INFO', ...names)) as unknown[][]
-        client.close()
-        return infos
-      }),
-    )
-    for (const [i, name] of names.entries()) assert.deepEqual(ours![i]!.slice(0, 7), theirs![i]!.slice(0, 7), name)
-  })
-
-  test('HELLO, but for the id', async t => {
-    if (redis === undefined) return t.skip('redis-server is not installed')
-    const lines = [['HELLO'], ['HELLO', '3', 'SETNAME', 'x'], ['HELLO'], ['HELLO', '2']]
-    const replies = async (port: number) =>
-      (await rawReplies(port, lines)).map(reply => reply.toString().replace(/(\$2\r\nid\r\n:)\d+/, '$1N'))
-    assert.deepEqual(await replies(served.port), await replies(redis.port))
-  })
-
-  test('with a password', async t => {
-    const theirs = await startRedis(['--requirepass', 'secret'])
-    if (theirs === undefined) return t.skip('redis-server is not installed')
-    try {
-      await using ours = await ServedScene.open({ requirepass: 'secret' })
-      const lines =
-        'PING|get|nosuch|GET a|HELLO|HELLO 3|HELLO 3 AUTH default no|HELLO 3 AUTH other secret|AUTH no|AUTH other secret|AUTH default no|RESET|CLIENT GETNAME|AUTH secret|GET a|RESET|GET a|AUTH default secret|PING|QUIT'
-          .split('|')
-          .map(words)
-      const [a, b] = [await rawReplies(ours.port, lines), await rawReplies(theirs.port, lines)]
-      for (const [i, line] of lines.entries()) assert.equal(String(a[i]), String(b[i]), line.join(' '))
-    } finally {
-      await theirs.stop()
-    }
-  })
-})
 
 test('HELLO takes all of its options or none (as Redis does from 7.2 on)', async () => {
   await using served = await ServedScene.open({ requirepass: 'secret' })

@@ -3,67 +3,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { RawConnection } from '../support/raw-connection.ts'
 import { RespClient } from '../support/resp-client.ts'
-import { type Scenario, sameAsRedis, startTidemark } from './running.ts'
+import { startTidemark } from './running.ts'
 import { eventually, ServedScene } from './served-scene.ts'
-
-function told(lines: readonly string[]): (scenario: Scenario) => Promise<void> {
-  return async ({ open, note }) => {
-    const client = await open()
-    for (const line of lines) note(`${line}: ${await client.line(line)}`)
-  }
-}
-
-sameAsRedis('settings that change are told as in Redis', {
-  'CONFIG SET': told([
-    'CONFIG SET maxclients 500',
-    'CONFIG GET maxclients',
-    'CONFIG SET maxclients abc',
-    'CONFIG SET maxclients 0',
-    'CONFIG SET timeout -1',
-    'CONFIG SET nosuch 1',
-    'CONFIG SET maxclients 10 nosuch 1',
-    'CONFIG SET maxclients',
-    'CONFIG SET maxclients 10 timeout',
-    'CONFIG SET maxclients 100 maxclients 200',
-    'CONFIG SET slowlog-max-len -1',
-    'CONFIG SET slowlog-max-len 7 slowlog-log-slower-than 123',
-    'CONFIG GET slowlog-max-len',
-    'CONFIG GET slowlog-log-slower-than',
-    'CONFIG SET slowlog-max-len 128 slowlog-log-slower-than 10000 latency-monitor-threshold 0',
-    'CONFIG SET databases 3',
-    'CONFIG REWRITE',
-  ]),
-  'CLIENT PAUSE': told([
-    'CLIENT PAUSE 1 X',
-    'CLIENT PAUSE abc',
-    'CLIENT PAUSE -1',
-    'CLIENT PAUSE',
-    'CLIENT PAUSE 0',
-    'CLIENT UNPAUSE',
-    'CLIENT UNPAUSE x',
-    'CLIENT NO-EVICT x',
-    'CLIENT NO-EVICT ON',
-  ]),
-  'SLOWLOG, LATENCY and ACL': told([
-    // On a busy machine any command may be slow: here none is to be.
-    'CONFIG SET slowlog-log-slower-than -1',
-    'SLOWLOG RESET',
-    'SLOWLOG GET',
-    'SLOWLOG GET abc',
-    'SLOWLOG GET -2',
-    'SLOWLOG GET 1 2',
-    'SLOWLOG LEN',
-    'SLOWLOG HELP',
-    'SLOWLOG NOSUCH',
-    'LATENCY LATEST',
-    'LATENCY HISTORY x',
-    'LATENCY RESET',
-    'LATENCY RESET a b',
-    'ACL WHOAMI',
-    'ACL USERS',
-    'ACL LIST',
-  ]),
-})
 
 for (const threads of [1, 2]) {
   test(`slow commands of all threads are told, newest first, ${threads} threads`, async t => {
@@ -104,6 +45,39 @@ for (const threads of [1, 2]) {
     await first!.command('SLOWLOG', 'RESET')
     for (const client of clients) await client.command('LCS', 'a', 'b')
     assert.equal(await first!.command('SLOWLOG', 'LEN'), 0)
+  })
+
+  test(`LATENCY tells the calls and the slow commands of all threads, ${threads} threads`, async t => {
+    const server = await startTidemark(t, { threads })
+    const clients = await Promise.all(Array.from({ length: 8 }, () => RespClient.connect(server.port, { resp: 3 })))
+    t.after(() => clients.forEach(client => client.close()))
+    const [first] = clients
+    for (const client of clients) for (let i = 0; i < 40; i++) await client.command('GET', 'a')
+    type Histogram = Map<string, Map<string, number | Map<number, number>>>
+    const told = (await first!.command('LATENCY', 'HISTOGRAM', 'get', 'nosuch')) as Histogram
+    assert.deepEqual([...told.keys()], ['get'])
+    assert.equal(told.get('get')!.get('calls'), 320)
+    const buckets = [...(told.get('get')!.get('histogram_usec') as Map<number, number>)]
+    // Of each thread one command in 16 is timed, whichever it is.
+    assert.ok(buckets.length > 0 && buckets.at(-1)![1] >= 10 && buckets.at(-1)![1] <= 40, JSON.stringify(buckets))
+    for (const [i, [bound, count]] of buckets.entries()) {
+      assert.ok(Number.isInteger(bound) && bound > (buckets[i - 1]?.[0] ?? 0) && count > (buckets[i - 1]?.[1] ?? 0))
+    }
+    await first!.command('CONFIG', 'RESETSTAT')
+    assert.equal(((await first!.command('LATENCY', 'HISTOGRAM', 'get')) as Histogram).size, 0)
+    await first!.command('GET', 'a')
+    assert.equal(((await first!.command('LATENCY', 'HISTOGRAM', 'get')) as Histogram).get('get')!.get('calls'), 1)
+
+    // A command that takes its time: 16 million steps.
+    await first!.command('CONFIG', 'SET', 'latency-monitor-threshold', 1)
+    await first!.command('MSET', 'x', 'ab'.repeat(2000), 'y', 'ba'.repeat(2000))
+    for (const client of clients) await client.command('LCS', 'x', 'y')
+    const graph = String(await first!.command('LATENCY', 'GRAPH', 'command'))
+    assert.match(graph, /^command - high \d+ ms, low \d+ ms \(all time high \d+ ms\)\n-{80}\n/)
+    const lines = graph.split('\n')
+    assert.deepEqual(lines[5]!.length, lines[2]!.length)
+    assert.ok(lines[5]!.length >= clients.length && !lines[5]!.includes(' '), graph)
+    assert.match(lines[8]!, /s/)
   })
 
   test(`a password that is set asks new clients for it, ${threads} threads`, async t => {

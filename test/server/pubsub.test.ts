@@ -7,84 +7,8 @@ import { createClient } from 'redis'
 import { limits } from '../../src/base/limits.ts'
 import { RawConnection } from '../support/raw-connection.ts'
 import { RespClient } from '../support/resp-client.ts'
-import { sameAsRedis, startTidemark } from './running.ts'
+import { startTidemark } from './running.ts'
 import { eventually, ServedScene } from './served-scene.ts'
-
-/** The next `n` messages. */
-async function take(connection: RawConnection, n: number): Promise<string[]> {
-  const messages: string[] = []
-  for (let i = 0; i < n; i++) messages.push(await connection.next())
-  return messages
-}
-
-sameAsRedis('channels are as in Redis', {
-  'subscribing and messages': async ({ open, note }) => {
-    const [a, b, c] = [await open(), await open(), await open()]
-    a.send(['SUBSCRIBE', 'one', 'two', 'one'])
-    note(...(await take(a, 3)))
-    b.send(['PSUBSCRIBE', 'o*', 't*'])
-    note(...(await take(b, 2)))
-    note(await b.line('SUBSCRIBE one'))
-    note(await c.line('PUBLISH one hello'), await c.line('PUBLISH three x'), await c.line('PUBLISH two y'))
-    note(...(await take(a, 2)), ...(await take(b, 4)))
-    note(await c.line('PUBSUB NUMSUB one two none'), await c.line('PUBSUB NUMPAT'), await c.line('PUBSUB NUMSUB'))
-    note(await c.line('PUBSUB CHANNELS on*'), await c.line('PUBSUB CHANNELS x*'), await c.line('PUBSUB SHARDCHANNELS'))
-    note(await a.line('UNSUBSCRIBE two'), await a.line('UNSUBSCRIBE nothing'), await a.line('UNSUBSCRIBE'))
-    note(await a.line('UNSUBSCRIBE'), await a.line('PUNSUBSCRIBE'), await a.line('SUNSUBSCRIBE'))
-    note(await b.line('PUNSUBSCRIBE t*'), await c.line('PUBLISH one z'), ...(await take(b, 2)))
-    note(await a.line('GET k'))
-  },
-  'bytes that are no text': async ({ open, note }) => {
-    const [a, b] = [await open(), await open()]
-    const channel = Buffer.from([0xff, 0x00, 0xc3])
-    a.send(['SUBSCRIBE', channel])
-    note(await a.next())
-    a.send(['PSUBSCRIBE', Buffer.from([0xff, 0x2a])])
-    note(await a.next())
-    b.send(['PUBLISH', channel, Buffer.from([0xfe, 0x0d, 0x0a])])
-    note(await b.next(), ...(await take(a, 2)))
-  },
-  'what a listening client may say': async ({ open, note }) => {
-    const a = await open()
-    note(await a.line('SUBSCRIBE one'), await a.line('PING'), await a.line('PING hi'), await a.line('GET k'))
-    note(await a.line('SET k v'), await a.line('MULTI'), await a.line('PUBSUB NUMPAT'))
-    note(await a.line('NOSUCH'), await a.line('GET'))
-    note(await a.line('RESET'), await a.line('GET k'), await a.line('PING'))
-  },
-  'in transactions': async ({ open, note }) => {
-    const [a, b] = [await open(), await open()]
-    note(await a.line('SUBSCRIBE one'))
-    note(await b.line('MULTI'), await b.line('PUBLISH one x'), await b.line('SET k v'), await b.line('PUBLISH one y'))
-    note(await b.line('EXEC'), ...(await take(a, 2)))
-  },
-  'shard channels': async ({ open, note }) => {
-    const [a, b] = [await open(), await open()]
-    note(await a.line('SSUBSCRIBE s'), await a.line('SUBSCRIBE s'), await a.line('PSUBSCRIBE *'))
-    note(await b.line('SPUBLISH s x'), await a.next(), await b.line('PUBLISH s y'), ...(await take(a, 2)))
-    note(await b.line('PUBSUB SHARDNUMSUB s t'), await b.line('PUBSUB SHARDCHANNELS'), await b.line('PUBSUB CHANNELS'))
-    note(await a.line('SUNSUBSCRIBE s'), await b.line('SPUBLISH s z'), await b.line('PUBSUB NOSUCH'))
-    note(await b.line('PUBSUB CHANNELS a b'), await b.line('PUBSUB'), await b.line('PUBSUB NUMPAT x'))
-    note(await b.line('PUBSUB HELP'))
-  },
-  'a client that leaves': async ({ open, note }) => {
-    const [a, b] = [await open(), await open()]
-    note(await a.line('SUBSCRIBE one'), await a.line('PSUBSCRIBE x*'))
-    a.close()
-    let left = ''
-    while (left !== ':0\r\n') left = await b.line('PUBLISH one x')
-    note(left, await b.line('PUBSUB NUMPAT'), await b.line('PUBSUB CHANNELS'))
-  },
-})
-
-sameAsRedis('publishing to oneself is as in Redis', {
-  'with RESP3': async ({ open, note }) => {
-    const a = await open()
-    await a.line('HELLO 3')
-    note(await a.line('SUBSCRIBE one'))
-    a.send(['PUBLISH', 'one', 'x'], ['GET', 'none'], ['PUBLISH', 'one', 'y'])
-    note(...(await take(a, 5)))
-  },
-})
 
 for (const threads of [1, 2]) {
   test(`messages of one publisher come in order to listeners of all threads, ${threads} threads`, async t => {

@@ -1,174 +1,12 @@
-// CLIENT TRACKING: the replies and messages of Redis, from changes of any thread and of any kind, and the caches of client
-// libraries that rely on it.
+// CLIENT TRACKING: what expires, is evicted or is a row, and the caches of client libraries that rely on it. The replies and
+// messages of Redis are in test/wire/recordings/tracking.txt.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { BasicClientSideCache, createClient } from 'redis'
-import type { RawConnection } from '../support/raw-connection.ts'
-import { RawConnection as Raw } from '../support/raw-connection.ts'
+import { RawConnection } from '../support/raw-connection.ts'
 import { RespClient } from '../support/resp-client.ts'
-import { type Scenario, sameAsRedis, startTidemark } from './running.ts'
+import { startTidemark } from './running.ts'
 import { eventually, ServedScene } from './served-scene.ts'
-
-async function idOf(connection: RawConnection): Promise<string> {
-  return (await connection.line('CLIENT ID')).slice(1, -2)
-}
-
-/** A RESP3 client that tracks, and one that writes. */
-async function pair({ open }: Scenario, options = ''): Promise<[RawConnection, RawConnection]> {
-  const [reader, writer] = [await open(), await open()]
-  await reader.line('HELLO 3')
-  await writer.line('MSET a 1 b 2 c 3')
-  await reader.line(`CLIENT TRACKING ON${options}`)
-  return [reader, writer]
-}
-
-const changes = [
-  'SET a 2',
-  'DEL a',
-  'APPEND a x',
-  'INCR a',
-  'EXPIRE a 100',
-  'PERSIST a',
-  'GETDEL a',
-  'RENAME a z',
-  'SETRANGE a 0 x',
-  'SETBIT a 0 1',
-  'MSET x 1 a 2',
-  'PEXPIRE a -1',
-  'COPY b a REPLACE',
-  'UNLINK a',
-]
-
-sameAsRedis('invalidations are as in Redis', {
-  'of every kind of change': async scenario => {
-    const [reader, writer] = await pair(scenario)
-    for (const change of changes) {
-      await writer.line('SET a 1 EX 1000')
-      await reader.rest()
-      scenario.note(await reader.line('GET a'), await writer.line(change), await reader.next())
-    }
-    await writer.line('DEL a')
-    await writer.line('HSET h f 1 g 2')
-    for (const change of ['HSET h f 2', 'HDEL h g', 'HINCRBY h n 1', 'DEL h']) {
-      scenario.note(await reader.line('HGET h f'), await writer.line(change), await reader.next())
-    }
-    scenario.note(await reader.line('GET none'), await writer.line('SETNX none 1'), await reader.next())
-  },
-  'once, until the key is read again': async scenario => {
-    const [reader, writer] = await pair(scenario)
-    scenario.note(await reader.line('MGET a b'), await writer.line('SET a x'), await reader.next())
-    scenario.note(await writer.line('SET a y'), await writer.line('SET b y'), await reader.next())
-    scenario.note(await reader.line('GET a'), await writer.line('SET a z'), await reader.next())
-  },
-  'of everything': async scenario => {
-    const [reader, writer] = await pair(scenario)
-    scenario.note(await reader.line('GET a'), await writer.line('FLUSHALL'), await reader.next())
-  },
-  'of own changes, after the reply': async scenario => {
-    const [reader] = await pair(scenario)
-    scenario.note(await reader.line('GET a'), await reader.line('SET a 2'), await reader.next())
-    reader.send(['GET', 'a'], ['SET', 'a', '3'], ['GET', 'a'])
-    for (let i = 0; i < 4; i++) scenario.note(await reader.next())
-    scenario.note(await reader.line('MULTI'), await reader.line('GET b'), await reader.line('SET b 1'))
-    scenario.note(await reader.line('EXEC'), await reader.next())
-  },
-  'not of own changes with NOLOOP': async scenario => {
-    const [reader, writer] = await pair(scenario, ' NOLOOP')
-    scenario.note(await reader.line('MGET a b'), await reader.line('SET a 2'), await writer.line('SET a 3'))
-    scenario.note(await writer.line('SET b 3'), await reader.next())
-  },
-  'opting in and out': async scenario => {
-    const [reader, writer] = await pair(scenario, ' OPTIN')
-    const { note } = scenario
-    note(
-      await reader.line('GET a'),
-      await reader.line('CLIENT CACHING YES'),
-      await reader.line('GET b'),
-      await reader.line('GET c'),
-    )
-    note(await writer.line('SET a x'), await writer.line('SET c x'), await writer.line('SET b x'), await reader.next())
-    note(await reader.line('CLIENT CACHING YES'), await reader.line('MULTI'), await reader.line('GET a'))
-    note(await reader.line('EXEC'), await writer.line('SET a y'), await reader.next())
-    note(
-      await reader.line('CLIENT CACHING NO'),
-      await reader.line('CLIENT CACHING X'),
-      await reader.line('CLIENT TRACKINGINFO'),
-    )
-    note(await reader.line('CLIENT TRACKING OFF'), await reader.line('CLIENT TRACKING ON OPTOUT'))
-    note(await reader.line('CLIENT CACHING NO'), await reader.line('GET a'), await reader.line('GET b'))
-    note(
-      await writer.line('SET a z'),
-      await writer.line('SET b z'),
-      await reader.next(),
-      await reader.line('CLIENT CACHING YES'),
-    )
-  },
-  'by prefix': async scenario => {
-    const [reader, writer] = await pair(scenario, ' BCAST PREFIX user: PREFIX item:')
-    const { note } = scenario
-    note(await writer.line('SET other 1'), await writer.line('SET user:1 1'), await reader.next())
-    note(await writer.line('SET item:1 1'), await reader.next(), await writer.line('DEL user:1'), await reader.next())
-    note(await writer.line('MSET x 1 user:a 2'), await reader.next())
-    note(await reader.line('CLIENT TRACKINGINFO'), await reader.line('CLIENT TRACKING ON BCAST PREFIX us'))
-    note(
-      await reader.line('CLIENT TRACKING ON BCAST PREFIX more'),
-      await writer.line('SET more 1'),
-      await reader.next(),
-    )
-    note(await writer.line('FLUSHALL'), await reader.next(), await reader.line('CLIENT TRACKING ON'))
-  },
-  'of all keys by an empty prefix': async scenario => {
-    const [reader, writer] = await pair(scenario, ' BCAST')
-    scenario.note(await writer.line('SET q 1'), await reader.next(), await reader.line('CLIENT TRACKINGINFO'))
-  },
-  'what tracking is asked for wrongly': async ({ open, note }) => {
-    const client = await open()
-    for (const line of [
-      'CLIENT TRACKINGINFO',
-      'CLIENT GETREDIR',
-      'CLIENT CACHING YES',
-      'CLIENT TRACKING',
-      'CLIENT TRACKING X',
-      'CLIENT TRACKING ON X',
-      'CLIENT TRACKING ON PREFIX a',
-      'CLIENT TRACKING ON PREFIX',
-      'CLIENT TRACKING ON BCAST OPTIN',
-      'CLIENT TRACKING ON OPTIN OPTOUT',
-      'CLIENT TRACKING ON REDIRECT x',
-      'CLIENT TRACKING ON REDIRECT 99999999',
-      'CLIENT TRACKING ON BCAST PREFIX a PREFIX ab',
-      'CLIENT TRACKING ON OPTIN',
-      'CLIENT TRACKING ON OPTOUT',
-      'CLIENT TRACKING ON BCAST',
-      'CLIENT TRACKINGINFO',
-      'CLIENT GETREDIR',
-      'CLIENT TRACKING OFF',
-      'CLIENT TRACKINGINFO',
-    ]) {
-      note(line, await client.line(line))
-    }
-  },
-})
-
-sameAsRedis(
-  'redirected invalidations are as in Redis',
-  {
-    'to a listener': async ({ open, note }) => {
-      const [reader, listener, writer] = [await open(), await open(), await open()]
-      const id = await idOf(listener)
-      note(
-        await listener.line('SUBSCRIBE __redis__:invalidate'),
-        await reader.line(`CLIENT TRACKING ON REDIRECT ${id}`),
-      )
-      await writer.line('SET a 1')
-      note(await reader.line('GET a'), await writer.line('SET a 2'), await listener.next())
-      note(await reader.line('GET a'), await writer.line('FLUSHALL'), await listener.next())
-      const redirection = await reader.line('CLIENT GETREDIR')
-      note(String(redirection === `:${id}\r\n`))
-    },
-  },
-  message => message.replace(/:\d{3,}\r\n/g, ':ID\r\n'),
-)
 
 for (const threads of [1, 2]) {
   test(`a tracked key that expires is told of without being asked for, ${threads} threads`, async t => {
@@ -301,7 +139,7 @@ test('a row: changed through the server, and by another program', async () => {
 
 test('a change that comes while the row is on its way is told of after the reply', async () => {
   await using served = await ServedScene.open()
-  const reader = await Raw.open(served.port)
+  const reader = await RawConnection.open(served.port)
   const writer = await RespClient.connect(served.port)
   await reader.line('HELLO 3')
   await reader.line('CLIENT TRACKING ON')

@@ -35,6 +35,7 @@ export class RawConnection {
     socket.on('error', () => {})
     socket.on('close', () => {
       this.closed = true
+      for (const waiter of this.#waiting.splice(0)) waiter('closed')
     })
   }
 
@@ -56,10 +57,11 @@ export class RawConnection {
     this.#socket.write(out.detach())
   }
 
-  /** The next message, whatever it is. */
+  /** The next message, whatever it is; `closed` when the connection ends instead. */
   next(): Promise<string> {
     const message = this.#messages.shift()
     if (message !== undefined) return Promise.resolve(message)
+    if (this.closed) return Promise.resolve('closed')
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => reject(new Error('no message came')), WAIT_MS)
       this.#waiting.push(received => {
@@ -67,6 +69,11 @@ export class RawConnection {
         resolve(received)
       })
     })
+  }
+
+  /** How many messages have come that nobody has asked for. */
+  get unread(): number {
+    return this.#messages.length
   }
 
   /** Sends the words of a line; resolves with the next message. */
