@@ -29,7 +29,8 @@ export const errorTable = {
   MAPPING_INVALID: 'A table cannot be mapped to a keyspace.',
   ROW_INVALID:
     'A value does not fit its table: unknown column, wrong type, or a broken constraint. Nothing was changed.',
-  ROW_KEY_INVALID: "A key names no keyspace where only rows are meant, or its id does not spell the table's key columns.",
+  ROW_KEY_INVALID:
+    "A key names no keyspace where only rows are meant, or its id does not spell the table's key columns.",
   ROW_KEY_COLUMN: 'Key columns of a row cannot be changed.',
   ROW_TTL: 'Row keys have no expiry: the row lives as long as the database keeps it.',
   ROW_OPERATION: 'The operation does not exist for row keys.',

@@ -100,6 +100,11 @@ export const limits = {
   sourceWaitingRowsMax: 65_536,
   /** How long a shared tier may take over one call before the call goes on without it. */
   tierTimeoutMs: 250,
+  /** How often a Tidemark server that is a tier is asked for a sign of life; without one by the next time, it is gone. */
+  tierPingMs: 2_000,
+  /** The connection to it, once lost, is made anew after so long, at first and at most. */
+  tierReconnectMs: 20,
+  tierReconnectMaxMs: 1_000,
   /** A lane whose tier did not answer is left alone for so long, but for one call. */
   tierRetryMs: 100,
   /** How long a write to a source without a log may take before others load its key again. */

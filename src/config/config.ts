@@ -104,6 +104,8 @@ export interface TidemarkConfig {
   readonly source?: string | undefined
   readonly databases?: Readonly<Record<string, SqliteDatabase | PostgresDatabase>> | undefined
   readonly tier?: TierConfig | undefined
+  /** The memory for rows of other servers, which name this one as their tier. */
+  readonly tierMemory?: Size | undefined
   /** By the prefix of their keys: `cities` holds `cities:2643743`. */
   readonly keyspaces?: Readonly<Record<string, KeyspaceConfig>> | undefined
 }

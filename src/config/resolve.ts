@@ -55,6 +55,7 @@ export function resolveSettings(inputs: ResolveInputs): Resolved {
     drainMs: layers.top('drain') as number,
     databases: databases.map(each => each.settings),
     tier: tierOf(layers, path => absolute(layers, inputs, path)),
+    tierMemoryBytes: (layers.top('tierMemory') as number | undefined) ?? 0,
     keyspaces,
   }
   checkTogether(layers, settings)

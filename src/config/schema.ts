@@ -258,6 +258,14 @@ export const schema: readonly Setting[] = [
       "to the file's.",
   },
   {
+    path: 'tierMemory',
+    type: { kind: 'size', min: limits.memoryBytesMin, max: limits.memoryBytesMax },
+    defaultText: 'none: this server is the tier of no other',
+    flag: 'tier-memory',
+    environment: 'TIDEMARK_TIER_MEMORY',
+    help: 'The memory for rows of other servers, which name this one as their tier (`--tier tidemark://host:port`).',
+  },
+  {
     path: 'databases.*.file',
     of: 'sqlite',
     type: { kind: 'path' },

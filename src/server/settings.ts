@@ -25,6 +25,8 @@ export interface ServerSettings {
   readonly databases: readonly DatabaseSettings[]
   /** undefined: rows and other keys are in this server's memory alone. */
   readonly tier: TierSettings | undefined
+  /** The memory for rows of other servers, of which this one is the tier; 0: it is none. */
+  readonly tierMemoryBytes: number
   readonly keyspaces: readonly KeyspaceSettings[]
 }
 

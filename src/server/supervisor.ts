@@ -18,6 +18,7 @@ import { DataLock } from './data-lock.ts'
 import { Databases } from './databases.ts'
 import { LiveState } from './live-state.ts'
 import { type ServerMetrics, Statistics, serverMetrics } from './metrics.ts'
+import { ServedTierMemory } from './served-tier.ts'
 import type { ServerSettings } from './settings.ts'
 import { type SnapshotAnswer, type SnapshotRequest, Snapshots } from './snapshots.ts'
 import { ThreadGroup } from './thread-group.ts'
@@ -83,6 +84,7 @@ export async function startServer(settings: ServerSettings, io: ServerIo): Promi
 /** What the threads share, and how they are numbered. */
 interface SharedParts {
   readonly store: Store
+  readonly served: ServedTierMemory | undefined
   readonly metrics: ServerMetrics
   readonly counts: ClientCounts
   readonly databases: Databases
@@ -130,6 +132,7 @@ class Supervisor {
     const threads = snapshotThread + (this.#settings.snapshot === undefined ? 0 : 1)
     const store = Store.create({ memoryBytes: this.#settings.memoryBytes, threads, seed: systemRandom().uint32() })
     const metrics = serverMetrics(commandNames, threads, 0)
+    const served = servedTier(this.#settings, threads)
     const databases = await Databases.start({
       settings: this.#settings,
       store: store.shared,
@@ -144,7 +147,7 @@ class Supervisor {
     this.#closers.push(() => databases.stop())
     await this.#loadSnapshot(store, metrics, snapshotThread)
     const counts = new ClientCounts(threads)
-    const shared = { store, metrics, counts, databases, threads, serverThreads, port, reusePort }
+    const shared = { store, served, metrics, counts, databases, threads, serverThreads, port, reusePort }
     await this.#startThreads(shared)
     const admin = await this.#startAdmin(shared)
     if (this.#closing !== undefined) throw await this.#failed.promise
@@ -180,7 +183,7 @@ class Supervisor {
   }
 
   async #startThreads(shared: SharedParts): Promise<void> {
-    const { store, metrics, counts, databases, threads, serverThreads, port, reusePort } = shared
+    const { store, served, metrics, counts, databases, threads, serverThreads, port, reusePort } = shared
     const entry = new URL(`./thread-main${extname(import.meta.filename)}`, import.meta.url)
     const live = LiveState.create(threads, this.#settings)
     const group = await ThreadGroup.start({
@@ -195,6 +198,7 @@ class Supervisor {
         reusePort,
         store: store.shared,
         laneTable: databases.laneTable.shared,
+        servedTier: served?.shared,
         metrics: metrics.buffer,
         baseline: new Statistics(metrics, commandNames).baseline,
         clientCounts: counts.shared,
@@ -210,6 +214,7 @@ class Supervisor {
         live.forget(thread)
         const wiped = store.recover(thread)
         databases.recover(thread)
+        served?.recover(thread)
         return `${closed} connections were closed, ${wiped} shards of memory emptied`
       },
       requestSnapshot: request => this.#requestSnapshot(request),
@@ -263,6 +268,12 @@ class Supervisor {
       }
     }
   }
+}
+
+/** The memory of this server as a tier of others, if it is one. */
+function servedTier({ tierMemoryBytes }: ServerSettings, threads: number): ServedTierMemory | undefined {
+  if (tierMemoryBytes === 0) return undefined
+  return new ServedTierMemory({ memoryBytes: tierMemoryBytes, threads, seed: systemRandom().uint32() })
 }
 
 /** Copies what the store counts by itself into the supervisor's row. */

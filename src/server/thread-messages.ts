@@ -6,6 +6,7 @@ import type { SharedStore } from '../store/store-reader.ts'
 import type { PeerAnswer, PeerQuestion } from './commands/server-call.ts'
 import type { SnapshotReply } from './snapshot-requests.ts'
 import type { SnapshotRequest } from './snapshots.ts'
+import type { SharedServedTier } from './served-tier.ts'
 import type { ServerSettings } from './settings.ts'
 
 /** A database's thread, as a server thread reaches it: the port is this thread's own. */
@@ -37,6 +38,8 @@ export interface ThreadStart {
   readonly runId: string
   readonly startedWallMs: number
   readonly databases: readonly DatabaseLink[]
+  /** undefined: this server is no tier of others. */
+  readonly servedTier: SharedServedTier | undefined
 }
 
 export type ToThread =

@@ -16,6 +16,7 @@ import { LiveNumber, LiveState } from './live-state.ts'
 import { type ServerMetrics, Statistics } from './metrics.ts'
 import { PubSub } from './pub-sub.ts'
 import { ClientMode } from './special-state.ts'
+import { ServedTier } from './served-tier.ts'
 import { SessionThread } from './session-thread.ts'
 import { Session } from './session.ts'
 import type { ThreadStart } from './thread-messages.ts'
@@ -60,6 +61,7 @@ export class ServerThread {
       sessionClosed: client => {
         this.#server.pubSub.leave(client)
         this.#server.tracking.stop(client)
+        this.#server.servedTier?.leave(client)
         this.#counts.close(start.thread)
       },
     })
@@ -102,6 +104,7 @@ export class ServerThread {
       askPeers,
       requestSnapshot,
       sources,
+      servedTier: start.servedTier && new ServedTier(start.servedTier, start.thread, clock),
       live,
       pubSub: new PubSub(start.thread, live),
       slowLog: new SlowLog(live),
@@ -155,6 +158,7 @@ export class ServerThread {
     const next = () => {
       store.sweep(clock.wallMs(), limits.sweepBuckets)
       this.#server.tracking.expire()
+      this.#server.servedTier?.sweep(clock.wallMs())
       this.#closeIdle()
       this.#sweepLater()
     }
@@ -177,6 +181,7 @@ export class ServerThread {
     const { clock, start } = this.#parts
     this.#sweeping?.cancel()
     this.#server.tracking.close()
+    this.#server.servedTier?.close()
     this.#listener.stopAccepting()
     for (const session of this.#sessions.values()) session.shutdown()
     const timer = clock.timer(start.settings.drainMs, () => this.#listener.destroyConnections())

@@ -8,7 +8,7 @@ import type { Clock } from '../base/clock.ts'
 import type { Generation } from '../coherence/generation.ts'
 import { keyHash, laneOf, laneState, type LaneHeader, type LaneState } from '../coherence/lane.ts'
 import * as coherence from '../coherence/operations.ts'
-import type { ApplyRequest, Decision } from '../coherence/operations.ts'
+import type { ApplyRequest, Decision, LaneMessage } from '../coherence/operations.ts'
 import { isLive, type RecordHead, type TierRecord, type Token } from '../coherence/record.ts'
 import { decodeStamp, encodeStamp } from '../coherence/record-codec.ts'
 import type { LoadStamp, WriteStamp } from '../coherence/stamp.ts'
@@ -26,6 +26,8 @@ export interface EmbeddedTierOptions {
   readonly clock: Clock
   /** The number, below 2^16, by which records of this key name their keyspace. */
   readonly keyspaceOf: (key: string) => number
+  /** Called with every message to near caches, in each lane's order, under the lane's lock: for a tier that others share. */
+  readonly publish?: (lane: number, message: LaneMessage) => void
 }
 
 /** Of no lane: what a record of an earlier generation is given, whose own is not known any more. */
@@ -45,6 +47,7 @@ export class EmbeddedTier implements Tier {
   readonly #firstLane: number
   readonly #clock: Clock
   readonly #keyspaceOf: (key: string) => number
+  readonly #publish: EmbeddedTierOptions['publish']
 
   constructor(options: EmbeddedTierOptions) {
     this.lanes = options.lanes
@@ -53,6 +56,7 @@ export class EmbeddedTier implements Tier {
     this.#firstLane = options.firstLane
     this.#clock = options.clock
     this.#keyspaceOf = options.keyspaceOf
+    this.#publish = options.publish
   }
 
   read(keys: readonly string[]): TierRead[] {
@@ -131,11 +135,12 @@ export class EmbeddedTier implements Tier {
     const at = this.#firstLane + lane
     return this.#table.withLane(at, () => {
       const header = this.#table.header(at)
-      const { outcome, header: next } = coherence.applyToLane(header, request)
+      const { outcome, header: next, message } = coherence.applyToLane(header, request)
       if (header !== undefined && outcome === 'applied') {
         for (const event of request.events) this.#applyEvent(at, header, event)
       }
       if (next !== 'keep') this.#table.setHeader(at, next)
+      if (message !== undefined) this.#publish?.(lane, message)
       return { outcome, lane: this.#state(at) }
     })
   }
@@ -154,11 +159,13 @@ export class EmbeddedTier implements Tier {
   reset(lane: number, options: ResetOptions): TierLane<coherence.ResetOutcome> {
     const at = this.#firstLane + lane
     return this.#table.withLane(at, () => {
-      const { outcome, header } = coherence.reset(this.#table.header(at), { ...options, shard: EMBEDDED_SHARD })
+      const decision = coherence.reset(this.#table.header(at), { ...options, shard: EMBEDDED_SHARD })
+      const { outcome, header, message } = decision
       if (header !== 'keep') {
         this.#table.setHeader(at, header)
         this.#store.changes.rowsChanged()
       }
+      if (message !== undefined) this.#publish?.(lane, message)
       return { outcome, lane: this.#state(at) }
     })
   }
@@ -215,6 +222,7 @@ export class EmbeddedTier implements Tier {
       if (decision.record === 'remove') this.#store.remove(place.key, 0, place.key.length, place.hash)
       else if (decision.record !== 'keep') fits = this.#write(place, key, decision.record, value)
       if (decision.header !== 'keep') this.#table.setHeader(place.lane, decision.header)
+      if (decision.message !== undefined) this.#publish?.(place.lane - this.#firstLane, decision.message)
       return fits ? decision.outcome : 'too-large'
     })
   }

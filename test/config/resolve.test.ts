@@ -65,6 +65,7 @@ describe('where a setting comes from', () => {
         drainMs: 5_000,
         databases: [],
         tier: undefined,
+        tierMemoryBytes: 0,
         keyspaces: [],
       },
     })

@@ -62,6 +62,7 @@ const everything: Required<TidemarkConfig> = {
   source: 'postgres://h/d',
   databases: { d: database, p: postgres },
   tier,
+  tierMemory: '1mb',
   keyspaces: { k: keyspace },
 }
 

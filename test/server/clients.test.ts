@@ -110,6 +110,7 @@ const everyCommand: (readonly [line: string, expected: unknown])[] = [
   ['TM.INVALIDATE users:1 users:2', 2],
   ['TM.LANES', ''],
   ['TM.STATUS', /^tier,/],
+  ['TM.TIER HELLO 1', /^TIER_UNAVAILABLE this server is no tier/],
   ...dataCalls,
 ]
 

@@ -6,6 +6,7 @@ import { ClientCounts } from '../../src/server/client-counts.ts'
 import { commandNames } from '../../src/server/commands/table.ts'
 import { LiveState } from '../../src/server/live-state.ts'
 import { type ServerMetrics, Statistics, serverMetrics } from '../../src/server/metrics.ts'
+import { ServedTierMemory } from '../../src/server/served-tier.ts'
 import type { ServerSettings } from '../../src/server/settings.ts'
 import { Scene } from '../cache/scene.ts'
 
@@ -25,6 +26,7 @@ export function testSettings(changed: Partial<ServerSettings> = {}): ServerSetti
     drainMs: 1000,
     databases: [],
     tier: undefined,
+    tierMemoryBytes: 0,
     keyspaces: [],
     ...changed,
   }
@@ -39,6 +41,7 @@ export class ServedScene implements AsyncDisposable {
   static async open(settings: Partial<ServerSettings> = {}): Promise<ServedScene> {
     const scene = await Scene.open()
     const metrics = serverMetrics(commandNames, 2, 1)
+    const { tierMemoryBytes } = testSettings(settings)
     const log: string[] = []
     const thread = await ServerThread.start({
       start: {
@@ -56,6 +59,10 @@ export class ServedScene implements AsyncDisposable {
         runId: 'test',
         startedWallMs: scene.clock.wallMs(),
         databases: [],
+        servedTier:
+          tierMemoryBytes === 0
+            ? undefined
+            : new ServedTierMemory({ memoryBytes: tierMemoryBytes, threads: 2, seed: 3 }).shared,
       },
       store: scene.store,
       cache: scene.cache,

@@ -76,6 +76,7 @@ class Stage implements AsyncDisposable {
       askPeers: () => Promise.resolve([]),
       requestSnapshot: () => Promise.resolve('busy'),
       sources: () => Promise.resolve([]),
+      servedTier: undefined,
       live,
       pubSub: new PubSub(0, live),
       slowLog: new SlowLog(live),

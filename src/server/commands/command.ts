@@ -75,7 +75,8 @@ export interface Command {
   readonly keys: readonly [first: number, last: number, step: number]
   /** What COMMAND INFO says of the keys, where it is not what a reading or a writing command does. */
   readonly keyFlags?: readonly string[]
-  readonly group: 'connection' | 'server' | 'generic' | 'string' | 'bitmap' | 'hash' | 'transactions' | 'pubsub' | 'tidemark'
+  readonly group:
+    'connection' | 'server' | 'generic' | 'string' | 'bitmap' | 'hash' | 'transactions' | 'pubsub' | 'tidemark'
   readonly since: string
   readonly complexity: string
   /** One sentence for COMMAND DOCS and the reference page. */

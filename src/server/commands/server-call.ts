@@ -5,6 +5,7 @@ import type { ServerSettings } from '../settings.ts'
 import type { Client } from '../client.ts'
 import type { LiveState } from '../live-state.ts'
 import type { ChannelKind, PubSub } from '../pub-sub.ts'
+import type { ServedTier } from '../served-tier.ts'
 import type { ServerMetrics, Statistics } from '../metrics.ts'
 import type { SnapshotAnswer, SnapshotRequest } from '../snapshots.ts'
 import type { Call, Handler, Respond } from './command.ts'
@@ -59,6 +60,8 @@ export interface Server {
   requestSnapshot(request: SnapshotRequest): Promise<SnapshotAnswer>
   /** What the databases' threads tell of themselves. */
   sources(): Promise<readonly SourceStatus[]>
+  /** What makes this server a tier of others; undefined: it is none. */
+  readonly servedTier: ServedTier | undefined
   readonly live: LiveState
   readonly pubSub: PubSub
   readonly tracking: Tracking

@@ -9,6 +9,7 @@ import { pubsubCommands } from './pubsub.ts'
 import { serverCommands } from './server.ts'
 import { slowLogCommands } from './slow-log.ts'
 import { stringCommands } from './strings.ts'
+import { tierCommand } from './tier.ts'
 import { tidemarkCommands } from './tidemark.ts'
 import { transactionCommands } from './transactions.ts'
 
@@ -23,6 +24,7 @@ export const commandTable: CommandTable = new CommandTable([
   ...pubsubCommands,
   ...slowLogCommands,
   ...tidemarkCommands,
+  tierCommand,
 ])
 
 export const commandNames: readonly string[] = commandTable.commands.map(command => command.name)
