@@ -196,7 +196,8 @@ export class LaneWorker {
     this.#carried = true
     this.#take(lane)
     if (outcome === 'applied' || outcome === 'reset') {
-      this.#overflown = false
+      // What is kept reaches back to it again.
+      if (lane !== undefined && lane.mark.lsn >= this.#term.memory.start) this.#overflown = false
       this.#term.moved()
       return true
     }

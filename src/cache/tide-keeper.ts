@@ -60,7 +60,7 @@ export class TideKeeper {
     while (!this.#stopped) {
       const end = await this.#term()
       if (end.kind === 'taken') await this.#watch()
-      else await this.#over.wait(this.#pauseMs(end))
+      else await this.#pause(this.#pauseMs(end))
     }
   }
 
@@ -90,6 +90,10 @@ export class TideKeeper {
     return end
   }
 
+  #pause(ms: number): Promise<void> {
+    return this.#stopped ? Promise.resolve() : this.#over.wait(ms)
+  }
+
   /** How long to wait before the next term. */
   #pauseMs(end: TermEnd): number {
     if (end.kind === 'superseded') return this.#superseded.nextMs()
@@ -107,7 +111,7 @@ export class TideKeeper {
     let stillMs = 0
     while (!this.#stopped) {
       // While everything stands still for long, nobody has to look often.
-      await this.#over.wait(Math.max(limits.tideWatchMs, stillMs / 10))
+      await this.#pause(Math.max(limits.tideWatchMs, stillMs / 10))
       stillMs = await watch.look()
       if (stillMs < limits.tideStillMs) {
         tryAtStillMs = limits.tideStillMs
@@ -119,7 +123,7 @@ export class TideKeeper {
       tryAtStillMs = stillMs + limits.tideStillMs
       const end = evict ? await this.#takeOver() : await this.#term()
       if (end.kind === 'taken') continue
-      await this.#over.wait(this.#pauseMs(end))
+      await this.#pause(this.#pauseMs(end))
       return
     }
   }
@@ -145,7 +149,7 @@ export class TideKeeper {
       const end = await this.#term()
       // It takes the database a moment to let go.
       if (end.kind !== 'taken' || clock.monotonicMs() >= untilMs) return end
-      await this.#over.wait(limits.tideReopenMs)
+      await this.#pause(limits.tideReopenMs)
     }
   }
 

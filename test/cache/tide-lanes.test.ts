@@ -69,7 +69,7 @@ await test('where the log was read again just now, a lane that needs that begins
   failOver()
   await scene.pass(500)
   assert.equal(second.end(), undefined)
-  assert.deepEqual(scene.resets.map(({ lane }) => lane).toSorted(), ALL)
+  assert.deepEqual(new Set(scene.resets.map(({ lane }) => lane)), new Set(ALL))
   assert.match(scene.resets[0]!.reason, /not kept/)
 })
 
@@ -82,7 +82,7 @@ await test('a tier that has lost everything begins anew at a position that is vi
   log.write([keyOf(1)])
   const unseen = log.write([keyOf(0)], { visible: false })
   await scene.pass(200)
-  assert.deepEqual(scene.resets.map(({ lane }) => lane).toSorted(), ALL)
+  assert.deepEqual(new Set(scene.resets.map(({ lane }) => lane)), new Set(ALL))
   assert.ok(scene.marks().every(mark => mark >= seen.lsn && mark < unseen.lsn))
   log.show(unseen.xid)
   await scene.pass(50)

@@ -9,7 +9,7 @@ import type { LaneMessage } from '../../src/coherence/operations.ts'
 import { ManualClock } from '../../src/testing/clock.ts'
 import { MemoryTier } from '../../src/testing/memory-tier.ts'
 import type { Tier } from '../../src/tier/tier.ts'
-import { ScriptedLog } from '../support/scripted-log.ts'
+import { ScriptedLog, type ScriptedFeed } from '../support/scripted-log.ts'
 
 export const LANES = 4
 
@@ -39,11 +39,14 @@ export class TideScene {
   readonly resets: { lane: number; reason: string }[] = []
   readonly ends: TermEnd[] = []
   readonly counts = { applied: 0, mismatches: 0, retries: 0, lagMs: 0, unsettled: 0 }
+  /** Of the last term. */
+  feed: ScriptedFeed
   readonly observer: Partial<TideObserver>
   #seed = 1
 
   constructor(log: ScriptedLog = new ScriptedLog()) {
     this.log = log
+    this.feed = log.feed()
     const publish = (lane: number, message: LaneMessage): void => void this.messages.push({ ...message, lane })
     this.memory = new MemoryTier({ clock: this.clock, lanes: LANES, publish })
     this.tier = this.#reachable(this.memory)
@@ -83,7 +86,8 @@ export class TideScene {
     const { tier, clock, observer } = this
     const { epoch } = this.log
     const random = seededRandom(this.#seed++)
-    const tide = new Tide({ tier, feed: this.log.feed(), clock, random, observer, epoch, ...options })
+    this.feed = this.log.feed()
+    const tide = new Tide({ tier, feed: this.feed, clock, random, observer, epoch, ...options })
     const over = tide.run()
     let ended: TermEnd | undefined
     over.then(

@@ -125,7 +125,9 @@ export class ScriptedFeed implements ChangeFeed {
   from: Position | undefined
   readonly confirmations: Position[] = []
   readonly #log: ScriptedLog
-  #told = 0
+  /** How many transactions it has told. */
+  told = 0
+  #next = 0
   #state: 'new' | 'open' | 'lost' = 'new'
 
   constructor(log: ScriptedLog) {
@@ -144,8 +146,8 @@ export class ScriptedFeed implements ChangeFeed {
     this.from = from
     const { epoch, confirmed, insert } = log
     const after = from === undefined || from < confirmed ? confirmed : from
-    this.#told = log.items.findIndex(item => item.lsn > after)
-    if (this.#told === -1) this.#told = log.items.length
+    this.#next = log.items.findIndex(item => item.lsn > after)
+    if (this.#next === -1) this.#next = log.items.length
     return { epoch, confirmed, flushed: insert }
   }
 
@@ -154,8 +156,9 @@ export class ScriptedFeed implements ChangeFeed {
     for (;;) {
       await log.pause()
       this.#check()
-      const items = log.isMute ? [] : log.items.slice(this.#told, this.#told + ITEMS_AT_ONCE)
-      this.#told += items.length
+      const items = log.isMute ? [] : log.items.slice(this.#next, this.#next + ITEMS_AT_ONCE)
+      this.#next += items.length
+      this.told += items.length
       if (items.length > 0) return items
       await log.waitForMore()
     }
