@@ -1,0 +1,143 @@
+// The check, which knows nothing of the protocol: every answer is held against what the database's model showed, and when.
+//
+//   an answer      was visible at some instant between its `asOf` and now
+//   a fresh one    has an `asOf` no older than its bound; from the source, no older than the call
+//   a session      never goes back, in the order in which the database showed a key's values
+//   a write        that was acknowledged was visible before
+//   in the end     every node answers what the database holds, from memory, and fresh
+import type { ReadAnswer } from '../../src/cache/reader.ts'
+import { NO_PROOF } from '../../src/coherence/freshness.ts'
+import { ticketAfter, type SessionTicket } from '../../src/coherence/session.ts'
+import type { Node } from './node.ts'
+import { valueOf } from './row.ts'
+import type { Truth, Value } from './truth.ts'
+import type { VirtualTime } from './virtual-time.ts'
+
+/** What one user has seen and written, wherever he was. */
+export class Session {
+  ticket: SessionTicket | undefined
+  /** By key: the first version that it may have been. */
+  seen = new Map<string, number>()
+
+  see(key: string, version: number, seen: SessionTicket): void {
+    if ((this.seen.get(key) ?? -1) < version) this.seen.set(key, version)
+    this.ticket = ticketAfter(this.ticket, { epoch: seen.epoch, upto: seen.position })
+  }
+}
+
+/** A read as it was called. */
+export interface Asked {
+  readonly node: Node
+  readonly key: string
+  readonly boundMs: number
+  readonly calledMs: number
+  readonly session: Session | undefined
+  /** As of the call. */
+  readonly seen: ReadonlyMap<string, number> | undefined
+  /** A database that was cut off answers, somewhere: what comes from the source may be its word. */
+  readonly isolatedSource: () => boolean
+}
+
+const CLOCK_SLACK_MS = 0.01
+
+export class Checker {
+  readonly #truth: Truth
+  readonly #time: VirtualTime
+  readonly #count: (what: string) => void
+  readonly #violated: (what: string) => void
+
+  constructor(truth: Truth, time: VirtualTime, count: (what: string) => void, violated: (what: string) => void) {
+    this.#truth = truth
+    this.#time = time
+    this.#count = count
+    this.#violated = violated
+  }
+
+  answered(asked: Asked, result: ReadAnswer): void {
+    const { node, key, calledMs, session } = asked
+    const { nowMs } = this.#time
+    const value = valueOf(result.value)
+    const asOfMs = result.asOfMs === NO_PROOF ? -Infinity : node.process.worldMs(result.asOfMs)
+    this.#count(`read ${result.tier}`)
+    if (result.stale) this.#count('read stale')
+    if (result.tier === 'source' && asked.isolatedSource()) {
+      this.#count('read from an isolated database')
+      return
+    }
+    const version = this.#truth.version(key, value, asOfMs - CLOCK_SLACK_MS, nowMs)
+    if (version === undefined) {
+      if (this.#truth.isOverwritten(value, asOfMs)) this.#count('read of what a trigger overwrote')
+      else this.#report(asked, result, value, `was not visible since ${asOfMs.toFixed(2)}`, asOfMs)
+      return
+    }
+    this.#count('checked: visible')
+    if (!result.stale) this.#checkAge(asked, result, value, asOfMs)
+    const seen = asked.seen?.get(key)
+    if (seen !== undefined) {
+      if (version < seen) {
+        this.#report(asked, result, value, `came after version ${seen} in a session, as version ${version}`, asOfMs)
+      }
+      this.#count('checked: session')
+    }
+    if (session !== undefined) {
+      session.see(key, this.#truth.firstVersion(key, value, Math.min(asOfMs, calledMs)) ?? version, result.session)
+    }
+  }
+
+  #checkAge(asked: Asked, result: ReadAnswer, value: Value, asOfMs: number): void {
+    const { boundMs, calledMs } = asked
+    const { nowMs } = this.#time
+    const oldestMs = result.tier === 'source' ? Math.min(calledMs, nowMs - boundMs) : nowMs - boundMs
+    this.#count('checked: age')
+    if (asOfMs >= oldestMs - CLOCK_SLACK_MS) return
+    this.#report(asked, result, value, `is as of ${asOfMs.toFixed(2)}, older than the bound of ${boundMs} ms`, asOfMs)
+  }
+
+  #report(asked: Asked, result: ReadAnswer, value: Value, what: string, fromMs: number): void {
+    const { node, key, calledMs } = asked
+    this.#violated(
+      `${node.name} read ${key} = ${value} from ${result.tier}${result.stale ? ', stale' : ''} ` +
+        `(called at ${calledMs.toFixed(2)}), which ${what}. Shown: ${this.#truth.describe(key, fromMs)}`,
+    )
+  }
+
+  /** A write was acknowledged: the row that it left behind is, or was, there. */
+  acknowledged(
+    node: Node,
+    key: string,
+    value: Value,
+    calledMs: number,
+    session: Session | undefined,
+    seen: SessionTicket | undefined,
+  ): void {
+    // prettier-ignore
+    const { nowMs } = this.#time
+    const version = this.#truth.version(key, value, calledMs, nowMs)
+    if (version === undefined) {
+      if (this.#truth.isOverwritten(value, calledMs)) return
+      this.#violated(`${node.name} was told that ${key} = ${value} is written, and nobody ever saw it`)
+      return
+    }
+    this.#count('checked: write')
+    const first = this.#truth.firstVersion(key, value, calledMs) ?? version
+    if (session !== undefined && seen !== undefined) session.see(key, first, seen)
+  }
+
+  /** Long after the last fault. */
+  settled(node: Node, key: string, result: ReadAnswer, again: boolean): void {
+    const value = valueOf(result.value)
+    const latest = this.#truth.latest(key)
+    this.#count('checked: end')
+    if (value !== latest)
+      this.#violated(
+        `in the end ${node.name} reads ${key} = ${value} from ${result.tier}, not ${latest}: ${this.#truth.describe(key, this.#truth.sinceMs(key))}`,
+      )
+    if (!again) return
+    const ageMs = this.#time.nowMs - node.process.worldMs(result.asOfMs)
+    if (result.tier === 'source' || result.stale || ageMs > AGE_IN_THE_END_MS) {
+      this.#violated(`in the end ${node.name} reads ${key} from ${result.tier}, ${ageMs.toFixed(0)} ms old`)
+    }
+  }
+}
+
+const AGE_IN_THE_END_MS = 400

@@ -1,0 +1,90 @@
+// Users of the nodes: they read and write through the product's own reader and writer, some of them in sessions that move
+// from node to node. Every answer goes to the checker.
+import type { ReadOptions } from '../../src/cache/reader.ts'
+import type { CacheWrite } from '../../src/cache/writer.ts'
+import type { Session } from './checker.ts'
+import type { Node } from './node.ts'
+import type { ClientKind } from './plan.ts'
+import { PLAIN, rowOf } from './row.ts'
+import type { Value } from './truth.ts'
+import type { World } from './world.ts'
+
+export class Clients {
+  readonly #world: World
+
+  constructor(world: World) {
+    this.#world = world
+  }
+
+  begin(kind: ClientKind, dice: readonly number[]): void {
+    const { nodes, keys, sessions } = this.#world
+    const node = nodes[Math.floor(dice[0]! * nodes.length)]!
+    const key = keys[Math.floor(dice[1]! * keys.length)]!
+    const session = sessions[Math.floor(dice[2]! * sessions.length)]!
+    // A process that is stopped gets to it when it goes on.
+    node.process.enter(() => {
+      if (kind === 'write') this.write(node, [key], undefined, false)
+      else if (kind === 'remove') this.write(node, [key], undefined, true)
+      else if (kind === 'session write') this.write(node, [key], session, dice[3]! < 0.2)
+      else if (kind === 'write several') this.write(node, [...this.#several(dice[3]!), key], undefined, false)
+      else this.read(node, key, this.#optionsOf(kind, dice[3]!), kind === 'session read' ? session : undefined)
+    })
+  }
+
+  #optionsOf(kind: ClientKind, die: number): ReadOptions {
+    if (kind === 'strong read') return { maxStalenessMs: 0 }
+    if (kind === 'patient read') return { maxStalenessMs: 5_000 }
+    if (kind === 'stale read') return { maxStalenessMs: die * 200, whenStale: 'serve' }
+    return {}
+  }
+
+  #several(die: number): string[] {
+    const { keys } = this.#world
+    return keys.filter((_, index) => Math.floor(die * 2 ** keys.length) & (1 << index))
+  }
+
+  read(node: Node, key: string, options: ReadOptions, session: Session | undefined): void {
+    const world = this.#world
+    const { isolated } = world
+    const asked = {
+      node,
+      key,
+      boundMs: options.maxStalenessMs ?? world.config.maxStalenessMs,
+      calledMs: world.time.nowMs,
+      session,
+      seen: session === undefined ? undefined : new Map(session.seen),
+      isolatedSource: () => isolated !== undefined || world.isolated !== undefined,
+    }
+    const withTicket = session?.ticket === undefined ? options : { ...options, session: session.ticket }
+    node.reader.read(key, withTicket).then(
+      result => {
+        world.say(() => `${node.name} read ${key}: ${Buffer.from(result.value ?? []).toString()} from ${result.tier}`)
+        world.checker.answered(asked, result)
+      },
+      (error: unknown) => world.broken('read', error),
+    )
+  }
+
+  write(node: Node, keys: readonly string[], session: Session | undefined, remove: boolean): void {
+    const world = this.#world
+    const calledMs = world.time.nowMs
+    const values = new Map<string, Value>()
+    const writes: CacheWrite[] = keys.map(key => {
+      const value = remove ? null : world.newValue()
+      values.set(key, value)
+      const row = rowOf(key.slice(key.indexOf(':') + 1), value)
+      return { key, operation: row === null ? { kind: 'remove' } : { kind: 'replace', row } }
+    })
+    node.writer.write(writes).then(
+      answer => {
+        world.say(() => `${node.name} wrote ${[...values].join('; ')}`)
+        for (const [key, value] of values) {
+          // What a known trigger made of it, nobody is told.
+          if (!key.startsWith(`${PLAIN}:`) && !remove) continue
+          world.checker.acknowledged(node, key, value, calledMs, session, answer.session)
+        }
+      },
+      (error: unknown) => world.broken('write', error),
+    )
+  }
+}

@@ -1,0 +1,217 @@
+// A whole deployment in virtual time: a database, a cluster, nodes, and users, from one plan. Runs the plan's steps, heals
+// everything, waits, and asks every node for every key. Not for: drawing plans (plan.ts), deciding what is wrong (checker.ts).
+import { TidemarkError } from '../../src/base/errors.ts'
+import { seededRandom, type Random } from '../../src/base/random.ts'
+import { Checker, Session } from './checker.ts'
+import { Clients } from './clients.ts'
+import { Cluster } from './cluster.ts'
+import { Faults } from './faults.ts'
+import { SimProcess } from './machine.ts'
+import { Network } from './network.ts'
+import { Node } from './node.ts'
+import { clientKinds, statementKinds, type ClientKind, type Config, type FaultKind, type Plan, type StatementKind, type Step } from './plan.ts' // prettier-ignore
+import { Postgres } from './postgres.ts'
+import { PLAIN, TRIGGERED } from './row.ts'
+import { withLimits } from './scaled-limits.ts'
+import { Statements } from './statements.ts'
+import { Truth, type Value } from './truth.ts'
+import { VirtualTime } from './virtual-time.ts'
+
+export interface Outcome {
+  /** The first thing that was wrong; undefined: nothing. */
+  readonly violation: string | undefined
+  readonly counts: Readonly<Record<string, number>>
+  readonly events: number
+  readonly trace: readonly string[]
+}
+
+const BEGIN_WAL = 1_000n
+/** How long after the last fault users go on, and what they have begun may take. */
+const LAST_STATEMENTS_MS = 600
+const BEGIN_XID = 100n
+
+export class World {
+  readonly config: Config
+  readonly time = new VirtualTime()
+  readonly network: Network
+  readonly truth = new Truth()
+  readonly cluster: Cluster
+  readonly checker: Checker
+  readonly keys: readonly string[]
+  readonly sessions: readonly Session[]
+  readonly nodes: Node[] = []
+  readonly counts: Record<string, number> = {}
+  /** Lines of what happened, if someone wants them. */
+  readonly trace: string[] = []
+  tracing = false
+  postgres: Postgres
+  /** Cut off and replaced, and answers queries all the same. */
+  isolated: Postgres | undefined
+  readonly #random: Random
+  readonly #initial: ReadonlyMap<string, Value>
+  #values = 0
+  #nodesMade = 0
+  #serversMade = 0
+  #violation: string | undefined
+
+  constructor(config: Config) {
+    // Copies, which `#calm` changes.
+    const { network, postgres, source, messages } = config
+    this.config = { ...config, network: { ...network }, postgres: { ...postgres }, source: { ...source }, messages: { ...messages } } // prettier-ignore
+    this.#random = seededRandom(config.seed + 1)
+    this.network = new Network(this.time, this.config.network, this.fork())
+    this.cluster = new Cluster(this.time, config.cluster, this.fork())
+    this.checker = new Checker(this.truth, this.time, what => this.count(what), what => this.violated(what)) // prettier-ignore
+    const names = (keyspace: string, count: number): string[] => Array.from({ length: count }, (_, id) => `${keyspace}:${id + 1}`) // prettier-ignore
+    this.keys = [...names(PLAIN, config.plainKeys), ...names(TRIGGERED, config.triggeredKeys)].toSorted()
+    this.#initial = new Map(this.keys.map((key, index) => [key, index % 3 === 2 ? null : this.newValue()]))
+    for (const [key, value] of this.#initial) this.truth.show(key, value, 0)
+    this.postgres = this.newServer({ timeline: 1, run: 1, wal: BEGIN_WAL, nextXid: BEGIN_XID, log: [], initial: this.#initial }) // prettier-ignore
+    this.sessions = Array.from({ length: config.sessions }, () => new Session())
+    for (let index = 0; index < config.nodes; index++) this.nodes.push(this.newNode(index))
+  }
+
+  /** A random stream of its own, so that what one part draws changes nothing for another. */
+  fork(): Random {
+    return seededRandom(this.#random.uint32())
+  }
+
+  newValue(): number {
+    return ++this.#values
+  }
+
+  newServer(history: ConstructorParameters<typeof Postgres>[0]['history']): Postgres {
+    const process = new SimProcess(`postgres-${++this.#serversMade}`, this.time, 0)
+    const random = seededRandom(this.config.seed * 31 + this.#serversMade)
+    return new Postgres({ time: this.time, process, shape: this.config.postgres, random, truth: this.truth, history })
+  }
+
+  newNode(index: number): Node {
+    const { config } = this
+    const made = ++this.#nodesMade
+    return new Node({
+      name: `node-${index}${made > config.nodes ? `-${made}` : ''}`,
+      seed: config.seed * 17 + made,
+      network: this.network,
+      cluster: this.cluster,
+      postgres: this.postgres,
+      source: config.source,
+      messages: config.messages,
+      tierTimeoutMs: config.tierTimeoutMs,
+      maxStalenessMs: config.maxStalenessMs,
+      nearEntries: config.nearEntries,
+      tide: index < config.tides,
+      formats: config.mixedFormats && index % 2 === 1 ? 2 : 1,
+      layout: 'layout',
+      newValue: () => this.newValue(),
+      count: what => {
+        this.say(() => `node-${index}: ${what}`)
+        this.count(what)
+      },
+      broken: (what, error) => this.broken(what, error),
+    })
+  }
+
+  count(what: string): void {
+    this.counts[what] = (this.counts[what] ?? 0) + 1
+    if (this.tracing) this.say(() => what)
+  }
+
+  say(what: () => string): void {
+    if (this.tracing) this.trace.push(`${this.time.nowMs.toFixed(2)} ${what()}`)
+  }
+
+  violated(what: string): void {
+    if (this.#violation !== undefined) return
+    this.#violation = `at ${this.time.nowMs.toFixed(2)} ${what}`
+    this.time.stop()
+  }
+
+  /** The product may refuse with a TidemarkError, and with nothing else. */
+  broken(what: string, error: unknown): void {
+    if (error instanceof TidemarkError) this.count(`${what} ${error.code}`)
+    else this.violated(`${what}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`)
+  }
+
+  /** Another server answers from now on: what it shows is what is true. */
+  takeOver(next: Postgres): void {
+    this.postgres = next
+    for (const key of this.keys) {
+      const value = next.value(key)
+      if (this.truth.latest(key) !== value) this.truth.show(key, value, this.time.nowMs)
+    }
+  }
+
+  /** Runs the steps and everything after them. */
+  async run(steps: readonly Step[]): Promise<Outcome> {
+    const clients = new Clients(this)
+    const statements = new Statements(this)
+    const faults = new Faults(this)
+    for (const { atMs, kind, dice } of steps) {
+      this.time.after(atMs, () => {
+        this.count(kind)
+        this.say(() => `-- ${kind} ${dice.map(die => die.toFixed(3)).join(' ')}`)
+        if (isClient(kind)) clients.begin(kind, dice)
+        else if (isStatement(kind)) statements.begin(kind, dice)
+        else faults.begin(kind, dice)
+      })
+    }
+    const { faultsUntilMs, endMs } = this.config
+    await this.time.run(faultsUntilMs)
+    this.say(() => '-- faults are over')
+    faults.heal()
+    this.#calm()
+    await this.time.run(faultsUntilMs + LAST_STATEMENTS_MS)
+    this.say(() => '-- nobody writes any more')
+    this.postgres.terminateAll()
+    await this.time.run(endMs)
+    await this.#settled()
+    return { violation: this.#violation, counts: this.counts, events: this.time.events, trace: this.trace }
+  }
+
+  /** What was slow or lossy all the time is so no more. */
+  #calm(): void {
+    const { network, postgres, source, messages } = this.config
+    Object.assign(network, { slowOneIn: 0 })
+    Object.assign(postgres, { slowVisibleOneIn: 0 })
+    Object.assign(source, { slowOneIn: 0, hiddenTriggerOneIn: 0 })
+    Object.assign(messages, { lostOneIn: 0, doubledOneIn: 0, swappedOneIn: 0 })
+  }
+
+  // First whatever has to be loaded, then again: from memory.
+  async #settled(): Promise<void> {
+    for (const again of [false, true]) {
+      for (const node of this.nodes) {
+        for (const key of this.keys) {
+          node.reader.read(key).then(
+            result => this.checker.settled(node, key, result, again),
+            (error: unknown) => this.violated(`in the end ${node.name} cannot read ${key}: ${String(error)}`),
+          )
+        }
+      }
+      await this.time.run(this.config.endMs + (again ? 1_200 : 600))
+    }
+    const expected = 2 * this.nodes.length * this.keys.length
+    const answered = this.counts['checked: end'] ?? 0
+    if (answered < expected) this.violated(`in the end ${expected - answered} of ${expected} reads are not answered`)
+  }
+}
+
+function isClient(kind: Step['kind']): kind is ClientKind {
+  return (clientKinds as readonly string[]).includes(kind)
+}
+
+function isStatement(kind: Step['kind']): kind is StatementKind {
+  return (statementKinds as readonly string[]).includes(kind)
+}
+
+export type { FaultKind }
+
+/** Runs a plan, with its own bounds in the place of the product's. */
+export function runPlan({ config, steps }: Plan, tracing = false): Promise<Outcome> {
+  return withLimits(config.limits, () => {
+    const world = new World(config)
+    world.tracing = tracing
+    return world.run(steps)
+  })
+}
