@@ -23,6 +23,7 @@ export const errorTable = {
   SOURCE_FAILED: 'The database of record reported an error.',
   FEED_TAKEN: "Another process reads the database's log of changes: there is one reader at a time.",
   FEED_LOST: "The hold on the database's log of changes is gone; it has to be taken anew.",
+  FEED_SETUP: "The database's log of changes cannot be read, or not whole; the message says what to run, and as whom.",
   TIER_UNAVAILABLE:
     'The shared memory cannot be reached, or did not answer in time; whether it did what was asked is not known.',
   TIER_MISMATCH: 'The shared memory was set up by another version, or with another number of lanes.',

@@ -100,11 +100,24 @@ export const limits = {
   sourceWaitingRowsMax: 65_536,
   /** How long a shared tier may take over one call before the call goes on without it. */
   tierTimeoutMs: 250,
-  /** How often a Tidemark server that is a tier is asked for a sign of life; without one by the next time, it is gone. */
-  tierPingMs: 2_000,
-  /** The connection to it, once lost, is made anew after so long, at first and at most. */
-  tierReconnectMs: 20,
-  tierReconnectMaxMs: 1_000,
+  /** A server of the tier that was silent for so long is asked whether it is there. */
+  tierPingMs: 200,
+  /** One that does not answer that for so long is not there: the connection is given up. */
+  tierSilentMs: 500,
+  /** How long connecting to one may take, its greeting included. */
+  tierConnectMs: 1_000,
+  /** A connection that failed is tried again after so long, at first and at most. */
+  tierReconnectMs: 50,
+  tierReconnectMaxMs: 500,
+  /** How often a cluster is asked who serves which slot: while something is wrong, and otherwise. */
+  tierSlotsRetryMs: 100,
+  tierSlotsMs: 5_000,
+  /** Times that one call follows a cluster's redirection. */
+  tierRedirectsMax: 8,
+  /** How long a call waits before it asks again a server that says "not now". */
+  tierTryAgainMs: 10,
+  /** Records that nobody gave a time to live have this one: without any, they could never be evicted. */
+  tierTtlMsDefault: 86_400_000,
   /** A lane whose tier did not answer is left alone for so long, but for one call. */
   tierRetryMs: 100,
   /** How long a write to a source without a log may take before others load its key again. */
@@ -114,6 +127,18 @@ export const limits = {
   sampleTimeoutMs: 1_000,
   /** Wall and monotonic clock apart by more than before: the machine was suspended, or its time was set. */
   clockJumpMs: 50,
+  /** Connections to Postgres for loads and writes, by default. */
+  postgresConnectionsMax: 10,
+  /** How long the query for a position may take: one that is later proves little. Also how often enums are looked at again. */
+  postgresPositionTimeoutMs: 2_000,
+  /** Keys that one transaction of the log may change; one with more begins all lanes anew. */
+  transactionKeysMax: 262_144,
+  /** Changes read ahead of whoever reads the log; past it, the database waits. */
+  feedReadAheadMax: 16_384,
+  /** How often the database is told that its log is still read, and asked for a sign of life. */
+  feedStatusMs: 1_000,
+  /** A database that is silent for so long, though asked: the hold on its log is worth nothing. */
+  feedSilenceMs: 10_000,
   sqliteBusyTimeoutMs: 5_000,
   sqlitePollMs: 25,
   /** Row writes that are committed to SQLite together, and so the longest that loads wait behind them. */

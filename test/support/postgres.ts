@@ -32,8 +32,8 @@ const settings: Readonly<Record<string, string>> = {
   unix_socket_directories: "''",
   wal_level: 'logical',
   max_connections: '60',
-  max_wal_senders: '20',
-  max_replication_slots: '20',
+  max_wal_senders: '40',
+  max_replication_slots: '100',
   shared_buffers: '32MB',
   // Small and early, so that WAL is recycled within a test where a test wants that.
   min_wal_size: '32MB',

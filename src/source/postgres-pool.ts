@@ -1,0 +1,161 @@
+// Connections to Postgres, kept open and used one call at a time. Statements of one call are sent without waiting for each
+// other's answers; values come as the text that the server writes, unparsed, so that no digit is lost.
+// Connect directly, or through a pooler that gives each connection a session of its own: statements are prepared.
+// Not for: the replication protocol (postgres-replication.ts), what is asked.
+import pg from 'pg'
+import { TidemarkError } from '../base/errors.ts'
+import { refusal, sqlState, unreachable } from './postgres-errors.ts'
+import type { PostgresConnection } from './postgres-options.ts'
+
+/** A value as text, or NULL. */
+export type Cell = string | null
+
+/** What is bound to $1, $2, ...: bytes as they are, everything else as text. */
+export type Parameter = string | null | Buffer | readonly (string | null)[]
+
+export interface Statement {
+  readonly text: string
+  readonly values?: readonly Parameter[]
+  /** Prepared once per connection under this name, which no other text may have. */
+  readonly name?: string | undefined
+}
+
+/** How every connection spells values: the same on all servers, whatever their settings. */
+export const sessionOptions: string =
+  '-c timezone=UTC -c datestyle=ISO -c intervalstyle=postgres -c extra_float_digits=1 -c bytea_output=hex' +
+  ' -c client_min_messages=warning -c standard_conforming_strings=on'
+
+const raw = {
+  getTypeParser:
+    () =>
+    (text: unknown): unknown =>
+      text,
+}
+
+export interface PoolOptions {
+  readonly name: string
+  readonly connection: PostgresConnection
+  readonly connectionsMax: number
+  readonly timeoutMs: number
+}
+
+/** pg's own options for a connection. */
+export function clientConfig(connection: PostgresConnection): pg.ClientConfig {
+  const { url, host, port, user, password, database, caPem } = connection
+  return {
+    ...(url === undefined ? {} : { connectionString: url }),
+    ...(host === undefined ? {} : { host }),
+    ...(port === undefined ? {} : { port }),
+    ...(user === undefined ? {} : { user }),
+    ...(password === undefined ? {} : { password }),
+    ...(database === undefined ? {} : { database }),
+    ...(caPem === undefined ? {} : { ssl: { ca: caPem } }),
+    application_name: 'tidemark',
+    keepAlive: true,
+    types: raw,
+  }
+}
+
+/** One connection, held for one call. */
+export class Session {
+  readonly #client: pg.PoolClient
+
+  constructor(client: pg.PoolClient) {
+    this.#client = client
+  }
+
+  /** Sends at once; the rows come as arrays in the order of the statement's columns. Rejects with pg's own error. */
+  async query(statement: Statement): Promise<Cell[][]> {
+    const { text, values, name } = statement
+    const result = await this.#client.query<Cell[]>({
+      text,
+      values: (values ?? []) as unknown[],
+      ...(name === undefined ? {} : { name }),
+      rowMode: 'array',
+    })
+    return result.rows
+  }
+
+  /** The types of the columns that `text` would give, by their numbers in pg_type. */
+  async columnsOf(text: string): Promise<{ name: string; type: number; modifier: number }[]> {
+    const { fields } = await this.#client.query({
+      text: `SELECT * FROM (${text}\n) AS shown LIMIT 0`,
+      rowMode: 'array',
+    })
+    return fields.map(field => ({ name: field.name, type: field.dataTypeID, modifier: field.dataTypeModifier }))
+  }
+}
+
+export class PostgresPool {
+  readonly #name: string
+  readonly #pool: pg.Pool
+  #closed = false
+
+  constructor(options: PoolOptions) {
+    const { timeoutMs } = options
+    this.#name = options.name
+    this.#pool = new pg.Pool({
+      ...clientConfig(options.connection),
+      max: options.connectionsMax,
+      pipeline: true,
+      options: sessionOptions,
+      connectionTimeoutMillis: timeoutMs,
+      query_timeout: timeoutMs,
+      // The server gives up first, so that the connection stays usable and nothing was changed.
+      statement_timeout: Math.max(1, Math.floor(timeoutMs * 0.9)),
+      idleTimeoutMillis: 60_000,
+      onConnect: raiseDurability,
+    })
+    // A connection that breaks while nobody uses it is replaced by the next call.
+    this.#pool.on('error', () => {})
+  }
+
+  /** Lends a connection for one call. Errors are TidemarkErrors; a connection that broke is thrown away. */
+  async use<Result>(doing: 'load' | 'write', run: (session: Session) => Promise<Result>): Promise<Result> {
+    try {
+      return await this.raw(run)
+    } catch (thrown) {
+      throw refusal(thrown, this.#name, doing)
+    }
+  }
+
+  /** As `use`, but rejects with Postgres' own errors once connected. */
+  async raw<Result>(run: (session: Session) => Promise<Result>): Promise<Result> {
+    const client = await this.#connect()
+    let broken = false
+    try {
+      return await run(new Session(client))
+    } catch (thrown) {
+      broken = !(thrown instanceof TidemarkError) && sqlState(thrown) === ''
+      throw thrown
+    } finally {
+      client.release(broken)
+    }
+  }
+
+  async query(statement: Statement): Promise<Cell[][]> {
+    return this.use('load', session => session.query(statement))
+  }
+
+  async #connect(): Promise<pg.PoolClient> {
+    if (this.#closed) throw new TidemarkError('SHUTTING_DOWN', `source ${this.#name} is closed`)
+    try {
+      return await this.#pool.connect()
+    } catch (thrown) {
+      throw unreachable(thrown, this.#name)
+    }
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return
+    this.#closed = true
+    await this.#pool.end()
+  }
+}
+
+// A write is acknowledged once it is durable, whatever the role's default says.
+async function raiseDurability(client: pg.ClientBase): Promise<void> {
+  await client.query(
+    `SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'`,
+  )
+}
