@@ -4,6 +4,8 @@ import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import { addLongDoubles, formatLongDouble, parseLongDouble } from '../../src/base/long-double.ts'
 
+fc.configureGlobal({ seed: Number(process.env['TIDEMARK_SEED'] ?? 1) })
+
 function sum(a: string, b: string): string | undefined {
   const result = addLongDoubles(parseLongDouble(a)!, parseLongDouble(b)!)
   return result === undefined ? undefined : formatLongDouble(result)

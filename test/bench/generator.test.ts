@@ -5,6 +5,8 @@ import fc from 'fast-check'
 import { ReplyCounter } from '../../bench/generator/reply-counter.ts'
 import { Requests } from '../../bench/generator/requests.ts'
 
+fc.configureGlobal({ seed: Number(process.env['TIDEMARK_SEED'] ?? 1) })
+
 const resp = ['+OK\r\n', '$3\r\na\nb\r\n', '$-1\r\n', ':-12\r\n', '$0\r\n\r\n', '+PONG\r\n']
 const memcached = ['STORED\r\n', 'VALUE key:12 0 3\r\nEND\r\nEND\r\n', 'END\r\n', 'MN\r\n']
 

@@ -6,6 +6,8 @@ import { limits } from '../../src/base/limits.ts'
 import { addSample, asOfMs, isFresh, NO_PROOF, type Sample } from '../../src/coherence/freshness.ts'
 import type { LaneState } from '../../src/coherence/lane.ts'
 
+fc.configureGlobal({ seed: Number(process.env['TIDEMARK_SEED'] ?? 1) })
+
 function lane(lsn: bigint, sub = 0n, epoch = 1n): LaneState {
   return { generation: { epoch, nonce: 1 }, sequence: 0, mark: { lsn, sub } }
 }

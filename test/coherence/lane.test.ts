@@ -19,6 +19,8 @@ import { applyToLane, reset, type ApplyRequest } from '../../src/coherence/opera
 import { randomToken } from '../../src/coherence/record.ts'
 import type { ChangeEvent } from '../../src/coherence/stamp.ts'
 
+fc.configureGlobal({ seed: Number(process.env['TIDEMARK_SEED'] ?? 1) })
+
 const event = (key: string, xid: bigint, lsn: bigint, change = lsn - 1n): ChangeEvent => ({ key, xid, lsn, change })
 const generation = { epoch: 1n, nonce: 1 }
 

@@ -6,6 +6,8 @@ import { limits } from '../../src/base/limits.ts'
 import { decodeStamp, encodeStamp, writeStamp } from '../../src/coherence/record-codec.ts'
 import { boundedSnapshot, snapshotSees, type LoadStamp, type Stamp } from '../../src/coherence/stamp.ts'
 
+fc.configureGlobal({ seed: Number(process.env['TIDEMARK_SEED'] ?? 1) })
+
 const MAX = 2n ** 64n - 1n
 const uint64 = fc.bigInt(0n, MAX)
 const numbers = { epoch: uint64, upto: uint64 }

@@ -4,6 +4,8 @@ import { describe, test } from 'node:test'
 import fc from 'fast-check'
 import { formatDuration, formatSize, parseDuration, parseSize } from '../../src/config/units.ts'
 
+fc.configureGlobal({ seed: Number(process.env['TIDEMARK_SEED'] ?? 1) })
+
 describe('sizes', () => {
   test('are bytes, or have a unit of 1024s in any case', () => {
     assert.deepEqual(

@@ -7,6 +7,8 @@ import type { Operation } from './checker.ts'
 import { apply, IMPOSSIBLE } from './register.ts'
 import type { Kind, Output, State } from './register.ts'
 
+fc.configureGlobal({ seed: Number(process.env['TIDEMARK_SEED'] ?? 1) })
+
 /** Of a client of its own. */
 function op(call: number, response: number, kind: Kind, argument: string, output: Output, key = 'k'): Operation {
   return { key, client: call * 1_000 + response, call, response, kind, argument, output }

@@ -79,6 +79,7 @@ const everyCommand: (readonly [line: string, expected: unknown])[] = [
   ['SPUBLISH c x', 0],
   ['PUBSUB NUMPAT', 0],
   ['SLOWLOG LEN', 0],
+  ['DEBUG SLEEP 0', /DEBUG command not allowed/],
   ['LATENCY LATEST', ''],
   ['ACL WHOAMI', 'default'],
   ['HSET h f 1 g 2', 2],

@@ -5,6 +5,8 @@ import fc from 'fast-check'
 import { ReplyQueue, type ReplySender } from '../../src/server/reply-queue.ts'
 import { ReplyWriter } from '../../src/wire/reply-writer.ts'
 
+fc.configureGlobal({ seed: Number(process.env['TIDEMARK_SEED'] ?? 1) })
+
 class Sender implements ReplySender {
   replyWaits = false
   takes = true

@@ -16,6 +16,8 @@ import {
   setHashFields,
 } from '../../src/store/hash-value.ts'
 
+fc.configureGlobal({ seed: Number(process.env['TIDEMARK_SEED'] ?? 1) })
+
 function decoded(value: Uint8Array): [string, string][] {
   return hashFields(value).map(([name, content]) => [
     Buffer.from(name).toString('latin1'),

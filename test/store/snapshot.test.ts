@@ -11,6 +11,8 @@ import type { RecordVisitor } from '../../src/store/store-records.ts'
 import { createStore, type KeyedStore, KiB, MiB } from './keyed-store.ts'
 import { changed, contentOf, crafted, load, sampleStore, setHash, snapshotFile, write } from './snapshot-scene.ts'
 
+fc.configureGlobal({ seed: Number(process.env['TIDEMARK_SEED'] ?? 1) })
+
 const bytes = (maxLength: number): fc.Arbitrary<Buffer> =>
   fc.uint8Array({ maxLength, size: 'max' }).map(array => Buffer.from(array))
 

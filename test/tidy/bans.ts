@@ -23,8 +23,24 @@ const timeAndRandomness: readonly Ban[] = [
 ]
 
 const unseededRandomness: readonly Ban[] = [
-  { pattern: /\bMath\.random\b/g, instead: 'use seededRandom of base/random.ts and print its seed on failure' },
+  {
+    pattern: /\b(?:Math\.random|randomBytes|randomUUID|randomInt|getRandomValues)\b/g,
+    instead: 'use seededRandom of base/random.ts and print its seed on failure',
+  },
 ]
+
+/** fast-check begins from the time otherwise: what fails in one run would not fail in the next. */
+function checkPropertySeeds(project: Project): Finding[] {
+  const findings: Finding[] = []
+  for (const path of project.sources('test/')) {
+    const { code } = project.scanned(path)
+    const at = code.search(/\bfc\.(?:assert|check|sample)\(/)
+    if (at < 0 || /\bseed\b/.test(code)) continue
+    const message = "fast-check without a seed: fc.configureGlobal({ seed: Number(process.env['TIDEMARK_SEED'] ?? 1) })"
+    findings.push({ path, line: lineOf(code, at), message })
+  }
+  return findings
+}
 
 const anyTypes: readonly Ban[] = [
   {
@@ -140,8 +156,22 @@ export const banRules: readonly Rule[] = [
   {
     name: 'randomness in tests has a seed',
     check: project => checkBans(project, project.sources('test/'), unseededRandomness),
-    caught: [{ title: 'Math.random in a test', files: { 'test/a.test.ts': 'Math.random()' }, message: /seededRandom/ }],
+    caught: [
+      { title: 'Math.random in a test', files: { 'test/a.test.ts': 'Math.random()' }, message: /seededRandom/ },
+      { title: 'randomInt in a test', files: { 'test/a.test.ts': 'randomInt(2)' }, message: /seededRandom/ },
+    ],
     passes: [],
+  },
+  {
+    name: 'properties have a seed',
+    check: checkPropertySeeds,
+    caught: [{ title: 'none', files: { 'test/a.test.ts': 'fc.assert(fc.property(a, b))' }, message: /without a seed/ }],
+    passes: [
+      {
+        title: 'one for the file',
+        files: { 'test/a.test.ts': 'fc.configureGlobal({ seed: 1 })\nfc.assert(fc.property(a, b))' },
+      },
+    ],
   },
   {
     name: 'no any in src',

@@ -7,6 +7,8 @@ import { lzfBytes } from '../../src/wire/lzf.ts'
 import { listpackStrings, ziplistStrings } from '../../src/wire/packed-list.ts'
 import { dumpHash, dumpString, readDump } from '../../src/wire/rdb-value.ts'
 
+fc.configureGlobal({ seed: Number(process.env['TIDEMARK_SEED'] ?? 1) })
+
 const BYTES_MAX = 1_000_000
 const bytes = fc.uint8Array({ maxLength: 300 }).map(each => Buffer.from(each))
 
