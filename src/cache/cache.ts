@@ -1,62 +1,23 @@
-// The read path and the write path of rows, over a tier and the databases behind it. One instance a thread.
+// A server thread's cache: the path of a hit, which looks at the shared store and the lane table by itself; and what thread
+// code asks of the read path (reader.ts) and the write path (writer.ts). What the store holds of rows is a tier of this
+// process's own (tier/embedded-tier.ts) or the near cache of a shared one (store-near.ts): a hit is the same for both.
 //
-//   read    a row in memory counts while its lane's proof is within the keyspace's bound (isServable: the path of a hit)
-//           else take the key's lease and load, with all other keys that are missed in the same turn, in one query
-//           whoever finds the lease taken waits for the fill; after a while it loads by itself, without filling
-//           fill: refused if anything happened to the key since the lease; the caller gets the loaded row in any case
-//   write   the database first, in one transaction; then the rows that it returned are put in memory; then the caller goes on
+//   hit     a row in memory counts while its lane's proof is within the keyspace's bound (isServable)
+//   miss    the reader is asked
 //
 // Not for: plain keys (they live in the store alone), commands and replies, and the feed (tide.ts).
-import { assert } from '../base/assert.ts'
-import { sleep, type Clock } from '../base/clock.ts'
-import { TidemarkError } from '../base/errors.ts'
-import { limits } from '../base/limits.ts'
+import type { Clock } from '../base/clock.ts'
 import type { Random } from '../base/random.ts'
-import { isFresh } from '../coherence/freshness.ts'
-import { randomToken, type Token } from '../coherence/record.ts'
-import { meetsTicket, ticketAfter, type SessionTicket } from '../coherence/session.ts'
-import { parseRowId } from '../source/row-id.ts'
-import type { KeyspaceDescription, RowBytes, RowOperation, RowOutcome, Source, WriteResult } from '../source/source.ts'
+import { ticketAfter, type SessionTicket } from '../coherence/session.ts'
+import type { RowBytes, RowOutcome, Source } from '../source/source.ts'
 import { RecordType } from '../store/layout.ts'
 import type { Store } from '../store/store.ts'
-import type { EmbeddedTier } from '../tier/embedded-tier.ts'
 import type { LaneTable } from '../tier/lane-table.ts'
-import { BatchLoader, type LoadedRow } from './batch-loader.ts'
 import { KeyspaceIndex } from './keyspace-index.ts'
-
-export interface KeyspaceOptions {
-  readonly description: KeyspaceDescription
-  readonly source: Source
-  /** Of the source's feed: loads of another epoch are not stored. */
-  readonly epoch: bigint
-  readonly tier: EmbeddedTier
-  readonly maxStalenessMs: number
-  /** What to do when no answer is proved as fresh as maxStalenessMs asks for. */
-  readonly whenStale: 'source' | 'serve' | 'fail'
-}
-
-/** What one read asks for, where it is not what the keyspace says. */
-export interface ReadOptions {
-  /** 0: what the database has now. */
-  readonly maxStalenessMs?: number | undefined
-  /** Never older than what the session has seen or written. */
-  readonly session?: SessionTicket | undefined
-  readonly whenStale?: KeyspaceOptions['whenStale'] | undefined
-}
-
-/** A row, and what is known of it. */
-export interface ReadAnswer {
-  /** JSON; null: there is no such row. */
-  readonly value: RowBytes
-  /** Monotonic ms as of which it is proved to be true; NO_PROOF when it is not. */
-  readonly asOfMs: number
-  /** Where it came from: this process's memory, the shared one, or the database. */
-  readonly tier: 'near' | 'tier' | 'source'
-  /** Older than was asked for, and given all the same (whenStale: 'serve'). */
-  readonly stale: boolean
-  /** Of the session after this; undefined where positions are not known. */
-  readonly session: SessionTicket | undefined
-}
+import { Keyspaces, type Keyspace, type KeyspaceOptions } from './keyspaces.ts'
+import { Reader, type ReadAnswer, type ReadOptions } from './reader.ts'
+import { SuspendWatch } from './suspend-watch.ts'
+import { Writer, type CacheWrite } from './writer.ts'
 
 /** Counters, each a view of one element (base/metrics.ts). */
 export interface CacheCounters {
@@ -77,74 +38,54 @@ export interface CacheOptions {
   readonly random: Random
 }
 
-export interface Keyspace extends KeyspaceOptions {
-  readonly loader: BatchLoader
-  readonly keyColumns: KeyspaceDescription['columns']
-}
-
-export interface CacheWrite {
-  /** The whole key, its keyspace's prefix included. */
-  readonly key: string
-  readonly operation: RowOperation
-}
-
 interface Gathered {
   readonly writes: readonly CacheWrite[]
   readonly resolve: (outcomes: readonly RowOutcome[]) => void
   readonly reject: (error: unknown) => void
 }
 
-interface Flight {
-  readonly token: Token
-  readonly loaded: Promise<LoadedRow>
-}
-
-/** How long a reader waits before it looks again whether another thread has filled a key. */
-const FILL_POLL_MS = 1
-
 export class Cache {
   readonly hits: Float64Array
   readonly misses: Float64Array
   /** The monotonic clock, read once for a batch of requests. */
   nowMs = 0
+  #trustedFromMs = -Infinity
   readonly #store: Store
   readonly #table: LaneTable
-  readonly #keyspaces: readonly Keyspace[]
   readonly #index: KeyspaceIndex<Keyspace>
   readonly #boundsMs: Float64Array
   readonly #counters: CacheCounters
   readonly #clock: Clock
-  readonly #random: Random
+  readonly #watch: SuspendWatch
+  readonly #keyspaces: Keyspaces
+  readonly #reader: Reader
+  readonly #writer: Writer
   #gathered: Gathered[] | undefined
-  readonly #flights = new Map<string, Flight>()
   readonly #written = new Map<Source, SessionTicket>()
 
   constructor(options: CacheOptions) {
-    const { counters } = options
+    const { counters, clock, random } = options
     this.#store = options.store
     this.#table = options.table
     this.#counters = counters
     this.hits = counters.hits
     this.misses = counters.misses
-    this.#clock = options.clock
-    this.#random = options.random
-    this.#keyspaces = options.keyspaces.map(keyspace => {
-      const { description, source } = keyspace
-      const count = (rows: number, failed: boolean): void => {
-        const counter = failed ? counters.loadErrors : counters.loads
-        counter[0] = counter[0]! + rows
-      }
-      const loader = new BatchLoader(source, description.name, count)
-      const byName = new Map(description.columns.map(column => [column.name, column]))
-      const keyColumns = description.keyColumns.map(name => byName.get(name)!)
-      return { ...keyspace, loader, keyColumns }
+    this.#clock = clock
+    this.#watch = new SuspendWatch(clock)
+    this.#keyspaces = new Keyspaces(options.keyspaces, clock, (rows, failed) => {
+      const counter = failed ? counters.loadErrors : counters.loads
+      counter[0] = counter[0]! + rows
     })
-    this.#index = new KeyspaceIndex(this.#keyspaces)
-    this.#boundsMs = Float64Array.from(this.#keyspaces, keyspace => keyspace.maxStalenessMs)
+    this.#reader = new Reader(this.#keyspaces, clock, random)
+    this.#writer = new Writer(this.#keyspaces, clock, random)
+    this.#index = new KeyspaceIndex(this.#keyspaces.all)
+    this.#boundsMs = Float64Array.from(this.#keyspaces.all, keyspace => keyspace.maxStalenessMs)
   }
 
-  tick(monotonicMs: number): void {
+  /** Both clocks, read once for a batch of requests. */
+  tick(monotonicMs: number, wallMs: number): void {
     this.nowMs = monotonicMs
+    if (this.#watch.jumped(monotonicMs, wallMs)) this.#trustedFromMs = this.#watch.trustedFromMs
   }
 
   /** The keyspace that a key names, or undefined: a plain key. */
@@ -160,6 +101,7 @@ export class Cache {
     const lane = store.foundLane
     const asOfMs = this.#table.asOf(lane)
     if (this.#table.tag(lane) !== store.foundGeneration) return false
+    if (asOfMs < this.#trustedFromMs) return false
     return this.nowMs - asOfMs <= this.#boundsMs[store.foundKeyspace]!
   }
 
@@ -168,12 +110,12 @@ export class Cache {
    * ROW_KEY_INVALID, STALE (where a keyspace is set to fail then), or as the database does.
    */
   read(keys: readonly string[]): Promise<RowBytes[]> {
-    return Promise.all(keys.map(async key => (await this.#readKey(key, {})).value))
+    return Promise.all(keys.map(async key => (await this.#reader.read(key)).value))
   }
 
   /** One row and how fresh it is, as fresh as `options` ask for. Rejects as `read` does. */
   ask(key: string, options: ReadOptions): Promise<ReadAnswer> {
-    return this.#readKey(key, options)
+    return this.#reader.read(key, options)
   }
 
   /**
@@ -181,7 +123,7 @@ export class Cache {
    * write. A session that goes on elsewhere with it sees what it wrote.
    */
   sessionOf(keyspace: Keyspace): SessionTicket | undefined {
-    return this.#written.get(keyspace.source)
+    return this.#written.get(keyspace.backing.source)
   }
 
   /** How long ago an answer was proved to be true as of. */
@@ -190,10 +132,10 @@ export class Cache {
   }
 
   /** Removes rows from memory, so that they are loaded when they are asked for. Returns how many keys that were. */
-  invalidate(keys: readonly string[]): Promise<number> {
-    const found = new Map(keys.map(key => [key, this.#split(key).keyspace]))
-    for (const [key, { tier }] of found) tier.voidKey(key)
-    return Promise.resolve(found.size)
+  async invalidate(keys: readonly string[]): Promise<number> {
+    const found = new Set(keys)
+    await this.#writer.invalidate([...found])
+    return found.size
   }
 
   /** Begins to load what of `keys` is not in memory, so that reads that follow find it there, or under way. */
@@ -203,90 +145,7 @@ export class Cache {
       const hash = this.#store.hash(bytes, 0, bytes.length)
       const type = this.#store.find(bytes, 0, bytes.length, hash, this.#clock.wallMs())
       // Whoever asked is told of an error when they come to read the key.
-      if (type === RecordType.none || !this.isServable(this.#store)) this.#readKey(key, {}).catch(() => {})
-    }
-  }
-
-  async #readKey(key: string, options: ReadOptions): Promise<ReadAnswer> {
-    const { keyspace, id } = this.#split(key)
-    const { tier } = keyspace
-    const { session, maxStalenessMs = keyspace.maxStalenessMs } = options
-    if (options.maxStalenessMs === 0) return this.#load(keyspace, id, session)
-    const lane = tier.laneOf(key)
-    const waitUntilMs = this.#clock.monotonicMs() + limits.fillWaitMs
-    for (;;) {
-      const nowMs = this.#clock.monotonicMs()
-      // Before the record: what is read later reflects at least as much.
-      const asOfMs = tier.asOf(lane)
-      const read = tier.read([key])[0]!
-      if (read.lane === undefined || read.record?.type === 'fence') return this.#load(keyspace, id, session)
-      if (read.record?.type === 'value') {
-        const { payload, stamp } = read.record
-        if (!meetsTicket(session, read.lane, stamp)) return this.#load(keyspace, id, session)
-        const answer = { value: payload, asOfMs, tier: 'near', session: ticketAfter(session, stamp) } as const
-        if (isFresh(asOfMs, nowMs, maxStalenessMs)) return { ...answer, stale: false }
-        const whenStale = options.whenStale ?? keyspace.whenStale
-        if (whenStale === 'serve') return { ...answer, stale: true }
-        if (whenStale === 'source') return this.#load(keyspace, id, session)
-        throw staleError(keyspace, key, nowMs - asOfMs, maxStalenessMs)
-      }
-      if (read.record?.type === 'lease') {
-        const flight = this.#flights.get(key)
-        // While the lease of our own flight stands, nothing has happened to the key since before its query. What a session
-        // has seen may have happened after it all the same, where the tide has not come to it.
-        if (session !== undefined) return this.#load(keyspace, id, session)
-        if (flight?.token === read.record.token) return loadedAnswer(await flight.loaded, nowMs, session)
-        if (nowMs >= waitUntilMs) return this.#load(keyspace, id, session)
-        await sleep(this.#clock, FILL_POLL_MS)
-        continue
-      }
-      const token = randomToken(this.#random)
-      const lease = tier.lease(key, { token, epoch: keyspace.epoch, leaseMs: limits.leaseMs })
-      if (lease.outcome === 'other-epoch') return this.#load(keyspace, id, session)
-      if (lease.outcome !== 'granted') continue
-      const loaded = await this.#fly(keyspace, key, id, token, lease.lane!.mark.lsn)
-      return loadedAnswer(loaded, nowMs, session)
-    }
-  }
-
-  #split(key: string): { keyspace: Keyspace; id: string } {
-    const bytes = Buffer.from(key)
-    const keyspace = this.#index.of(bytes, 0, bytes.length)
-    assert(keyspace !== undefined, 'a row key names a keyspace')
-    const { name } = keyspace.description
-    const id = key.slice(name.length + 1)
-    parseRowId(name, keyspace.keyColumns, id)
-    return { keyspace, id }
-  }
-
-  async #load(keyspace: Keyspace, id: string, session: SessionTicket | undefined): Promise<ReadAnswer> {
-    const nowMs = this.#clock.monotonicMs()
-    return loadedAnswer(await keyspace.loader.load(id), nowMs, session)
-  }
-
-  // Loads under a lease, for all who ask for the key in this thread meanwhile.
-  #fly(keyspace: Keyspace, key: string, id: string, token: Token, markLsn: bigint): Promise<LoadedRow> {
-    const loaded = this.#loadAndFill(keyspace, key, id, token, markLsn)
-    const flight = { token, loaded }
-    this.#flights.set(key, flight)
-    const end = (): void => {
-      if (this.#flights.get(key) === flight) this.#flights.delete(key)
-    }
-    loaded.then(end, end)
-    return loaded
-  }
-
-  async #loadAndFill(keyspace: Keyspace, key: string, id: string, token: Token, markLsn: bigint): Promise<LoadedRow> {
-    const { tier } = keyspace
-    try {
-      const loaded = await keyspace.loader.load(id)
-      const { row, stamp } = loaded
-      tier.fill(key, token, { payload: row, stamp: { ...stamp, lsn: markLsn } })
-      return loaded
-    } catch (error) {
-      // Nobody has to wait for a lease whose load has failed.
-      tier.voidKey(key)
-      throw error
+      if (type === RecordType.none || !this.isServable(this.#store)) this.#reader.read(key).catch(() => {})
     }
   }
 
@@ -297,25 +156,15 @@ export class Cache {
    */
   async write(writes: readonly CacheWrite[]): Promise<readonly RowOutcome[]> {
     if (this.#gathered !== undefined) return this.#gather(writes)
-    const rows = writes.map(({ key, operation }) => ({ key, operation, ...this.#split(key) }))
-    const [first] = rows
-    if (first === undefined) return []
-    const { source } = first.keyspace
-    for (const { keyspace } of rows) if (keyspace.source !== source) throw crossSource(first.keyspace, keyspace)
-    let result: WriteResult
-    try {
-      result = await source.write(
-        rows.map(({ keyspace, id, operation }) => ({ keyspace: keyspace.description.name, id, operation })),
-      )
-    } catch (error) {
-      const unknown = error instanceof TidemarkError && error.code === 'SOURCE_TIMEOUT'
-      if (unknown) for (const { keyspace, key } of rows) keyspace.tier.voidKey(key)
-      throw error
+    const { outcomes, session } = await this.#writer.write(writes)
+    this.#counters.writes[0] = this.#counters.writes[0]! + writes.length
+    const [first] = writes
+    if (first !== undefined && session !== undefined) {
+      const { source } = this.#keyspaces.place(first.key).keyspace.backing
+      const { epoch, position } = session
+      this.#written.set(source, ticketAfter(this.#written.get(source), { epoch, upto: position }))
     }
-    this.#counters.writes[0] = this.#counters.writes[0]! + rows.length
-    this.#written.set(source, ticketAfter(this.#written.get(source), result.stamp))
-    this.#keep(rows, result)
-    return result.outcomes
+    return outcomes
   }
 
   /**
@@ -342,46 +191,9 @@ export class Cache {
 
   #gather(writes: readonly CacheWrite[]): Promise<readonly RowOutcome[]> {
     // A key that no row can have fails its own command alone.
-    for (const { key } of writes) this.#split(key)
+    for (const { key } of writes) this.#keyspaces.place(key)
     const { promise, resolve, reject } = Promise.withResolvers<readonly RowOutcome[]>()
     this.#gathered!.push({ writes, resolve, reject })
     return promise
   }
-
-  // Of several writes of one key the last one's row is what the transaction left behind.
-  #keep(rows: readonly { key: string; keyspace: Keyspace }[], result: WriteResult): void {
-    const last = new Map<string, { keyspace: Keyspace; outcome: RowOutcome; inexact: boolean }>()
-    for (const [i, { key, keyspace }] of rows.entries()) {
-      const outcome = result.outcomes[i]!
-      if (!outcome.changed) continue
-      const inexact = !outcome.exact || last.get(key)?.inexact === true
-      last.set(key, { keyspace, outcome, inexact })
-    }
-    for (const [key, { keyspace, outcome, inexact }] of last) {
-      if (inexact) keyspace.tier.voidKey(key)
-      else keyspace.tier.put(key, { payload: outcome.after, stamp: result.stamp })
-    }
-  }
-}
-
-/** What was loaded from the database by a query that was made after `asOfMs`. */
-function loadedAnswer({ row, stamp }: LoadedRow, asOfMs: number, session: SessionTicket | undefined): ReadAnswer {
-  return { value: row, asOfMs, tier: 'source', stale: false, session: ticketAfter(session, stamp) }
-}
-
-function staleError(keyspace: Keyspace, key: string, ageMs: number, maxStalenessMs: number): TidemarkError {
-  const age = Number.isFinite(ageMs) ? `proved only as of ${Math.round(ageMs)} ms ago` : 'not proved at all'
-  return new TidemarkError(
-    'STALE',
-    `'${key}' is ${age}; the keyspace '${keyspace.description.name}' allows ${maxStalenessMs} ms ` +
-      `(maxStaleness) and fails past that (whenStale: 'fail')`,
-  )
-}
-
-function crossSource(one: Keyspace, other: Keyspace): TidemarkError {
-  return new TidemarkError(
-    'CROSS_SOURCE',
-    `one command writes to '${one.description.name}' of database '${one.source.name}' and to ` +
-      `'${other.description.name}' of database '${other.source.name}', which could not be one transaction`,
-  )
 }

@@ -153,7 +153,7 @@ export class Dispatcher {
     const monotonicMs = this.#clock.monotonicMs()
     this.#call.monotonicMs = monotonicMs
     this.#call.wallMs = this.#clock.wallMs()
-    this.#parts.cache.tick(monotonicMs)
+    this.#parts.cache.tick(monotonicMs, this.#call.wallMs)
     const { numbers } = this.#parts.server.live
     this.pausedKind = numbers[LiveNumber.pausedUntilMs]! > monotonicMs ? numbers[LiveNumber.pausedKind]! : 0
     return monotonicMs

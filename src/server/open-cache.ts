@@ -2,7 +2,9 @@
 // Not for: how the cache reads and writes (cache/cache.ts).
 import { systemRandom } from '../base/random.ts'
 import { assert } from '../base/assert.ts'
-import { Cache, type KeyspaceOptions } from '../cache/cache.ts'
+import { Cache } from '../cache/cache.ts'
+import type { Backing, KeyspaceOptions } from '../cache/keyspaces.ts'
+import { TableProofs } from '../cache/proofs.ts'
 import { RemoteSource } from '../cache/remote-source.ts'
 import { EmbeddedTier } from '../tier/embedded-tier.ts'
 import { LaneTable } from '../tier/lane-table.ts'
@@ -17,9 +19,9 @@ export function openCache(parts: CacheParts): Promise<OpenCache> {
     const database = connected.get(settings.database)
     const description = database?.link.descriptions.find(each => each.name === settings.name)
     assert(database !== undefined && description !== undefined, 'a keyspace has an open database')
-    const { source, tier, link } = database
+    const { backing } = database
     const { maxStalenessMs, whenStale } = settings
-    return { description, source, epoch: link.epoch, tier, maxStalenessMs, whenStale }
+    return { description, backing, maxStalenessMs, whenStale }
   })
   const counters = {
     hits: metrics.counterView('tidemark_hits_total'),
@@ -40,7 +42,7 @@ export function openCache(parts: CacheParts): Promise<OpenCache> {
 interface Connected {
   readonly link: DatabaseLink
   readonly source: RemoteSource
-  readonly tier: EmbeddedTier
+  readonly backing: Backing
 }
 
 function connect({ start, store, clock }: CacheParts, table: LaneTable, link: DatabaseLink): Connected {
@@ -53,5 +55,6 @@ function connect({ start, store, clock }: CacheParts, table: LaneTable, link: Da
     clock,
     keyspaceOf: key => numbers.get(key.slice(0, key.indexOf(':')))!,
   })
-  return { link, source: new RemoteSource(link.database, link.epoch, link.port, clock), tier }
+  const source = new RemoteSource(link.database, link.epoch, link.port, clock)
+  return { link, source, backing: { source, tier, proofs: new TableProofs(table, link.firstLane) } }
 }

@@ -67,7 +67,7 @@ function checkRows(call: ServerCall, command: Command, rows: 'read' | 'write', s
     if (keyspace === undefined) {
       throw refusal(`${command.name.toUpperCase()} with row keys and plain keys cannot be part of MULTI: split it`)
     }
-    const database = keyspace.source.name
+    const database = keyspace.backing.source.name
     if (state.database === '') state.database = database
     if (state.database !== database) {
       throw new TidemarkError(

@@ -5,7 +5,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { seededRandom } from '../../src/base/random.ts'
-import { Cache, type KeyspaceOptions } from '../../src/cache/cache.ts'
+import { Cache } from '../../src/cache/cache.ts'
+import type { KeyspaceOptions } from '../../src/cache/keyspaces.ts'
+import { TableProofs } from '../../src/cache/proofs.ts'
 import { EmbeddedTide } from '../../src/cache/embedded-tide.ts'
 import type { RowId, RowWrite, Source } from '../../src/source/source.ts'
 import { SqliteSource } from '../../src/source/sqlite-source.ts'
@@ -141,9 +143,10 @@ export class Scene {
 
   #cache(store: Store, table: LaneTable): Cache {
     const { source, sqlite, counters, clock } = this
+    const proofs = new TableProofs(table, 0)
     const tier = this.tier(store, table)
     const description = sqlite.describe()[0]!
-    const keyspace = { description, source, epoch: sqlite.epoch, tier, maxStalenessMs: BOUND_MS }
+    const keyspace = { description, backing: { source, tier, proofs }, maxStalenessMs: BOUND_MS }
     const keyspaces = [{ ...keyspace, whenStale: this.#whenStale }]
     return new Cache({ store, table, keyspaces, counters, clock, random: this.#random })
   }
@@ -169,7 +172,7 @@ export class Scene {
   hit(key: string, thread: Thread = this): Record<string, unknown> | null | undefined {
     const bytes = Buffer.from(key)
     const { store, cache } = thread
-    cache.tick(this.clock.monotonicMs())
+    cache.tick(this.clock.monotonicMs(), this.clock.wallMs())
     const value = store.get(bytes, 0, bytes.length, store.hash(bytes, 0, bytes.length), this.clock.wallMs())
     if (value === undefined || !cache.isServable(store)) return undefined
     if (store.foundType === RecordType.absentRow) return null

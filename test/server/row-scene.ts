@@ -38,7 +38,7 @@ export class RowScene implements AsyncDisposable {
   }
 
   run(line: string): Promise<unknown> {
-    this.scene.cache.tick(this.scene.clock.monotonicMs())
+    this.scene.cache.tick(this.scene.clock.monotonicMs(), this.scene.clock.wallMs())
     return this.runner.line(line)
   }
 

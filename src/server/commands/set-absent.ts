@@ -1,7 +1,7 @@
 // The handler of MSETNX: all of its keys, or none. Plain keys are set under all their locks; rows in one transaction of
 // one database. Not for: both at once, which nothing could make one.
 import { TidemarkError } from '../../base/errors.ts'
-import type { CacheWrite } from '../../cache/cache.ts'
+import type { CacheWrite } from '../../cache/writer.ts'
 import { RecordType } from '../../store/layout.ts'
 import type { PutOutcome } from '../../store/store-writer.ts'
 import type { Store } from '../../store/store.ts'

@@ -2,7 +2,7 @@
 // `TM.`. Not for: reading and writing rows as Redis clients do (strings.ts, hashes.ts).
 import { limits } from '../../base/limits.ts'
 import { TidemarkError } from '../../base/errors.ts'
-import type { ReadOptions } from '../../cache/cache.ts'
+import type { ReadOptions } from '../../cache/reader.ts'
 import { lagOf, type LaneStatus, type SourceStatus } from '../../cache/source-status.ts'
 import type { LaneState } from '../../coherence/lane.ts'
 import type { SessionTicket } from '../../coherence/session.ts'

@@ -1,0 +1,85 @@
+// Keyspaces, as the read and the write path see them: each with its source and what stands in front of that. Which one a
+// key belongs to is said by what stands before its first ':'.
+import { assert } from '../base/assert.ts'
+import type { Clock } from '../base/clock.ts'
+import { keyHash, laneOf } from '../coherence/lane.ts'
+import { parseRowId } from '../source/row-id.ts'
+import type { KeyspaceDescription, RowId, Source } from '../source/source.ts'
+import type { Tier } from '../tier/tier.ts'
+import type { NearCache } from './near-cache.ts'
+import type { Proofs } from './proofs.ts'
+import { SourceLoads, type CountLoads } from './source-loads.ts'
+import { TierCalls } from './tier-calls.ts'
+
+/** What to do when no answer is proved as fresh as asked for. */
+export type WhenStale = 'source' | 'serve' | 'fail'
+
+/** A source and what stands in front of it. One object for all keyspaces of the source. */
+export interface Backing {
+  readonly source: Source
+  readonly tier: Tier
+  /** None in front of a tier that is in this process's own memory. */
+  readonly near?: NearCache
+  readonly proofs: Proofs
+}
+
+export interface KeyspaceOptions {
+  readonly description: KeyspaceDescription
+  readonly backing: Backing
+  /** Infinity, for a source without a log alone: the time to live governs. */
+  readonly maxStalenessMs: number
+  readonly whenStale: WhenStale
+  /** How long records are kept at most; needed for a source without a log. */
+  readonly ttlMs?: number
+}
+
+export interface Keyspace extends KeyspaceOptions {
+  readonly keyColumns: KeyspaceDescription['columns']
+  readonly loads: SourceLoads
+  readonly calls: TierCalls
+  /** What the tier is to whoever asks: one that is not shared is this process's own memory. */
+  readonly memory: 'near' | 'tier'
+}
+
+/** A key, taken apart. */
+export interface PlacedKey {
+  readonly keyspace: Keyspace
+  readonly key: string
+  readonly id: RowId
+  readonly lane: number
+}
+
+export class Keyspaces {
+  /** In the order of the numbers by which records name them. */
+  readonly all: readonly Keyspace[]
+  readonly #byName: ReadonlyMap<string, Keyspace>
+
+  constructor(options: readonly KeyspaceOptions[], clock: Clock, count: CountLoads) {
+    const shared = new Map<Backing, Pick<Keyspace, 'loads' | 'calls'>>()
+    this.all = options.map(keyspace => {
+      const { description, backing } = keyspace
+      let parts = shared.get(backing)
+      if (parts === undefined) {
+        parts = {
+          loads: new SourceLoads(backing.source, clock, count),
+          calls: new TierCalls(backing.tier.lanes, clock),
+        }
+        shared.set(backing, parts)
+      }
+      const byName = new Map(description.columns.map(column => [column.name, column]))
+      const keyColumns = description.keyColumns.map(name => byName.get(name)!)
+      return { ...keyspace, ...parts, keyColumns, memory: 'subscribe' in backing.tier ? 'tier' : 'near' }
+    })
+    this.#byName = new Map(this.all.map(keyspace => [keyspace.description.name, keyspace]))
+  }
+
+  /** Throws ROW_KEY_INVALID for a key that no row can have. */
+  place(key: string): PlacedKey {
+    const colon = key.indexOf(':')
+    const keyspace = this.#byName.get(key.slice(0, Math.max(0, colon)))
+    assert(keyspace !== undefined, 'a row key names a keyspace')
+    const id = key.slice(colon + 1)
+    parseRowId(keyspace.description.name, keyspace.keyColumns, id)
+    return { keyspace, key, id, lane: laneOf(keyHash(key), keyspace.backing.tier.lanes) }
+  }
+}

@@ -1,0 +1,288 @@
+// The read path: near, tier, source, each only when the one before has no answer that is proved as fresh as asked for.
+//
+//   near    what this process holds of a shared tier, if anything
+//   tier    header and record as of one instant; a value is admitted near
+//           no record: take the key's lease and load, with all other keys that are missed in the same turn, in one query
+//           leased by another: wait for the fill, looking again after growing pauses; after a while load without filling
+//           fill: refused if anything happened to the key since the lease; the caller gets the loaded row in any case
+//   source  without a word to the tier when that does not answer, has nothing to say, or is not fresh enough
+//
+// A caller shares a load that began before its call only while the lease of that load stands: then nothing has happened to
+// the key, and what vouches for the lane vouches for the load.
+// Not for: the path of a server's hit (cache.ts), writes (writer.ts).
+import { sleep, type Clock } from '../base/clock.ts'
+import { TidemarkError } from '../base/errors.ts'
+import { limits } from '../base/limits.ts'
+import type { Random } from '../base/random.ts'
+import { isFresh, NO_PROOF } from '../coherence/freshness.ts'
+import type { LaneState } from '../coherence/lane.ts'
+import { randomToken, type Token, type ValueRecord } from '../coherence/record.ts'
+import { meetsTicket, ticketAfter, type SessionTicket } from '../coherence/session.ts'
+import type { LoadStamp, Stamp } from '../coherence/stamp.ts'
+import type { RowBytes } from '../source/source.ts'
+import type { TierLease } from '../tier/tier.ts'
+import type { Keyspaces, PlacedKey, WhenStale } from './keyspaces.ts'
+import { proofOf, type LaneProof } from './proofs.ts'
+import type { LoadedRow } from './source-loads.ts'
+import { SuspendWatch } from './suspend-watch.ts'
+
+export interface ReadOptions {
+  /** Instead of the keyspace's. 0: what the source shows after the call. */
+  readonly maxStalenessMs?: number | undefined
+  /** Never older than what the session has seen or written. */
+  readonly session?: SessionTicket | undefined
+  /** Instead of the keyspace's. */
+  readonly whenStale?: WhenStale | undefined
+}
+
+/** A row, and what is known of it. */
+export interface ReadAnswer {
+  /** JSON; null: there is no such row. Not to be written to. */
+  readonly value: RowBytes
+  /** Monotonic ms: the source showed this then, or later. NO_PROOF: nobody knows; only in a stale answer. */
+  readonly asOfMs: number
+  /** Where it came from: this process's memory, the shared one, or the database. */
+  readonly tier: 'near' | 'tier' | 'source'
+  /** Not proved to be within the bound; only where `whenStale` is 'serve'. */
+  readonly stale: boolean
+  /** The session's ticket after this. */
+  readonly session: SessionTicket
+}
+
+interface Call extends PlacedKey {
+  readonly boundMs: number
+  readonly session: SessionTicket | undefined
+  readonly whenStale: WhenStale
+  readonly calledMs: number
+}
+
+/** A load under a lease, until it is filled. */
+interface Flight {
+  readonly token: Token
+  /** The lane's mark at the lease. */
+  readonly markLsn: bigint
+  readonly loaded: Promise<LoadedRow>
+}
+
+/** What belongs to one look at the tier. */
+interface Look {
+  /** From before it, for what may be admitted near. */
+  readonly ticket: number
+  readonly known: LaneProof | undefined
+}
+
+const FIRST_PAUSE_MS = 1
+const PAUSE_MS_MAX = 32
+
+export class Reader {
+  readonly #keyspaces: Keyspaces
+  readonly #clock: Clock
+  readonly #random: Random
+  readonly #watch: SuspendWatch
+  readonly #flights = new Map<string, Flight>()
+
+  constructor(keyspaces: Keyspaces, clock: Clock, random: Random) {
+    this.#keyspaces = keyspaces
+    this.#clock = clock
+    this.#random = random
+    this.#watch = new SuspendWatch(clock)
+  }
+
+  /**
+   * One row as JSON. Rejects with ROW_KEY_INVALID, STALE (where `whenStale` is 'fail'), SOURCE_OVERLOADED, or as the source
+   * does.
+   */
+  async read(key: string, options: ReadOptions = {}): Promise<ReadAnswer> {
+    const placed = this.#keyspaces.place(key)
+    const { keyspace } = placed
+    const call: Call = {
+      ...placed,
+      boundMs: options.maxStalenessMs ?? keyspace.maxStalenessMs,
+      session: options.session,
+      whenStale: options.whenStale ?? keyspace.whenStale,
+      calledMs: this.#now(),
+    }
+    if (call.boundMs === 0) return this.#load(call)
+    const near = this.#readNear(call)
+    if (near?.stale === false) return near
+    return this.#readTier(call, near)
+  }
+
+  // The time, and whether all proofs of before are void.
+  #now(): number {
+    const nowMs = this.#clock.monotonicMs()
+    this.#watch.jumped(nowMs, this.#clock.wallMs())
+    return nowMs
+  }
+
+  #readNear(call: Call): ReadAnswer | undefined {
+    const found = call.keyspace.backing.near?.find(call.key)
+    if (found === undefined) return undefined
+    if (!meetsTicket(call.session, found.lane, found.record.stamp)) return undefined
+    return this.#result(call, 'near', found.record, found.asOfMs)
+  }
+
+  #result(call: Call, tier: 'near' | 'tier', record: ValueRecord, laneAsOfMs: number): ReadAnswer {
+    const nowMs = this.#now()
+    const { stamp, payload } = record
+    const asOfMs = this.#asOf(call, stamp, laneAsOfMs, nowMs)
+    const stale = !isFresh(asOfMs, nowMs, call.boundMs)
+    return { value: payload, asOfMs, tier, stale, session: ticketAfter(call.session, stamp) }
+  }
+
+  #asOf(call: Call, stamp: Stamp, laneAsOfMs: number, nowMs: number): number {
+    // Without a log nothing vouches for a lane; the stamp says when the row was loaded or written.
+    if (call.keyspace.backing.source.log === false) return nowMs - this.#ageByWall(stamp)
+    return this.#trusted(laneAsOfMs)
+  }
+
+  #trusted(asOfMs: number): number {
+    if (asOfMs < this.#watch.trustedFromMs) return NO_PROOF
+    return asOfMs
+  }
+
+  #ageByWall(stamp: Stamp): number {
+    return Math.max(0, this.#clock.wallMs() - Number(stamp.upto))
+  }
+
+  async #readTier(call: Call, near: ReadAnswer | undefined): Promise<ReadAnswer> {
+    const { key, lane, keyspace } = call
+    const { backing, calls } = keyspace
+    const { tier } = backing
+    let pauseMs = 0
+    for (;;) {
+      const look: Look = { ticket: backing.near?.begin(key) ?? 0, known: backing.proofs.known(lane) }
+      const asked = calls.call(lane, () => tier.read([key]))
+      const answer = asked instanceof Promise ? await asked : asked
+      const read = answer?.[0]
+      if (read?.lane === undefined) return this.#withoutTier(call, near)
+      const { record } = read
+      if (record?.type === 'fence') return this.#load(call)
+      if (record?.type === 'value') return this.#fromTier(call, look, read.lane, record)
+      if (record?.type === 'lease') {
+        const flight = this.#flights.get(key)
+        if (flight?.token === record.token) return this.#join(call, look, read.lane, flight)
+      } else {
+        const token = randomToken(this.#random)
+        const leased = this.#lease(call, token)
+        // Without a wait where there is none: whoever comes next in this turn finds the flight.
+        const lease = leased instanceof Promise ? await leased : leased
+        if (lease?.outcome === 'granted') return this.#fly(call, look, token, lease.lane!)
+        if (lease === undefined || lease.outcome === 'other-epoch' || lease.outcome === 'no-lane')
+          return this.#load(call)
+      }
+      if (this.#clock.monotonicMs() >= call.calledMs + limits.fillWaitMs) return this.#load(call)
+      // Whoever was faster over the lease: look who it is at once, the first time.
+      if (pauseMs > 0 || record !== undefined) await sleep(this.#clock, Math.max(FIRST_PAUSE_MS, pauseMs))
+      pauseMs = Math.min(PAUSE_MS_MAX, Math.max(FIRST_PAUSE_MS, pauseMs * 2))
+    }
+  }
+
+  #lease(call: Call, token: Token): TierLease | undefined | Promise<TierLease | undefined> {
+    const { key, lane, keyspace } = call
+    const { source, tier } = keyspace.backing
+    return keyspace.calls.call(lane, () => tier.lease(key, { token, epoch: source.epoch, leaseMs: limits.leaseMs }))
+  }
+
+  #withoutTier(call: Call, near: ReadAnswer | undefined): Promise<ReadAnswer> | ReadAnswer {
+    if (near !== undefined && call.whenStale === 'serve') return near
+    return this.#load(call)
+  }
+
+  #fromTier(call: Call, look: Look, lane: LaneState, record: ValueRecord): Promise<ReadAnswer> | ReadAnswer {
+    const { proofs } = call.keyspace.backing
+    const result = this.#result(call, call.keyspace.memory, record, proofOf(look.known, proofs.samples(), lane))
+    this.#admit(call, look.ticket, lane, record)
+    if (!meetsTicket(call.session, lane, record.stamp)) return this.#load(call)
+    if (!result.stale || call.whenStale === 'serve') return result
+    if (call.whenStale === 'source') return this.#load(call)
+    throw this.#stale(call, this.#clock.monotonicMs() - result.asOfMs)
+  }
+
+  #stale(call: Call, ageMs: number): TidemarkError {
+    const { name } = call.keyspace.description
+    const age = Number.isFinite(ageMs) ? `proved only as of ${Math.round(ageMs)} ms ago` : 'not proved at all'
+    return new TidemarkError(
+      'STALE',
+      `'${call.key}' is ${age}; the keyspace '${name}', or the call, allows ${call.boundMs} ms (maxStaleness) ` +
+        `and fails past that (whenStale: 'fail')`,
+    )
+  }
+
+  #admit(call: Call, ticket: number, lane: LaneState, record: ValueRecord): void {
+    const { backing, ttlMs } = call.keyspace
+    if (backing.near === undefined) return
+    if (ttlMs === undefined) backing.near.admit(call.key, { ticket, lane, record })
+    else {
+      // Without a log the time to live counts from the load, wherever the row has been since.
+      const leftMs = backing.source.log === false ? ttlMs - this.#ageByWall(record.stamp) : ttlMs
+      if (leftMs > 0) backing.near.admit(call.key, { ticket, lane, record, ttlMs: leftMs })
+    }
+  }
+
+  // From the source, for this caller and those who call before the query is sent; the tier hears nothing of it.
+  async #load(call: Call): Promise<ReadAnswer> {
+    const { keyspace, id } = call
+    return loadedAnswer(call, await keyspace.loads.load(keyspace.description.name, id))
+  }
+
+  // Loads under a lease, for all who ask for the key in this process meanwhile.
+  async #fly(call: Call, look: Look, token: Token, lane: LaneState): Promise<ReadAnswer> {
+    const { keyspace, key, id } = call
+    const loaded = keyspace.loads.load(keyspace.description.name, id)
+    const flight: Flight = { token, markLsn: lane.mark.lsn, loaded }
+    this.#flights.set(key, flight)
+    try {
+      const result = loadedAnswer(call, await loaded)
+      void this.#fill(call, look, flight, lane, await loaded)
+      return result
+    } catch (error) {
+      this.#land(key, flight)
+      // Nobody has to wait for a lease whose load has failed.
+      void keyspace.calls.call(call.lane, () => keyspace.backing.tier.voidKey(key))
+      throw error
+    }
+  }
+
+  async #fill(call: Call, look: Look, flight: Flight, lane: LaneState, loaded: LoadedRow): Promise<void> {
+    const { keyspace, key } = call
+    const { backing, ttlMs } = keyspace
+    const stamp = loadStamp(loaded, flight.markLsn, backing.source.log === false)
+    const value = { payload: loaded.row, stamp, ...(ttlMs === undefined ? {} : { ttlMs }) }
+    try {
+      const outcome = await keyspace.calls.call(call.lane, () => backing.tier.fill(key, flight.token, value))
+      if (outcome !== 'filled') return
+      const { generation } = lane
+      this.#admit(call, look.ticket, lane, { type: 'value', generation, stamp, payload: loaded.row })
+    } finally {
+      this.#land(key, flight)
+    }
+  }
+
+  #land(key: string, flight: Flight): void {
+    if (this.#flights.get(key) === flight) this.#flights.delete(key)
+  }
+
+  // While the lease stands, nothing has happened to the key since before the flight's query.
+  async #join(call: Call, look: Look, lane: LaneState, flight: Flight): Promise<ReadAnswer> {
+    const provedMs = proofOf(look.known, call.keyspace.backing.proofs.samples(), lane)
+    const loaded = await flight.loaded
+    if (loaded.asOfMs >= call.calledMs) return loadedAnswer(call, loaded)
+    const nowMs = this.#now()
+    const stamp = loadStamp(loaded, flight.markLsn, false)
+    const asOfMs = this.#trusted(Math.max(loaded.asOfMs, provedMs))
+    if (!isFresh(asOfMs, nowMs, call.boundMs)) return this.#load(call)
+    if (!meetsTicket(call.session, lane, stamp)) return this.#load(call)
+    return { ...loadedAnswer(call, loaded), asOfMs }
+  }
+}
+
+function loadedAnswer(call: Call, { row, asOfMs, stamp }: LoadedRow): ReadAnswer {
+  return { value: row, asOfMs, tier: 'source', stale: false, session: ticketAfter(call.session, stamp) }
+}
+
+// Without a log, `upto` says when the load began, in wall ms.
+function loadStamp(loaded: LoadedRow, markLsn: bigint, logless: boolean): LoadStamp {
+  const stamp = { ...loaded.stamp, lsn: markLsn }
+  return logless ? { ...stamp, upto: BigInt(Math.floor(loaded.asOfWallMs)) } : stamp
+}
