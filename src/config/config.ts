@@ -1,6 +1,7 @@
 // What stands in a tidemark.config.ts, as types for the editor. What is allowed in it, and what it means, is in schema.ts; that
 // a file keeps to it is checked when it is loaded (resolve.ts), since nothing makes a user compile it first.
 import type { DebugCommand, WhenStale } from '../server/settings.ts'
+import type { PostgresView } from '../source/postgres-options.ts'
 import type { Duration, Size } from './units.ts'
 
 /** What a database's `create` is called with. */
@@ -43,6 +44,10 @@ export interface PostgresOptions {
   readonly slot?: string | undefined
   /** The publication of the keyspaces' tables. */
   readonly publication?: string | undefined
+  /** The schema of a table that triggers write changes to, for a database that grants no replication. */
+  readonly outbox?: string | undefined
+  /** For loads and writes. */
+  readonly connections?: number | undefined
 }
 
 /** A Postgres database, as `postgres()` of `tidemark/postgres` gives it. */
@@ -56,6 +61,8 @@ export interface TierConfig {
   readonly url?: string | readonly string[] | undefined
   /** The parts that its rows are divided into. The same for all servers that share it. */
   readonly lanes?: number | undefined
+  /** How the names of the keys begin that rows are kept under; deployments that share a cluster take one each. */
+  readonly prefix?: string | undefined
   /** A file of certificates in PEM that its servers are to be known by. */
   readonly ca?: string | undefined
 }
@@ -67,6 +74,8 @@ export interface KeyspaceConfig {
   readonly table?: string | undefined
   /** The columns to be seen; by default all. */
   readonly columns?: readonly string[] | undefined
+  /** Rows that a SELECT computes instead, of Postgres and to be read only. */
+  readonly view?: PostgresView | undefined
   /** The oldest that an answer may be, as can be proved. 0 reads the database every time. */
   readonly maxStaleness?: Duration | undefined
   /** What happens when no answer can be proved that fresh: read the database, give it all the same, or an error. */

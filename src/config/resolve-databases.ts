@@ -1,6 +1,7 @@
 // The databases of a configuration: those of the file, and the one that `source` names. Not for: opening them.
 import { resolve as resolvePath } from 'node:path'
 import type { DatabaseSettings } from '../server/settings.ts'
+import type { PostgresLog } from '../source/postgres-options.ts'
 import { parseSource, type SourceAddress } from './addresses.ts'
 import type { CreateContext } from './config.ts'
 import type { Layers, PlainObject } from './layers.ts'
@@ -54,8 +55,8 @@ function replaceUrl(layers: Layers, entry: PlainObject, source: SourceAddress): 
     )
   } else if (source.kind === 'sqlite') return { ...entry, file: source.file }
   else {
-    const { slot, publication, ca } = entry
-    return { kind: 'postgres', slot, publication, ca, url: source.url }
+    const { host: _host, port: _port, user: _user, password: _password, database: _database, ...rest } = entry
+    return { ...rest, kind: 'postgres', url: source.url }
   }
   return entry
 }
@@ -87,6 +88,18 @@ function sqlite(layers: Layers, name: string, entry: PlainObject, file: string):
   }
 }
 
+function logOf(layers: Layers, name: string, entry: PlainObject, read: (key: string) => unknown): PostgresLog {
+  const schema = read('outbox') as string | undefined
+  const [slot, publication] = [read('slot') as string, read('publication') as string]
+  if (schema === undefined) return { kind: 'publication', publication, slot }
+  for (const key of ['slot', 'publication']) {
+    if (entry[key] !== undefined) {
+      layers.fileMistake(`databases.${name}.${key}`, 'is there besides `outbox`, which stands in the place of the log')
+    }
+  }
+  return { kind: 'outbox', schema }
+}
+
 function postgres(layers: Layers, name: string, entry: PlainObject, base: string): ResolvedDatabase {
   const read = (key: string): unknown => layers.inEntry('databases', name, entry, key)
   layers.checkKind(name, entry, 'postgres')
@@ -109,6 +122,13 @@ function postgres(layers: Layers, name: string, entry: PlainObject, base: string
   }
   const ca = read('ca') as string | undefined
   if (ca !== undefined) connection['ca'] = resolvePath(base, ca)
-  const [slot, publication] = [read('slot') as string, read('publication') as string]
-  return { settings: { kind: 'postgres', name, connection, slot, publication } }
+  return {
+    settings: {
+      kind: 'postgres',
+      name,
+      connection,
+      log: logOf(layers, name, entry, read),
+      connectionsMax: read('connections') as number,
+    },
+  }
 }

@@ -31,7 +31,7 @@ export function tierOf(layers: Layers, absolute: (path: string) => string | unde
   }
   if (ca !== undefined && !tls) layers.mistakes.add('tier.ca', `is for TLS: with it the scheme is ${kind}s://`)
   const seeds = addresses.map(({ host, port }) => ({ host, port }))
-  return { kind, seeds, tls, username, password, ca, lanes }
+  return { kind, seeds, tls, username, password, ca, lanes, prefix: layers.top('tier.prefix') as string }
 }
 
 /** What the tier and the databases have to be to each other. */

@@ -3,6 +3,7 @@
 import { dirname, isAbsolute, relative, resolve as resolvePath } from 'node:path'
 import { limits } from '../base/limits.ts'
 import type { DebugCommand, KeyspaceSettings, ServerSettings, SnapshotSettings, WhenStale } from '../server/settings.ts'
+import type { PostgresView } from '../source/postgres-options.ts'
 import { parseTable } from './addresses.ts'
 import { databasesOf, MAIN, type DatabaseSetup } from './resolve-databases.ts'
 import { checkTier, tierOf } from './resolve-tier.ts'
@@ -109,9 +110,24 @@ function keyspace(layers: Layers, name: string, entry: PlainObject, databases: r
     database,
     table: (read('table') as string | undefined) ?? name,
     columns: read('columns') as readonly string[] | undefined,
+    ...viewOf(layers, name, entry, read('view') as PostgresView | undefined),
     maxStalenessMs: read('maxStaleness') as number,
     whenStale: read('whenStale') as WhenStale,
   }
+}
+
+function viewOf(
+  layers: Layers,
+  name: string,
+  entry: PlainObject,
+  view: PostgresView | undefined,
+): { view?: PostgresView } {
+  if (view === undefined) return {}
+  for (const key of ['table', 'columns']) {
+    if (entry[key] !== undefined)
+      layers.fileMistake(`keyspaces.${name}.${key}`, 'is there besides `view`, which says it all')
+  }
+  return { view }
 }
 
 /** Those that a flag or a variable names, of the database `main`. */
@@ -146,6 +162,11 @@ function checkTogether(layers: Layers, settings: ServerSettings): void {
     const others = `${databases.length} databases${snapshot === undefined ? '' : ' and a snapshot'}`
     const allowed = `at most ${most} with ${others}, which have threads of their own`
     layers.mistakes.add('threads', `got ${threads}, allowed is ${allowed}`)
+  }
+  for (const { name, view, database } of settings.keyspaces) {
+    if (view !== undefined && databases.find(each => each.name === database)?.kind === 'sqlite') {
+      layers.fileMistake(`keyspaces.${name}.view`, 'is for databases of Postgres')
+    }
   }
   const names = new Map<string, string>()
   for (const database of databases) {

@@ -3,6 +3,7 @@
 // derive from this table. The types that the editor shows for a file are in config.ts; a test holds the two together.
 import { limits } from '../base/limits.ts'
 import { parseSource, parseTable, parseTier, tierSchemes } from './addresses.ts'
+import type { PostgresDependency, PostgresView } from '../source/postgres-options.ts'
 import { formatDuration, formatSize, parseDuration, parseSize } from './units.ts'
 
 export type SettingType =
@@ -13,6 +14,8 @@ export type SettingType =
   | { readonly kind: 'text'; readonly secret?: boolean }
   /** Of something in Postgres that need not be quoted: lower case, at most 63 letters. */
   | { readonly kind: 'name' }
+  | { readonly kind: 'prefix' }
+  | { readonly kind: 'view' }
   /** A file or folder; relative to what, the setting's help says. */
   | { readonly kind: 'path' }
   /** A list of names. */
@@ -29,7 +32,7 @@ export type SettingType =
 export const repeatable: readonly SettingType['kind'][] = ['tier', 'tables']
 
 /** What a value of any type is once it has been read: sizes in bytes, durations in milliseconds. */
-export type SettingValue = number | string | readonly string[] | ((...parameters: never[]) => unknown)
+export type SettingValue = number | string | PostgresView | readonly string[] | ((...parameters: never[]) => unknown)
 
 export interface Setting {
   /** Where it stands in the file; `*` is a name that the user chooses. '' for a setting that has no place there. */
@@ -248,6 +251,14 @@ export const schema: readonly Setting[] = [
     help: 'The parts that the rows of the tier are divided into. The same for all servers that share it.',
   },
   {
+    path: 'tier.prefix',
+    type: { kind: 'prefix' },
+    default: 'tm',
+    flag: 'tier-prefix',
+    environment: 'TIDEMARK_TIER_PREFIX',
+    help: 'How the names of the keys begin that rows are kept under. Deployments that share a cluster take one each.',
+  },
+  {
     path: 'tier.ca',
     type: { kind: 'path' },
     defaultText: 'those that Node knows (NODE_EXTRA_CA_CERTS adds to them)',
@@ -366,6 +377,22 @@ export const schema: readonly Setting[] = [
     help: "The publication of the keyspaces' tables. It is made, and tables are added to it, as far as the role may.",
   },
   {
+    path: 'databases.*.outbox',
+    of: 'postgres',
+    type: { kind: 'name' },
+    defaultText: 'none: changes are read from the log, by way of `publication` and `slot`',
+    help:
+      'For a database that grants no replication: the schema of a table that triggers write changes to, and that changes are ' +
+      'read from. It is made where the role may.',
+  },
+  {
+    path: 'databases.*.connections',
+    of: 'postgres',
+    type: { kind: 'integer', min: 1, max: 1000 },
+    default: limits.postgresConnectionsMax,
+    help: 'Connections for loads and writes. A few more carry positions and the log.',
+  },
+  {
     path: 'keyspaces.*.database',
     type: { kind: 'text' },
     required: true,
@@ -376,6 +403,15 @@ export const schema: readonly Setting[] = [
     type: { kind: 'text' },
     defaultText: "the keyspace's name",
     help: "The table whose rows are the values. The key is `<keyspace>:<id>`, the id being the table's primary key.",
+  },
+  {
+    path: 'keyspaces.*.view',
+    type: { kind: 'view' },
+    defaultText: 'none: the rows are those of the table',
+    help:
+      'Rows that a SELECT computes, of Postgres and to be read only: `{ sql, keyColumns, dependsOn: [{ table, keyColumns }] }`. ' +
+      "`keyColumns` are the columns of the SELECT that name a row; a change of a row of a table of `dependsOn` is one of the view's " +
+      'row that its `keyColumns` name, in the same order.',
   },
   {
     path: 'keyspaces.*.columns',
@@ -420,6 +456,10 @@ export function allowedText(type: SettingType): string {
       return 'a function'
     case 'name':
       return 'up to 63 letters of a to z, digits and _, of which the first is no digit'
+    case 'prefix':
+      return '1 to 64 letters and digits'
+    case 'view':
+      return '{ sql, keyColumns, dependsOn: [{ table, keyColumns }, ...] }, all of them there and none empty'
     case 'source':
       return 'postgres://user:password@host:port/database, or sqlite: and a file'
     case 'tier':
@@ -447,6 +487,10 @@ export function readValue(type: SettingType, raw: unknown): SettingValue | undef
       return isNames(raw) ? raw : undefined
     case 'name':
       return typeof raw === 'string' && /^[a-z_][a-z0-9_]{0,62}$/.test(raw) ? raw : undefined
+    case 'prefix':
+      return typeof raw === 'string' && /^[A-Za-z0-9]{1,64}$/.test(raw) ? raw : undefined
+    case 'view':
+      return readView(raw)
     case 'source':
       return typeof raw === 'string' && parseSource(raw) !== undefined ? raw : undefined
     case 'tier':
@@ -461,6 +505,22 @@ export function readValue(type: SettingType, raw: unknown): SettingValue | undef
 function within(range: { readonly min: number; readonly max: number }, value: unknown): number | undefined {
   const fits = typeof value === 'number' && Number.isSafeInteger(value) && value >= range.min && value <= range.max
   return fits ? value : undefined
+}
+
+function readView(raw: unknown): PostgresView | undefined {
+  if (typeof raw !== 'object' || raw === null) return undefined
+  const { sql, keyColumns, dependsOn, ...others } = raw as Readonly<Record<string, unknown>>
+  if (Object.keys(others).length > 0 || typeof sql !== 'string' || sql === '' || !isNames(keyColumns)) return undefined
+  if (!Array.isArray(dependsOn) || dependsOn.length === 0) return undefined
+  const tables: PostgresDependency[] = []
+  for (const each of dependsOn as readonly unknown[]) {
+    if (typeof each !== 'object' || each === null) return undefined
+    const { table, keyColumns: columns, ...more } = each as Readonly<Record<string, unknown>>
+    if (Object.keys(more).length > 0 || typeof table !== 'string' || table === '' || !isNames(columns)) return undefined
+    if (columns.length !== keyColumns.length) return undefined
+    tables.push({ table, keyColumns: columns })
+  }
+  return { sql, keyColumns, dependsOn: tables }
 }
 
 /** A list, or one text with commas. */

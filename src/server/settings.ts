@@ -1,5 +1,6 @@
 // What a server is started with: plain data, resolved and checked (src/config does that), with units in the names.
 // Structured-cloneable, so that the supervisor hands it to its threads as it is. Not for: defaults, parsing, functions.
+import type { PostgresLog, PostgresView } from '../source/postgres-options.ts'
 
 export interface ServerSettings {
   /** Where the Redis protocol is listened on. Anything but loopback needs `requirepass`. */
@@ -58,8 +59,8 @@ export interface PostgresSettings {
   /** How keyspaces refer to it. Unique among the databases. */
   readonly name: string
   readonly connection: PostgresConnection
-  readonly slot: string
-  readonly publication: string
+  readonly log: PostgresLog
+  readonly connectionsMax: number
 }
 
 /** What is not there is as the PG* variables say. */
@@ -86,6 +87,8 @@ export interface TierSettings {
   /** A file of certificates in PEM, absolute. */
   readonly ca: string | undefined
   readonly lanes: number
+  /** How the names of its keys begin. */
+  readonly prefix: string
 }
 
 /** What to answer with when no answer can be proved as fresh as `maxStalenessMs` asks for. */
@@ -99,6 +102,8 @@ export interface KeyspaceSettings {
   readonly table: string
   /** The columns to be seen, in any order; undefined: all of the table. Key columns are always among them. */
   readonly columns: readonly string[] | undefined
+  /** Of Postgres: the rows are those of a SELECT, and `table` is only the keyspace's name. */
+  readonly view?: PostgresView
   readonly maxStalenessMs: number
   readonly whenStale: WhenStale
 }

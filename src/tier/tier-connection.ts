@@ -114,7 +114,7 @@ export class TierConnection {
     })
     socket.once('close', () => this.#ended(link))
     const watch = (): void => this.#watch(link)
-    this.#timer = this.#clock.timer(limits.tierPingMs, watch, { unref: true })
+    this.#timer = this.#clock.timer(limits.tierConnectMs, watch, { unref: true })
   }
 
   async #greet(link: Link): Promise<void> {
@@ -154,8 +154,8 @@ export class TierConnection {
     if (link !== this.#link || this.#closed) return
     const oldest = link.waiting[0]
     const silentMs = oldest === undefined ? 0 : this.#clock.monotonicMs() - oldest.sentMs
-    if (!link.greeted || silentMs >= limits.tierPingMs) {
-      this.#failure ??= new Error(`it did not answer within ${limits.tierPingMs} ms`)
+    if (!link.greeted || silentMs >= limits.tierSilentMs) {
+      this.#failure ??= new Error(`it did not answer within ${limits.tierSilentMs} ms`)
       link.socket.destroy()
       return
     }

@@ -11,6 +11,9 @@ const folder = resolve('/here')
 const configFile = resolve('/here/conf/tidemark.config.ts')
 const url = 'postgres://app:secret@db:5433/shop'
 
+const log = { kind: 'publication', slot: 'tidemark', publication: 'tidemark' }
+const mine = { ...log, slot: 'mine' }
+
 interface Given {
   readonly config?: unknown
   readonly environment?: Record<string, string>
@@ -76,9 +79,7 @@ describe('addresses', () => {
 describe('the database that source names', () => {
   test('is `main`, with the keyspaces of the command line', () => {
     const { databases, keyspaces } = settingsOf({ flags: { source: url, keyspace: 'users=public.users,orders' } })
-    assert.deepEqual(databases, [
-      { kind: 'postgres', name: 'main', connection: { url }, slot: 'tidemark', publication: 'tidemark' },
-    ])
+    assert.deepEqual(databases, [{ kind: 'postgres', name: 'main', connection: { url }, log, connectionsMax: 10 }])
     const common = { database: 'main', columns: undefined, maxStalenessMs: 500, whenStale: 'source' }
     assert.deepEqual(keyspaces, [
       { ...common, name: 'users', table: 'public.users' },
@@ -96,10 +97,10 @@ describe('the database that source names', () => {
     const databases = { main: { kind: 'postgres', host: 'h', user: 'u', slot: 'mine' } }
     const config = { databases, keyspaces: { users: { database: 'main' } } }
     assert.deepEqual(settingsOf({ config }).databases, [
-      { kind: 'postgres', name: 'main', connection: { host: 'h', user: 'u' }, slot: 'mine', publication: 'tidemark' },
+      { kind: 'postgres', name: 'main', connection: { host: 'h', user: 'u' }, log: mine, connectionsMax: 10 },
     ])
     assert.deepEqual(settingsOf({ config, environment: { TIDEMARK_SOURCE: url } }).databases, [
-      { kind: 'postgres', name: 'main', connection: { url }, slot: 'mine', publication: 'tidemark' },
+      { kind: 'postgres', name: 'main', connection: { url }, log: mine, connectionsMax: 10 },
     ])
   })
   test('is not taken for the port or the host that the server listens on', () => {
@@ -109,8 +110,8 @@ describe('the database that source names', () => {
       kind: 'postgres',
       name: 'other',
       connection: { host: 'h', port: 5000 },
-      slot: 'tidemark',
-      publication: 'tidemark',
+      log,
+      connectionsMax: 10,
     })
   })
   test('is refused where it makes no sense, without telling its password', () => {
@@ -134,6 +135,32 @@ describe('the database that source names', () => {
     assert.match(mistakeOf({ config: both }), /^source: names the database `main`, which databases\.main does too/)
     const other = { databases: { main: sqlite({ file: 'a.db' }) } }
     assert.match(mistakeOf({ config: other, flags }), /^databases\.main: is of another kind than/)
+  })
+  test('may tell its changes by an outbox, and its keyspaces may be views', () => {
+    const view = { sql: 'SELECT 1 AS a', keyColumns: ['a'], dependsOn: [{ table: 't', keyColumns: ['a'] }] }
+    const databases = { main: { url, outbox: 'changes', connections: 3 } }
+    const settings = settingsOf({ config: { databases, keyspaces: { v: { database: 'main', view } } } })
+    const [main] = settings.databases
+    assert.ok(main?.kind === 'postgres')
+    assert.deepEqual([main.log, main.connectionsMax], [{ kind: 'outbox', schema: 'changes' }, 3])
+    assert.deepEqual(settings.keyspaces[0]?.view, view)
+    const both = { main: { url, outbox: 'changes', slot: 's' } }
+    assert.match(mistakeOf({ config: { databases: both } }), /^databases\.main\.slot: is there besides `outbox`/)
+    const of = (keyspace: object): string =>
+      mistakeOf({ config: { databases, keyspaces: { v: { database: 'main', ...keyspace } } } })
+    assert.match(of({ view, table: 't' }), /^keyspaces\.v\.table: is there besides `view`/)
+    for (const bad of [
+      {},
+      { ...view, sql: '' },
+      { ...view, more: 1 },
+      { ...view, dependsOn: [] },
+      { ...view, keyColumns: ['a', 'b'] },
+    ]) {
+      assert.match(of({ view: bad }), /^keyspaces\.v\.view: got an object, allowed is { sql, keyColumns, dependsOn/)
+    }
+    const file = { main: sqlite({ file: 'a.db' }) }
+    const onSqlite = mistakeOf({ config: { databases: file, keyspaces: { v: { database: 'main', view } } } })
+    assert.match(onSqlite, /^keyspaces\.v\.view: is for databases of Postgres/)
   })
   test('has settings of its own kind only', () => {
     const of = (main: object): string => mistakeOf({ config: { databases: { main } } })
@@ -162,6 +189,7 @@ describe('the tier', () => {
       password: 'p',
       ca: undefined,
       lanes: 64,
+      prefix: 'tm',
     }
     const urls = ['valkeys://u:p@a:7000', 'valkeys://u:p@b:7001']
     assert.deepEqual(settingsOf({ flags: { tier: urls.join(',') } }).tier, wanted)

@@ -19,6 +19,7 @@ const keyspace: Required<KeyspaceConfig> = {
   table: 't',
   columns: ['a'],
   maxStaleness: '500ms',
+  view: { sql: 'SELECT 1', keyColumns: ['a'], dependsOn: [{ table: 't', keyColumns: ['a'] }] },
   whenStale: 'serve',
 }
 const database: Required<SqliteDatabase> = {
@@ -39,8 +40,10 @@ const postgres: Required<PostgresDatabase> = {
   ca: 'f',
   slot: 's',
   publication: 'p',
+  outbox: 'o',
+  connections: 1,
 }
-const tier: Required<TierConfig> = { url: 'valkey://h', lanes: 1, ca: 'f' }
+const tier: Required<TierConfig> = { url: 'valkey://h', lanes: 1, prefix: 'x', ca: 'f' }
 const snapshot: Required<SnapshotConfig> = { path: 's', every: '5m' }
 const everything: Required<TidemarkConfig> = {
   host: '127.0.0.1',
