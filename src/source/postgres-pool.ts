@@ -25,6 +25,10 @@ export const sessionOptions: string =
   '-c timezone=UTC -c datestyle=ISO -c intervalstyle=postgres -c extra_float_digits=1 -c bytea_output=hex' +
   ' -c client_min_messages=warning -c standard_conforming_strings=on'
 
+// A write is acknowledged once it is durable, whatever the role's default says.
+const durabilitySql = `
+  SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'`
+
 const raw = {
   getTypeParser:
     () =>
@@ -89,6 +93,7 @@ export class Session {
 export class PostgresPool {
   readonly #name: string
   readonly #pool: pg.Pool
+  readonly #durable = new WeakSet<pg.PoolClient>()
   #closed = false
 
   constructor(options: PoolOptions) {
@@ -104,7 +109,6 @@ export class PostgresPool {
       // The server gives up first, so that the connection stays usable and nothing was changed.
       statement_timeout: Math.max(1, Math.floor(timeoutMs * 0.9)),
       idleTimeoutMillis: 60_000,
-      onConnect: raiseDurability,
     })
     // A connection that breaks while nobody uses it is replaced by the next call.
     this.#pool.on('error', () => {})
@@ -124,6 +128,8 @@ export class PostgresPool {
     const client = await this.#connect()
     let broken = false
     try {
+      if (!this.#durable.has(client)) await client.query(durabilitySql)
+      this.#durable.add(client)
       return await run(new Session(client))
     } catch (thrown) {
       broken = !(thrown instanceof TidemarkError) && sqlState(thrown) === ''
@@ -151,11 +157,4 @@ export class PostgresPool {
     this.#closed = true
     await this.#pool.end()
   }
-}
-
-// A write is acknowledged once it is durable, whatever the role's default says.
-async function raiseDurability(client: pg.ClientBase): Promise<void> {
-  await client.query(
-    `SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'`,
-  )
 }

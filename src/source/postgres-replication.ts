@@ -77,7 +77,7 @@ export class ReplicationConnection {
       const ended = this.#client.query(command)
       ended.then(
         () => this.#end(new Error('the stream has ended')),
-        (error: unknown) => {
+        (error: Error) => {
           reject(error)
           this.#end(error)
         },
