@@ -1,0 +1,4 @@
+// The entry of `tidemark/valkey`: the tier that many processes share. Needs the package `redis` (node-redis). Re-exports only.
+export { ValkeyTier } from './tier/valkey-tier.ts'
+export type { ValkeyTierOptions } from './tier/valkey-tier.ts'
+export type { ValkeyAddress, ValkeyClientOptions, ValkeyTimes } from './tier/valkey-connection.ts'
