@@ -1,10 +1,27 @@
 // What changes while a server runs: CONFIG SET, CLIENT PAUSE, and what SLOWLOG, LATENCY and ACL tell; in all threads.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { cumulativeMicroseconds } from '../../src/server/commands/latency.ts'
+import { commandSecondsBounds } from '../../src/server/metrics.ts'
 import { RawConnection } from '../support/raw-connection.ts'
 import { RespClient } from '../support/resp-client.ts'
 import { startTidemark } from './running.ts'
 import { eventually, ServedScene } from './served-scene.ts'
+
+test('a histogram is told at whole microseconds where it grows, with what took longest at its end', () => {
+  const counts = new Array<number>(commandSecondsBounds.length + 1).fill(0)
+  assert.deepEqual(cumulativeMicroseconds(counts), [])
+  // 1, 2.5 and 5 microseconds, and more than ten seconds.
+  counts[0] = 3
+  counts[1] = 2
+  counts[2] = 1
+  counts[counts.length - 1] = 4
+  assert.deepEqual(cumulativeMicroseconds(counts), [
+    [1, 3],
+    [5, 6],
+    [10_000_000, 10],
+  ])
+})
 
 for (const threads of [1, 2]) {
   test(`slow commands of all threads are told, newest first, ${threads} threads`, async t => {
@@ -66,7 +83,10 @@ for (const threads of [1, 2]) {
     await first!.command('CONFIG', 'RESETSTAT')
     assert.equal(((await first!.command('LATENCY', 'HISTOGRAM', 'get')) as Histogram).size, 0)
     await first!.command('GET', 'a')
-    assert.equal(((await first!.command('LATENCY', 'HISTOGRAM', 'get')) as Histogram).get('get')!.get('calls'), 1)
+    const again = ((await first!.command('LATENCY', 'HISTOGRAM', 'get')) as Histogram).get('get')!
+    assert.equal(again.get('calls'), 1)
+    const timed = [...(again.get('histogram_usec') as Map<number, number>).values()].at(-1) ?? 0
+    assert.ok(timed <= 1, `${timed} timed since CONFIG RESETSTAT`)
 
     // A command that takes its time: 16 million steps.
     await first!.command('CONFIG', 'SET', 'latency-monitor-threshold', 1)

@@ -79,6 +79,22 @@ describe('redis-server still replies what was recorded', () => {
   }
 })
 
+test('a reply that is not the recorded one is told with its place, and so is a message that nobody asked for', async () => {
+  for (const [steps, message] of [
+    ['> SET a 1\n= +KO\\r\\n', /x\.txt:3 SET a 1\n {2}came {3}\+OK\\r\\n\n {2}wanted \+KO/],
+    ['> SET a 1\n~ ^\\+KO', /x\.txt:3 SET a 1/],
+    ['> SET a 1\n2 +OK\\r\\n', /x\.txt:3 SET a 1\n.*\n {2}wanted nothing/],
+    ['>> SUBSCRIBE a b\n<\n~ .', /unasked for, at connection ''/],
+    ['> GET a\n= _\\r\\n\n! a row\n!= +x', /wanted \+x/],
+  ] as const) {
+    const recording = parseRecording('x', `# Redis 7.0.15\n== a\n${steps}`)
+    await assert.rejects(
+      replay(recording, 3, true, kind => servers.tidemark(kind, 1)),
+      message,
+    )
+  }
+})
+
 describe('the recordings', () => {
   const requested = (name: string): Step[] => steps.filter(({ request }) => request[0]?.toLowerCase() === name)
 

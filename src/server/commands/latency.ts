@@ -172,7 +172,7 @@ function histogram(call: ServerCall): void {
     call.out.text('calls')
     call.out.integer(statistics.total('tidemark_commands_total', index))
     call.out.text('histogram_usec')
-    const rows = cumulative(statistics.commandSeconds(index))
+    const rows = cumulativeMicroseconds(statistics.commandSeconds(index))
     call.out.map(rows.length)
     for (const [microseconds, count] of rows) {
       call.out.integer(microseconds)
@@ -182,7 +182,7 @@ function histogram(call: ServerCall): void {
 }
 
 /** The bounds that are whole microseconds, where the count grows; what took longer than the last counts there, as in Redis. */
-function cumulative(buckets: readonly number[]): [microseconds: number, count: number][] {
+export function cumulativeMicroseconds(buckets: readonly number[]): [microseconds: number, count: number][] {
   const rows: [number, number][] = []
   let count = 0
   let told = 0
