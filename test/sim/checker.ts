@@ -5,6 +5,7 @@
 //   a session      never goes back, in the order in which the database showed a key's values
 //   a write        that was acknowledged was visible before
 //   in the end     every node answers what the database holds, from memory, and fresh
+import { limits } from '../../src/base/limits.ts'
 import type { ReadAnswer } from '../../src/cache/reader.ts'
 import { NO_PROOF } from '../../src/coherence/freshness.ts'
 import { ticketAfter, type SessionTicket } from '../../src/coherence/session.ts'
@@ -121,6 +122,13 @@ export class Checker {
     this.#count('checked: write')
     const first = this.#truth.firstVersion(key, value, calledMs) ?? version
     if (session !== undefined && seen !== undefined) session.see(key, first, seen)
+  }
+
+  /** The tide gives up a part of the log: a failover of the tier may ask for what is younger than this. */
+  confirmed(ageMs: number): void {
+    this.#count('checked: retention')
+    if (ageMs >= limits.tideRetentionMs) return
+    this.#violated(`the tide confirmed what was committed ${ageMs.toFixed(0)} ms before; it keeps ${limits.tideRetentionMs}`)
   }
 
   /** Long after the last fault. */

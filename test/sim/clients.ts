@@ -45,15 +45,15 @@ export class Clients {
 
   read(node: Node, key: string, options: ReadOptions, session: Session | undefined): void {
     const world = this.#world
-    const { isolated } = world
+    const calledMs = world.time.nowMs
     const asked = {
       node,
       key,
       boundMs: options.maxStalenessMs ?? world.config.maxStalenessMs,
-      calledMs: world.time.nowMs,
+      calledMs,
       session,
       seen: session === undefined ? undefined : new Map(session.seen),
-      isolatedSource: () => isolated !== undefined || world.isolated !== undefined,
+      isolatedSource: () => world.isolated.size > 0 || world.isolatedUntilMs >= calledMs,
     }
     const withTicket = session?.ticket === undefined ? options : { ...options, session: session.ticket }
     node.reader.read(key, withTicket).then(

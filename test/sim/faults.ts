@@ -93,19 +93,19 @@ export class Faults {
     else old.process.die()
     this.#for(20 + long! * 200, () => {
       const next = world.newServer(old.afterFailover())
-      if (isolated) world.isolated = old
+      if (isolated) world.isolated.add(old)
       world.takeOver(next)
       for (const [index, node] of world.nodes.entries()) {
         const noticesMs = ((late! + index * 0.37) % 1) * 400
         this.#for(noticesMs, () => {
-          // A node that was restarted since knows better; all of its history leads here.
-          if (world.postgres === next) node.postgres = next
+          node.postgres = world.postgres
         })
       }
       if (!isolated) return
       this.#for(100 + staying! * 600, () => {
         old.process.die()
-        if (world.isolated === old) world.isolated = undefined
+        world.isolated.delete(old)
+        world.isolatedUntilMs = world.time.nowMs
       })
     })
   }

@@ -128,7 +128,6 @@ export class Connection {
   #openAtServer = true
 
   constructor(network: Network, client: SimProcess, server: SimProcess) {
-    this.#network = network
     this.client = client
     this.server = server
     this.#out = new Way(network, client, server)

@@ -37,6 +37,7 @@ export interface NodeOptions {
   readonly layout: string
   readonly newValue: () => number
   readonly count: (what: string) => void
+  readonly confirmed: (ageMs: number) => void
   /** What the product never is to reject with. */
   readonly broken: (what: string, error: unknown) => void
 }
@@ -96,7 +97,7 @@ export class Node {
     this.keeper = new TideKeeper({
       tier: this.tier,
       source: this.source,
-      feed: () => new SimFeed({ process, network, directory, timeoutMs: options.source.timeoutMs, random: feedRandom }),
+      feed: () => new SimFeed({ process, network, directory, timeoutMs: options.source.timeoutMs, random: feedRandom, confirmed: options.confirmed }), // prettier-ignore
       clock,
       random: fork(random),
       observer: observe(count),

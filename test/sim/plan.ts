@@ -79,16 +79,16 @@ export interface Plan {
   readonly steps: readonly Step[]
 }
 
-const FAULTS_UNTIL_MS = 2_200
-const SETTLE_MS = 3_000
+const FAULTS_UNTIL_MS = 2_400
+const SETTLE_MS = 2_200
 
 export function drawPlan(seed: number): Plan {
   const random = seededRandom(seed)
   const config = drawConfig(seed, random)
   const steps = [
-    ...drawSteps(random, chooseKinds(random, clientKinds, 2), 'client', 60 + random.below(160)),
-    ...drawSteps(random, chooseKinds(random, statementKinds, 1), 'statement', 10 + random.below(70)),
-    ...drawSteps(random, chooseFaults(random, config), 'fault', random.below(9)),
+    ...drawSteps(random, chooseKinds(random, clientKinds, 2), 'client', 100 + random.below(300)),
+    ...drawSteps(random, chooseKinds(random, statementKinds, 1), 'statement', random.below(3) === 0 ? random.below(10) : 10 + random.below(80)),
+    ...drawSteps(random, chooseFaults(random, config), 'fault', random.below(10)),
   ]
   return { config, steps: steps.toSorted((a, b) => a.atMs - b.atMs) }
 }
@@ -135,7 +135,7 @@ function drawConfig(seed: number, random: Random): Config {
     },
     tierTimeoutMs: pick(60, 200),
     maxStalenessMs: pick(400, 500, 1_500),
-    nearEntries: pick(2, 1_000, 1_000),
+    nearEntries: pick(1, 2, 1_000, 1_000),
     asynchronousCommits,
     mixedFormats: oneIn(8),
     limits: drawLimits(random),
@@ -151,10 +151,15 @@ function chooseKinds<T>(random: Random, kinds: readonly T[], atLeast: number): T
   return chosen.flatMap(kind => new Array<T>(1 + random.below(3)).fill(kind))
 }
 
+/** One or two kinds again and again, a handful of kinds, or everything. */
 function chooseFaults(random: Random, config: Config): FaultKind[] {
-  const few = random.below(2) === 0
-  const chosen = faultKinds.filter(() => random.below(few ? 10 : 3) === 0).filter(kind => isPossible(kind, config))
-  return chosen.flatMap(kind => new Array<FaultKind>(1 + random.below(2)).fill(kind))
+  const possible = faultKinds.filter(kind => isPossible(kind, config))
+  const draw = (): FaultKind => possible[random.below(possible.length)]!
+  const breadth = random.below(8)
+  if (breadth < 3) return [draw()]
+  if (breadth < 5) return [draw(), draw()]
+  if (breadth < 7) return [draw(), draw(), draw(), draw()]
+  return possible
 }
 
 /** An isolated primary that goes on committing without its standby proves things to itself: an honest limit. */

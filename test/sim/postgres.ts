@@ -24,6 +24,7 @@ export interface Commit {
   readonly unknown: boolean
   /** Not told by the feed at all when it changed nothing of interest. */
   readonly told: boolean
+  readonly atMs: number
 }
 
 export interface Transaction {
@@ -197,7 +198,7 @@ export class Postgres {
     tx.state = 'committing'
     this.wal += 8n
     const lsn = this.wal
-    this.log.push({ lsn, xid: tx.xid, changes: tx.changes, unknown: tx.unknown, told })
+    this.log.push({ lsn, xid: tx.xid, changes: tx.changes, unknown: tx.unknown, told, atMs: this.#time.nowMs })
     if (asynchronous) {
       if (this.frozen) return
       this.#show(tx)
@@ -296,6 +297,11 @@ export class Postgres {
     return () => {
       if (--this.#stalls === 0) this.#later(0, () => this.#wakeStandbyWaits())
     }
+  }
+
+  /** When what is at this position was committed. */
+  committedAtMs(lsn: bigint): number | undefined {
+    return this.log.findLast(commit => commit.lsn <= lsn)?.atMs
   }
 
   // ---- the slot

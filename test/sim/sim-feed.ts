@@ -14,6 +14,8 @@ export interface SimFeedOptions {
   readonly directory: Directory
   readonly timeoutMs: number
   readonly random: Random
+  /** Told of every position that is confirmed how long ago it was committed. */
+  readonly confirmed?: (ageMs: number) => void
 }
 
 /** Holds of the log that were ended by `evict`, for the counts. */
@@ -83,7 +85,9 @@ export class SimFeed implements ChangeFeed {
 
   confirm(position: bigint): void {
     const { slot } = this.#postgres
-    const { random } = this.#options
+    const { random, confirmed, network } = this.#options
+    const committedAtMs = this.#postgres.committedAtMs(position)
+    if (committedAtMs !== undefined) confirmed?.(network.time.nowMs - committedAtMs)
     this.#stream.tell(() => {
       if (slot === undefined || this.#postgres.slot !== slot) return
       // The slot reaches the disk only now and then.

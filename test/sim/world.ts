@@ -46,7 +46,9 @@ export class World {
   tracing = false
   postgres: Postgres
   /** Cut off and replaced, and answers queries all the same. */
-  isolated: Postgres | undefined
+  readonly isolated = new Set<Postgres>()
+  /** When the last of them was gone. */
+  isolatedUntilMs = -Infinity
   readonly #random: Random
   readonly #initial: ReadonlyMap<string, Value>
   #values = 0
@@ -108,6 +110,7 @@ export class World {
         this.say(() => `node-${index}: ${what}`)
         this.count(what)
       },
+      confirmed: ageMs => this.checker.confirmed(ageMs),
       broken: (what, error) => this.broken(what, error),
     })
   }
@@ -184,12 +187,15 @@ export class World {
       for (const node of this.nodes) {
         for (const key of this.keys) {
           node.reader.read(key).then(
-            result => this.checker.settled(node, key, result, again),
+            result => {
+              // Nodes that do not understand each other's records do not profit from them.
+              this.checker.settled(node, key, result, again && !this.config.mixedFormats)
+            },
             (error: unknown) => this.violated(`in the end ${node.name} cannot read ${key}: ${String(error)}`),
           )
         }
       }
-      await this.time.run(this.config.endMs + (again ? 1_200 : 600))
+      await this.time.run(this.config.endMs + (again ? 500 : 400))
     }
     const expected = 2 * this.nodes.length * this.keys.length
     const answered = this.counts['checked: end'] ?? 0

@@ -1,0 +1,164 @@
+// The product with one guard taken out at a time: each is a change of its source text, made as the module is loaded, for
+// the simulator to show that it would notice. A pattern that does not occur exactly once fails loudly: then the product
+// has changed, and so must this. Not for: what each guard is for (docs/internals/coherence.md).
+export interface Patch {
+  /** Below src/. */
+  readonly file: string
+  readonly find: string
+  readonly replace: string
+}
+
+export interface Mutation {
+  readonly patches: readonly Patch[]
+  /** From seed 1 on, the simulator finds it within so many. */
+  readonly seeds: number
+}
+
+const operations = 'coherence/operations.ts'
+const lane = 'coherence/lane.ts'
+const near = 'coherence/near-lane.ts'
+
+function patch(file: string, find: string, replace: string): Patch {
+  return { file, find, replace }
+}
+
+export const mutations: Readonly<Record<string, Mutation>> = {
+  'visibility gate': {
+    patches: [patch('coherence/gate.ts', "while (visible < log.length && snapshotSees(exact, log[visible]!.xid) === 'yes') visible++", 'while (visible < log.length) visible++')], // prettier-ignore
+    seeds: 0,
+  },
+  'gate of the first mark': {
+    patches: [patch('cache/tide-term.ts', 'if (!this.#settled) return undefined', '')],
+    seeds: 0,
+  },
+  'compare-and-set of marks': {
+    patches: [patch(operations, '|| compareMarks(prev, header.mark) !== 0) {', ') {')],
+    seeds: 0,
+  },
+  'token of a lease': {
+    patches: [patch(operations, "if (record?.type !== 'lease' || record.token !== request.token)", "if (record?.type !== 'lease')")], // prettier-ignore
+    seeds: 0,
+  },
+  'generation of a lease': {
+    patches: [patch(operations, "if (!generationsEqual(record.generation, generation)) return unchanged('refused')", '')],
+    seeds: 0,
+  },
+  'epoch of a load': {
+    patches: [patch(operations, 'if (request.stamp.epoch !== generation.epoch)', 'if (false)')],
+    seeds: 0,
+  },
+  'voiding of leases': {
+    patches: [patch(operations, "if (record.type === 'lease' || !generationsEqual(record.generation, header.generation)) return 'remove'", "if (record.type === 'lease') return 'keep'")], // prettier-ignore
+    seeds: 0,
+  },
+  'mark test of a put': {
+    patches: [patch(operations, 'if (!putIsInTime(header, key, stamp)) {', 'if (false) {')],
+    seeds: 0,
+  },
+  'recent changes': {
+    patches: [patch(lane, 'if (change.keyHash !== hash || change.lsn <= at) continue', 'continue')],
+    seeds: 0,
+  },
+  'reach of the recent changes': {
+    patches: [patch(lane, 'if (recent.completeFrom > at) return false', '')],
+    seeds: 0,
+  },
+  "a put's own later change": {
+    patches: [patch(lane, 'if (change.xid !== xid || change.change >= at) return false', 'if (change.xid !== xid) return false')], // prettier-ignore
+    seeds: 0,
+  },
+  'sub-position of a put': {
+    patches: [patch(operations, 'if (mark.sub !== 0n && stamp.at <= mark.sub) return false', '')],
+    seeds: 0,
+  },
+  'sub-position of an apply': {
+    patches: [patch(operations, '|| compareMarks(prev, header.mark) !== 0) {', '|| prev.lsn !== header.mark.lsn) {')],
+    seeds: 0,
+  },
+  'last change of an event': {
+    patches: [patch(operations, '(stamp.xid === event.xid && event.change < stamp.at)', 'stamp.xid === event.xid')],
+    seeds: 0,
+  },
+  'flushed position of a load': {
+    patches: [patch(operations, "(snapshotSees(stamp.snapshot, event.xid) === 'yes' && event.lsn <= stamp.flush)", "snapshotSees(stamp.snapshot, event.xid) === 'yes'")], // prettier-ignore
+    seeds: 0,
+  },
+  'doubt of a snapshot': {
+    patches: [patch('coherence/stamp.ts', "if (!snapshot.exact) return 'maybe'", "if (!snapshot.exact) return 'yes'")],
+    seeds: 0,
+  },
+  'shard of a header': {
+    patches: [patch(lane, 'return header !== undefined && header.shard === shard ? header : undefined', 'return header')],
+    seeds: 0,
+  },
+  'session: stamp': {
+    patches: [patch('coherence/session.ts', 'return stamp.epoch === ticket.epoch && reflectedUpTo(stamp) >= ticket.position', 'return true')], // prettier-ignore
+    seeds: 0,
+  },
+  'session: what a load vouches for': {
+    patches: [patch('coherence/session.ts', "return stamp.kind === 'write' ? stamp.at : stamp.lsn", "return stamp.kind === 'write' ? stamp.at : stamp.upto")], // prettier-ignore
+    seeds: 0,
+  },
+  'near rule': {
+    patches: [patch(near, 'if (compareMarks(near.mark, laneAsRead.mark) > 0) return false', '')],
+    seeds: 0,
+  },
+  'near rule and generation, and tickets': {
+    patches: [
+      patch(near, 'if (compareMarks(near.mark, laneAsRead.mark) > 0) return false', ''),
+      patch(near, 'if (!generationsEqual(near.generation, laneAsRead.generation)) return false', ''),
+      patch('cache/map-near.ts', 'if (entry.ticket !== this.begin(key)) return false', ''),
+    ],
+    seeds: 0,
+  },
+  'chain of messages': {
+    patches: [
+      patch(near, 'if (message.sequence !== near.sequence + 1) return false', ''),
+      patch(near, 'if (compareMarks(message.prev, near.mark) !== 0) return false', ''),
+    ],
+    seeds: 0,
+  },
+  'strictness of the proof': {
+    patches: [patch('coherence/freshness.ts', 'if (sample.position < lane.mark.lsn) latest', 'if (sample.position <= lane.mark.lsn) latest')], // prettier-ignore
+    seeds: 0,
+  },
+  'epoch of a sample': {
+    patches: [patch('coherence/freshness.ts', '|| sample.epoch !== lane.generation.epoch) continue', ') continue')],
+    seeds: 0,
+  },
+  'generation on epoch change': {
+    patches: [patch('cache/lane-worker.ts', "if (state.generation.epoch !== start.epoch) return 'it is of another epoch of the database'", '')], // prettier-ignore
+    seeds: 0,
+  },
+  'timeline in the epoch': {
+    patches: [patch('coherence/epoch.ts', 'JSON.stringify([LAYOUT, systemId, timeline, run,', 'JSON.stringify([LAYOUT, systemId, run,')], // prettier-ignore
+    seeds: 0,
+  },
+  'run in the epoch': {
+    patches: [patch('coherence/epoch.ts', 'JSON.stringify([LAYOUT, systemId, timeline, run,', 'JSON.stringify([LAYOUT, systemId, timeline,')], // prettier-ignore
+    seeds: 0,
+  },
+  'retention before confirming': {
+    patches: [patch('cache/tide-retention.ts', 'if (nowMs - oldest.atMs < limits.tideRetentionMs) break', '')],
+    seeds: 0,
+  },
+  'what is confirmed of the log': {
+    patches: [
+      patch('cache/lane-worker.ts', "if (state.mark.lsn < start.confirmed) return 'its mark is before what is confirmed of the log'", ''), // prettier-ignore
+      patch('cache/tide-term.ts', 'from === undefined || from < confirmed ? confirmed : from', 'from ?? confirmed'),
+    ],
+    seeds: 0,
+  },
+  'resets of the log': {
+    patches: [patch('cache/lane-worker.ts', 'if (memory.reset !== undefined && state.mark.lsn < memory.reset.at) return memory.reset.reason', '')], // prettier-ignore
+    seeds: 0,
+  },
+  'suspended machines': {
+    patches: [patch('cache/suspend-watch.ts', 'if (Math.abs(wallMs - monotonicMs - this.#apartMs) <= limits.clockJumpMs) return false', 'return false')], // prettier-ignore
+    seeds: 0,
+  },
+  'bound of an answer': {
+    patches: [patch('coherence/freshness.ts', 'return asOf !== NO_PROOF && nowMs - asOf <= boundMs', 'return asOf !== NO_PROOF')], // prettier-ignore
+    seeds: 0,
+  },
+}
