@@ -97,7 +97,7 @@ export const limits = {
   /** Queries for loads that one process has under way in a database. */
   sourceLoadsMax: 16,
   /** Rows that wait for one of them to end; past it, reads are refused (SOURCE_OVERLOADED). */
-  sourceWaitingRowsMax: 65_536,
+  sourceWaitingRowsMax: 16_384,
   /** How long a shared tier may take over one call before the call goes on without it. */
   tierTimeoutMs: 250,
   /** A server of the tier that was silent for so long is asked whether it is there. */

@@ -267,7 +267,8 @@ export class Reader {
   async #join(call: Call, look: Look, lane: LaneState, flight: Flight): Promise<ReadAnswer> {
     const provedMs = proofOf(look.known, call.keyspace.backing.proofs.samples(), lane)
     const loaded = await flight.loaded
-    if (loaded.asOfMs >= call.calledMs) return loadedAnswer(call, loaded)
+    // Strictly: at the same time may mean before.
+    if (loaded.asOfMs > call.calledMs) return loadedAnswer(call, loaded)
     const nowMs = this.#now()
     const stamp = loadStamp(loaded, flight.markLsn, false)
     const asOfMs = this.#trusted(Math.max(loaded.asOfMs, provedMs))
