@@ -203,7 +203,6 @@ export class LaneWorker {
     }
     // It goes on from wherever the lane is: its changes since are applied again, or it begins anew.
     this.#term.observer.mismatch?.(this.#lane)
-    this.#advance = true
     return false
   }
 
@@ -235,7 +234,6 @@ export class LaneWorker {
     this.#failingSinceMs ??= this.#term.clock.monotonicMs()
     // Whether it was done is not known.
     this.#known = false
-    this.#advance = true
     const untilMs = this.#term.clock.monotonicMs() + this.#backoff.nextMs()
     // What wakes the lane meanwhile is no reason to ask earlier.
     for (let nowMs = -Infinity; !this.#term.ended && nowMs < untilMs; nowMs = this.#term.clock.monotonicMs()) {

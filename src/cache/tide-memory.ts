@@ -97,11 +97,9 @@ export class TideMemory {
     return lanes
   }
 
-  /** Takes a visible transaction of which nobody knows what it changed: what was before it is of no use to any lane. */
+  /** Takes a visible transaction of which nobody knows what it changed. */
   addReset(at: Position, reason: string): void {
     this.#moveTo(at)
-    while (this.#transactions.length > 0) this.forgetOldest()
-    this.#start = at
     this.#reset = { at, reason }
   }
 

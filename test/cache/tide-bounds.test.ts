@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { limits } from '../../src/base/limits.ts'
-import { keyOf, keysOf, TideScene } from './tide-scene.ts'
+import { keyOf, keysOf, settle, TideScene } from './tide-scene.ts'
 
 async function started(): Promise<TideScene> {
   const scene = new TideScene()
@@ -135,6 +135,32 @@ await test('a lane that cannot be reached holds back what is confirmed, until it
   await scene.pass(limits.tideLaneRetryMaxMs)
   // What it needs is still in memory, since little was changed.
   assert.deepEqual(scene.resets, [])
+  scene.unreachable.set(1, 'all')
+  const again = scene.lane(1).mark.lsn
+  await scene.pass(limits.tideRetentionMs - 500)
+  assert.ok(log.confirmed <= again, 'it counts again since it came back')
+})
+
+await test('a lane that could not be reached from the beginning begins anew, if more was changed than is kept', async () => {
+  const scene = new TideScene()
+  const first = scene.start()
+  await scene.pass(100)
+  first.tide.stop()
+  await settle()
+  scene.resets.length = 0
+  scene.unreachable.set(1, 'all')
+  const term = scene.start()
+  await scene.pass(100)
+  const last = flood(scene, 0, FLOOD)
+  await scene.pass(100)
+  assert.ok(scene.lane(0).mark.lsn >= last)
+  scene.unreachable.clear()
+  await scene.pass(limits.tideLaneRetryMaxMs)
+  assert.equal(term.end(), undefined)
+  assert.deepEqual(
+    scene.resets.map(({ lane }) => lane),
+    [1],
+  )
 })
 
 await test('what a failover took back is not confirmed, however long ago it was applied first', async () => {

@@ -184,9 +184,11 @@ await test('where it is the database that stands still, holders are put out more
 
 await test('a hold that is lost is taken again at once, and where that fails, more and more rarely', async t => {
   const { scene, all } = await candidates(t, 1)
-  scene.log.loseHold()
-  await scene.pass(100)
-  assert.equal(scene.log.counts.opened, 2)
+  for (const opened of [2, 3, 4, 5, 6]) {
+    scene.log.loseHold()
+    await scene.pass(100)
+    assert.equal(scene.log.counts.opened, opened)
+  }
   assert.ok((await msUntilApplied(scene)) <= 50)
   scene.log.openFailure = new TidemarkError('SOURCE_UNAVAILABLE', 'the database is gone')
   scene.log.loseHold()

@@ -56,6 +56,73 @@ await test('a lane that is taken back past what the term has read ends it, and t
   assert.deepEqual(scene.resets, [])
 })
 
+await test('a term that ends while it waits for lanes to read again for leaves no timer behind', async () => {
+  const scene = await started()
+  const { log, memory, clock } = scene
+  const failOver = memory.checkpoint()
+  await scene.pass(100)
+  log.loseHold()
+  await settle()
+  const second = scene.start()
+  await scene.pass(100)
+  failOver()
+  await scene.pass(limits.tideHeartbeatMs)
+  second.tide.stop()
+  await settle()
+  assert.equal(clock.pending, 0)
+})
+
+await test('a lane of another epoch that cannot be begun anew for a while is not taken for a contested one', async () => {
+  const scene = new TideScene()
+  const generation = { epoch: 6n, nonce: 1 }
+  scene.memory.reset(1, { expected: undefined, to: 100n, generation })
+  scene.unreachable.set(1, 'steps')
+  const term = scene.start()
+  await scene.pass(5000)
+  assert.equal(term.end(), undefined)
+  scene.unreachable.clear()
+  await scene.pass(limits.tideLaneRetryMaxMs)
+  assert.equal(scene.lane(1).generation.epoch, scene.log.epoch)
+})
+
+await test('a lane in which nothing has changed does not move with every change of another one', async () => {
+  const scene = await started()
+  const gate = Promise.withResolvers<void>()
+  scene.held.set(0, gate.promise)
+  scene.log.write([keyOf(0)])
+  await settle()
+  scene.log.write([keyOf(1)])
+  await settle()
+  scene.messages.length = 0
+  scene.held.clear()
+  gate.resolve()
+  await settle()
+  assert.deepEqual(
+    scene.messages.map(({ lane, events }) => [lane, events.length]),
+    [[0, 1]],
+  )
+})
+
+await test('several transactions are applied in one step, up to a size', async () => {
+  const scene = await started()
+  const gate = Promise.withResolvers<void>()
+  scene.held.set(0, gate.promise)
+  scene.log.write([keyOf(0)])
+  await settle()
+  const keys = keysOf(0, 200)
+  const written = Array.from({ length: 5 }, () => scene.log.write(keys).lsn)
+  await settle()
+  scene.messages.length = 0
+  scene.held.clear()
+  gate.resolve()
+  await settle()
+  assert.deepEqual(scene.messages.map(({ mark, events }) => [mark.lsn, mark.sub, events.length]).slice(1), [
+    [written[1], 0n, 400],
+    [written[3], 0n, 400],
+    [written[4], 0n, 200],
+  ])
+})
+
 await test('where the log was read again just now, a lane that needs that begins anew instead', async () => {
   const scene = await started()
   const { log, memory, clock } = scene

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { limits } from '../../src/base/limits.ts'
 import { TidemarkError } from '../../src/base/errors.ts'
-import { keyOf, settle, TideScene } from './tide-scene.ts'
+import { keyOf, LANES, settle, TideScene } from './tide-scene.ts'
 
 await test('lanes without a header begin where the log does, and a change moves the mark of its lane at once', async () => {
   const scene = new TideScene()
@@ -45,6 +45,28 @@ await test('snapshots are taken less and less often while a commit stays invisib
   log.show(late.xid)
   await scene.pass(limits.tideGateRetryMaxMs)
   assert.deepEqual(scene.appliedTo(1), [late.lsn])
+  const next = log.write([keyOf(1)], { visible: false })
+  await scene.pass(5)
+  log.show(next.xid)
+  await scene.pass(5)
+  assert.equal(scene.appliedTo(1).at(-1), next.lsn, 'and soon again after it has become visible')
+})
+
+await test('what was told before the place from which the log was asked for is passed over', async () => {
+  const scene = new TideScene()
+  const first = scene.start()
+  await scene.pass(0)
+  scene.log.write([keyOf(0)])
+  scene.log.write([keyOf(1)])
+  await scene.pass(60)
+  first.tide.stop()
+  await settle()
+  scene.log.tellsAgain = 2
+  scene.messages.length = 0
+  const { lsn } = scene.log.write([keyOf(2)])
+  scene.start()
+  await scene.pass(60)
+  assert.deepEqual([scene.appliedTo(0), scene.appliedTo(1), scene.appliedTo(2)], [[], [], [lsn]])
 })
 
 await test('no lane begins before all transactions are over that were under way when the log was opened', async () => {
@@ -85,7 +107,7 @@ await test('a lane begins anew at once, whatever is under way, where a mark show
 
 await test('a mark of another epoch, or past the end of the log, shows nothing of what is visible', async () => {
   for (const other of [
-    { epoch: 8n, lsn: 150n },
+    { epoch: 8n, lsn: 100n },
     { epoch: 7n, lsn: 1000n },
   ]) {
     const scene = new TideScene()
@@ -99,6 +121,23 @@ await test('a mark of another epoch, or past the end of the log, shows nothing o
   }
 })
 
+await test('a mark before the place where a new log begins shows nothing of what is visible between the two', async () => {
+  const scene = new TideScene()
+  const first = scene.start()
+  await scene.pass(100)
+  first.tide.stop()
+  await settle()
+  const early = scene.log.write([keyOf(0)], { visible: false })
+  scene.log.beginAnew()
+  scene.start()
+  scene.resets.length = 0
+  await scene.pass(200)
+  assert.deepEqual(scene.resets, [])
+  scene.log.show(early.xid)
+  await scene.pass(50)
+  assert.deepEqual(new Set(scene.resets.map(({ lane }) => lane)), new Set([0, 1, 2, 3]))
+})
+
 await test('a quiet log is kept moving by heartbeats, a busy one is not', async () => {
   const scene = await started()
   const { log } = scene
@@ -108,6 +147,11 @@ await test('a quiet log is kept moving by heartbeats, a busy one is not', async 
   const quiet = log.counts.heartbeats - heartbeats
   assert.ok(quiet >= 15 && quiet <= 20, `${quiet} heartbeats in a second`)
   assert.ok(scene.marks().every((mark, lane) => mark > before[lane]!))
+  const beat = log.items.at(-1)!.lsn
+  assert.ok(
+    scene.marks().every(mark => mark === beat),
+    'the marks move when the heartbeat comes, not with the next one',
+  )
   for (let i = 0; i < 40; i++) {
     log.write([keyOf(0)])
     await scene.pass(25)
@@ -118,6 +162,17 @@ await test('a quiet log is kept moving by heartbeats, a busy one is not', async 
     scene.marks().every(mark => mark >= lsn),
     'lanes in which nothing changes move all the same',
   )
+})
+
+await test('transactions that change nothing do not move every lane each', async () => {
+  const scene = await started()
+  scene.messages.length = 0
+  for (let i = 0; i < 200; i++) {
+    scene.log.write([])
+    await scene.pass(5)
+  }
+  const perLane = scene.messages.length / LANES
+  assert.ok(perLane >= 20 && perLane <= 60, `${perLane} steps a lane in a second`)
 })
 
 await test('while the database takes no commits, the term goes on; once the hold is gone, it ends', async () => {
@@ -137,6 +192,16 @@ await test('while the database takes no commits, the term goes on; once the hold
   await scene.pass(0)
   assert.equal(term.end()?.kind, 'lost')
   assert.equal(log.holder, undefined)
+})
+
+await test('a heartbeat that tells that the hold is gone ends the term', async () => {
+  const scene = new TideScene()
+  const term = scene.start()
+  await scene.pass(100)
+  const error = new TidemarkError('FEED_LOST', 'somebody else has it')
+  scene.log.heartbeatFailure = error
+  await scene.pass(100)
+  assert.deepEqual(term.end(), { kind: 'lost', error })
 })
 
 await test('a log that takes heartbeats and does not tell them is lost', async () => {

@@ -21,6 +21,8 @@ export class ScriptedLog {
   heartbeatFailure: TidemarkError | undefined
   /** It commits them, and tells nothing of them. */
   isMute = false
+  /** So many items from before the place that was asked for are told too. */
+  tellsAgain = 0
   /** The log cannot be opened while this is set. */
   openFailure: TidemarkError | undefined
   readonly counts = { opened: 0, heartbeats: 0, snapshots: 0, evictions: 0 }
@@ -148,6 +150,7 @@ export class ScriptedFeed implements ChangeFeed {
     const after = from === undefined || from < confirmed ? confirmed : from
     this.#next = log.items.findIndex(item => item.lsn > after)
     if (this.#next === -1) this.#next = log.items.length
+    this.#next = Math.max(0, this.#next - log.tellsAgain)
     return { epoch, confirmed, flushed: insert }
   }
 
