@@ -48,6 +48,8 @@ const HELP = [
   '    Accepted; connections are never closed for memory.',
   'NO-TOUCH (ON|OFF)',
   '    Accepted; reads count all the same.',
+  'UNBLOCK <clientid> [TIMEOUT|ERROR]',
+  '    Unblock the specified blocked client.',
   'UNPAUSE',
   '    Stop the current client pause, resuming traffic.',
   'PAUSE <timeout> [WRITE|ALL]',
@@ -79,6 +81,7 @@ const subcommands: Record<string, [arity: number, run: (call: ServerCall) => voi
   reply: [3, reply],
   pause: [-3, pause],
   unpause: [2, unpause],
+  unblock: [-3, unblock],
   tracking: [-3, tracking],
   caching: [3, caching],
   trackinginfo: [2, trackingInfo],
@@ -148,6 +151,21 @@ function pause(call: ServerCall): void {
 function unpause(call: ServerCall): void {
   call.server.live.numbers[LiveNumber.pausedUntilMs] = 0
   call.out.simple('OK')
+}
+
+/** No command here waits for a key to come, so that there is nobody to unblock. */
+function unblock(call: ServerCall): void {
+  if (call.argc > 4) {
+    const asked = call.text(1).slice(0, 128)
+    return call.out.error(`ERR unknown subcommand or wrong number of arguments for '${asked}'. Try CLIENT HELP.`)
+  }
+  if (call.argc === 4 && !call.is(3, 'TIMEOUT') && !call.is(3, 'ERROR')) {
+    return call.out.error('ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR')
+  }
+  if (parseInt64(call.buffer, call.start[2]!, call.end[2]!) === undefined) {
+    return call.out.error('ERR value is not an integer or out of range')
+  }
+  call.out.integer(0)
 }
 
 // LIST and KILL

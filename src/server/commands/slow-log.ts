@@ -19,6 +19,15 @@ const SLOWLOG_HELP = [
   '    Reset the slowlog.',
 ]
 
+const ACL_HELP = [
+  'LIST',
+  '    Show users details in config file format.',
+  'USERS',
+  '    List all the registered usernames.',
+  'WHOAMI',
+  '    Return the current connection username.',
+]
+
 async function commands(call: ServerCall): Promise<SlowCommand[]> {
   const max = call.server.live.numbers[LiveNumber.slowLogMax]!
   const all = (await askAboutSlow(call, { about: 'slow' })).map(text => JSON.parse(text) as SlowCommand)
@@ -85,10 +94,11 @@ export const slowLogCommands: readonly Command[] = [
     complexity: 'O(1)',
     summary: 'Tells who the client is: there is one user, default, who may do everything.',
     syntax: 'WHOAMI | LIST | USERS',
-    subcommands: ['whoami', 'list', 'users'],
+    subcommands: ['whoami', 'list', 'users', 'help'],
     handler: container('acl', {
       whoami: [2, call => call.out.text('default')],
       users: [2, call => oneText(call, 'default')],
+      help: [2, call => writeHelp(call, 'ACL', ACL_HELP)],
       list: [2, call => oneText(call, `user default on ${secret(call)} ~* &* +@all`)],
     }),
   },

@@ -95,6 +95,11 @@ export const unsupportedGroups: readonly UnsupportedGroup[] = [
     names: 'MODULE',
   },
   {
+    of: 'that ends the server',
+    instead: 'end its process, which writes a snapshot where one is set',
+    names: 'SHUTDOWN',
+  },
+  {
     of: 'that shows all requests of all clients',
     instead: 'read /metrics or INFO',
     names: 'MONITOR',
