@@ -101,8 +101,10 @@ export class Cache {
     const lane = store.foundLane
     const asOfMs = this.#table.asOf(lane)
     if (this.#table.tag(lane) !== store.foundGeneration) return false
-    if (asOfMs < this.#trustedFromMs) return false
-    return this.nowMs - asOfMs <= this.#boundsMs[store.foundKeyspace]!
+    const boundMs = this.#boundsMs[store.foundKeyspace]!
+    // Without a bound (a source without a log) there is no proof to distrust: the time to live governs.
+    if (asOfMs < this.#trustedFromMs && boundMs !== Infinity) return false
+    return this.nowMs - asOfMs <= boundMs
   }
 
   /**

@@ -24,7 +24,8 @@ export class SuspendWatch {
     const apartMs = this.#clock.wallMs() - againMs
     if (Math.abs(apartMs - this.#apartMs) <= limits.clockJumpMs) return false
     this.#apartMs = apartMs
-    this.trustedFromMs = againMs
+    // The clock may have stood still at this very moment: nothing of before has a later time than this.
+    this.trustedFromMs = againMs + 1
     return true
   }
 }
