@@ -32,6 +32,11 @@ export function isRetriable(thrown: unknown): boolean {
   return state === SQLSTATE.serializationFailure || state === SQLSTATE.deadlockDetected
 }
 
+/** The server is being stopped, or is not up yet, or someone ended the connection. */
+export function isShutdown(thrown: unknown): boolean {
+  return sqlState(thrown).startsWith('57P')
+}
+
 /** The tables look differently than when the statement was made. */
 export function isSchemaMoved(thrown: unknown): boolean {
   const state = sqlState(thrown)
@@ -68,7 +73,7 @@ export function refusal(thrown: unknown, source: string, doing: 'load' | 'write'
   if (state === SQLSTATE.lockNotAvailable || isRetriable(thrown)) return make('SOURCE_BUSY', text)
   if (isStandby(thrown))
     return make('SOURCE_UNAVAILABLE', 'it is a standby, which is read-only; connect to the primary')
-  if (state.startsWith('57P')) {
+  if (isShutdown(thrown)) {
     return doing === 'write'
       ? make('SOURCE_TIMEOUT', `the connection was ended while writing, whether it took place is not known: ${text}`)
       : make('SOURCE_UNAVAILABLE', text)

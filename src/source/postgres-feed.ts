@@ -14,7 +14,7 @@ import { limits } from '../base/limits.ts'
 import type { Position } from '../coherence/mark.ts'
 import type { ChangeFeed, FeedItem, FeedSnapshot, FeedStart } from './change-feed.ts'
 import { PostgresCatalogue, positionSql } from './postgres-catalogue.ts'
-import { SQLSTATE, sqlState, unreachable } from './postgres-errors.ts'
+import { isShutdown, SQLSTATE, sqlState, unreachable } from './postgres-errors.ts'
 import type { PostgresFeedOptions } from './postgres-options.ts'
 import { PostgresPool, type Session } from './postgres-pool.ts'
 import { ensurePublication } from './postgres-publication.ts'
@@ -65,8 +65,10 @@ export class PostgresFeed implements ChangeFeed {
     this.#clock = options.clock
     this.#timeoutMs = options.timeoutMs ?? limits.sourceTimeoutMs
     this.#catalogue = new PostgresCatalogue(options)
-    this.#control = new PostgresPool({ name, connection, connectionsMax: 2, timeoutMs: this.#timeoutMs })
-    this.#heartbeats = new PostgresPool({ name, connection, connectionsMax: 1, timeoutMs: this.#timeoutMs })
+    const onEnded = (error: Error): void => this.#loseAtShutdown(error)
+    const pool = { name, connection, timeoutMs: this.#timeoutMs, onEnded }
+    this.#control = new PostgresPool({ ...pool, connectionsMax: 2 })
+    this.#heartbeats = new PostgresPool({ ...pool, connectionsMax: 1 })
   }
 
   async open(from: Position | undefined): Promise<FeedStart> {
@@ -87,6 +89,10 @@ export class PostgresFeed implements ChangeFeed {
   async #prepare(session: Session): Promise<void> {
     const slot = await readSlot(session, this.#slot)
     if (slot?.activePid !== undefined) throw taken(this.#slot)
+    const [recovery] = await session.query({ text: 'SELECT pg_is_in_recovery()' })
+    if (recovery![0] === 't') {
+      throw new TidemarkError('SOURCE_UNAVAILABLE', `${this.#name}: it is a standby; the log is read on the primary`)
+    }
     const [standbys] = await session.query({ text: 'SHOW synchronous_standby_names' })
     if (standbys![0]!.includes('*')) {
       throw new TidemarkError('FEED_SETUP', `${this.#name}: synchronous_standby_names is ${standbys![0]}, and so commits would wait for this reader of the log; name the standbys there`) // prettier-ignore
@@ -217,8 +223,17 @@ export class PostgresFeed implements ChangeFeed {
     try {
       return await run()
     } catch (thrown) {
+      this.#loseAtShutdown(thrown instanceof TidemarkError ? thrown.cause : thrown)
       throw this.#lost ?? thrown
     }
+  }
+
+  /**
+   * A server that is being stopped waits for the reader of its log to confirm all of it, which this one does much later. So it
+   * lets go as soon as the server ends its other connections, which it does first.
+   */
+  #loseAtShutdown(cause: unknown): void {
+    if (this.#stream !== undefined && isShutdown(cause)) this.#lose(cause)
   }
 
   confirm(position: Position): void {

@@ -41,6 +41,8 @@ export interface PoolOptions {
   readonly connection: PostgresConnection
   readonly connectionsMax: number
   readonly timeoutMs: number
+  /** Told when the database ends a connection that nobody uses. */
+  readonly onEnded?: (error: Error) => void
 }
 
 /** pg's own options for a connection. */
@@ -111,7 +113,9 @@ export class PostgresPool {
       idleTimeoutMillis: 60_000,
     })
     // A connection that breaks while nobody uses it is replaced by the next call.
-    this.#pool.on('error', () => {})
+    this.#pool.on('error', error => options.onEnded?.(error))
+    // And one that breaks in use rejects its queries.
+    this.#pool.on('connect', client => client.on('error', () => {}))
   }
 
   /** Lends a connection for one call. Errors are TidemarkErrors; a connection that broke is thrown away. */

@@ -55,6 +55,7 @@ export class PostgresStatements {
   readonly #log: PostgresLog
   readonly #nextName: () => string
   readonly #load: Pick<Statement, 'text' | 'name'>
+  readonly #lockAll: Pick<Statement, 'text' | 'name'>
   readonly #writes = new Map<string, Pick<Statement, 'text' | 'name'>>()
 
   constructor(mapping: KeyspaceMapping, log: PostgresLog, nextName: () => string) {
@@ -62,11 +63,17 @@ export class PostgresStatements {
     this.#log = log
     this.#nextName = nextName
     this.#load = { text: this.#loadSql(), name: nextName() }
+    this.#lockAll = { text: this.#lockAllSql(), name: nextName() }
   }
 
   /** One query for many rows. Each answer is [server, snapshot, flushed, upto, ...columns]; without any row all columns are NULL. */
   load(keys: readonly (readonly string[])[]): Statement {
     return { ...this.#load, values: this.mapping.key.map((_, part) => keys.map(key => key[part]!)) }
+  }
+
+  /** Locks rows that are there, in the order of their keys: two calls that write the same rows wait, and do not deadlock. */
+  lockAll(keys: readonly (readonly string[])[]): Statement {
+    return { ...this.#lockAll, values: this.mapping.key.map((_, part) => keys.map(key => key[part]!)) }
   }
 
   /** `columns` are positions of non-key columns in the mapping, whose values come behind the key's. */
@@ -85,16 +92,28 @@ export class PostgresStatements {
   #loadSql(): string {
     const { from, columns, key } = this.mapping
     const shown = columns.map(column => `it.${quoteName(column.name)}`).join(', ')
-    const wanted = (part: number): string => `$${part + 1}::${key[part]!.castType}[]`
     const rows =
       key.length === 1
-        ? `${from} AS it ON it.${quoteName(key[0]!.name)} = ANY(${wanted(0)})`
-        : `(unnest(${key.map((_, part) => wanted(part)).join(', ')}) AS wanted(${key.map((_, part) => `k${part}`).join(', ')})
-            JOIN ${from} AS it ON ${key.map((column, part) => `it.${quoteName(column.name)} = wanted.k${part}`).join(' AND ')}) ON true`
+        ? `${from} AS it ON it.${quoteName(key[0]!.name)} = ANY($1::${key[0]!.castType}[])`
+        : `(${this.#wantedRows()}) ON true`
     return `SELECT stamp.*, ${shown}
       FROM (SELECT ${serverSql} AS server, pg_current_snapshot()::text AS snapshot,
                    ${positionSql('pg_current_wal_flush_lsn()')} AS flushed, ${positionSql('pg_current_wal_insert_lsn()')} AS upto) AS stamp
       LEFT JOIN ${rows}`
+  }
+
+  #lockAllSql(): string {
+    const order = this.mapping.key.map(column => `it.${quoteName(column.name)}`).join(', ')
+    return `SELECT FROM ${this.#wantedRows()} ORDER BY ${order} FOR NO KEY UPDATE OF it`
+  }
+
+  /** The rows of keys that are given as one array for each part. */
+  #wantedRows(): string {
+    const { from, key } = this.mapping
+    const arrays = key.map((column, part) => `$${part + 1}::${column.castType}[]`).join(', ')
+    const parts = key.map((_, part) => `k${part}`).join(', ')
+    const same = key.map((column, part) => `it.${quoteName(column.name)} = wanted.k${part}`).join(' AND ')
+    return `unnest(${arrays}) AS wanted(${parts}) JOIN ${from} AS it ON ${same}`
   }
 
   #writeSql(shape: WriteShape, columns: readonly number[]): string {

@@ -72,7 +72,8 @@ export class PostgresWriter {
   async #several(session: Session, plans: readonly WritePlan[]): Promise<Written | undefined> {
     try {
       const begun = session.query({ text: 'BEGIN ISOLATION LEVEL READ COMMITTED' })
-      const [, { outcomes, last }] = await both(begun, this.#inTransaction(session, plans))
+      const locked = both(begun, lockAll(session, plans))
+      const [, { outcomes, last }] = await both(locked, this.#inTransaction(session, plans))
       // A deferred constraint is checked by COMMIT, which then is an error.
       const [, upto] = await both(session.query({ text: 'COMMIT' }), session.query(this.#upto))
       // A row that another write of this transaction acted on may differ from what was returned.
@@ -113,6 +114,13 @@ export class PostgresWriter {
     }
     return { outcomes, last }
   }
+}
+
+/** Locks what is there of all rows, keyspace by keyspace in the order of their names. */
+async function lockAll(session: Session, plans: readonly WritePlan[]): Promise<void> {
+  const byKeyspace = Map.groupBy(plans, plan => plan.statements)
+  const inOrder = [...byKeyspace].sort(([a], [b]) => (a.mapping.from < b.mapping.from ? -1 : 1))
+  await Promise.all(inOrder.map(([statements, own]) => session.query(statements.lockAll(own.map(plan => plan.key)))))
 }
 
 /** Whether one of the rows that plans[first] and the plans after it wait for together is there. */
