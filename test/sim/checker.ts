@@ -128,7 +128,9 @@ export class Checker {
   confirmed(ageMs: number): void {
     this.#count('checked: retention')
     if (ageMs >= limits.tideRetentionMs) return
-    this.#violated(`the tide confirmed what was committed ${ageMs.toFixed(0)} ms before; it keeps ${limits.tideRetentionMs}`)
+    this.#violated(
+      `the tide confirmed what was committed ${ageMs.toFixed(0)} ms before; it keeps ${limits.tideRetentionMs}`,
+    )
   }
 
   /** Long after the last fault. */

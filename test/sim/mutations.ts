@@ -40,7 +40,9 @@ export const mutations: Readonly<Record<string, Mutation>> = {
     seeds: 0,
   },
   'generation of a lease': {
-    patches: [patch(operations, "if (!generationsEqual(record.generation, generation)) return unchanged('refused')", '')],
+    patches: [
+      patch(operations, "if (!generationsEqual(record.generation, generation)) return unchanged('refused')", ''),
+    ],
     seeds: 0,
   },
   'epoch of a load': {
@@ -88,7 +90,9 @@ export const mutations: Readonly<Record<string, Mutation>> = {
     seeds: 0,
   },
   'shard of a header': {
-    patches: [patch(lane, 'return header !== undefined && header.shard === shard ? header : undefined', 'return header')],
+    patches: [
+      patch(lane, 'return header !== undefined && header.shard === shard ? header : undefined', 'return header'),
+    ],
     seeds: 0,
   },
   'session: stamp': {

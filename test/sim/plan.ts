@@ -87,7 +87,12 @@ export function drawPlan(seed: number): Plan {
   const config = drawConfig(seed, random)
   const steps = [
     ...drawSteps(random, chooseKinds(random, clientKinds, 2), 'client', 100 + random.below(300)),
-    ...drawSteps(random, chooseKinds(random, statementKinds, 1), 'statement', random.below(3) === 0 ? random.below(10) : 10 + random.below(80)),
+    ...drawSteps(
+      random,
+      chooseKinds(random, statementKinds, 1),
+      'statement',
+      random.below(3) === 0 ? random.below(10) : 10 + random.below(80),
+    ),
     ...drawSteps(random, chooseFaults(random, config), 'fault', random.below(10)),
   ]
   return { config, steps: steps.toSorted((a, b) => a.atMs - b.atMs) }
@@ -108,7 +113,7 @@ function drawConfig(seed: number, random: Random): Config {
     plainKeys: pick(1, 2, 3, 5),
     triggeredKeys: pick(0, 0, 1, 2),
     sessions: 2,
-    network: { delayMs: pick(0.2, 0.5, 2), slowOneIn: pick(0, 20, 8), slowMs: pick(20, 120, 400) },
+    network: { delayMs: pick(0.2, 0.5, 2), slowOneIn: pick(0, 50, 12), slowMs: pick(20, 100, 300) },
     cluster: { lanes: pick(1, 1, 2, 3), shards: pick(1, 2), shardIs: pick('primary', 'shard') },
     postgres: {
       synchronousStandby,
@@ -123,7 +128,7 @@ function drawConfig(seed: number, random: Random): Config {
       statementMs: pick(0.1, 1),
       slowOneIn: pick(0, 15, 5),
       slowMs: pick(30, 150, 300),
-      timeoutMs: 500,
+      timeoutMs: 800,
       connections: pick(1, 2, 3),
       asynchronous: asynchronousCommits && oneIn(2),
       hiddenTriggerOneIn: pick(0, 0, 6),
@@ -178,8 +183,12 @@ function drawSteps(
   const fromMs = what === 'fault' ? 200 : 0
   const spanMs = FAULTS_UNTIL_MS + (what === 'fault' ? -400 : 300) - fromMs
   // Reads are what is checked: of two clients' steps one is a plain read.
-  const draw = (): StepKind =>
-    what === 'client' && random.below(2) === 0 ? 'read' : kinds[random.below(kinds.length)]!
+  const draw = (): StepKind => {
+    if (what === 'client' && random.below(2) === 0) return 'read'
+    const kind = kinds[random.below(kinds.length)]!
+    // It empties everything, so a few of them are enough.
+    return kind === 'truncate' && random.below(8) > 0 ? 'update' : kind
+  }
   return Array.from({ length: count }, () => {
     const dice = Array.from({ length: 5 }, () => random.fraction())
     return { atMs: fromMs + random.fraction() * spanMs, kind: draw(), dice }

@@ -196,7 +196,7 @@ export class SimTier implements SharedTier {
       })
       if ('result' in redirected) {
         const outcome = outcomeOf(redirected.result)
-        count(outcome === '' ? what : `${what} ${outcome}`)
+        if (outcome !== '') count(`${what} ${outcome}`)
         return redirected.result
       }
       count(`tier ${redirected.kind}`)

@@ -215,9 +215,15 @@ export type { FaultKind }
 
 /** Runs a plan, with its own bounds in the place of the product's. */
 export function runPlan({ config, steps }: Plan, tracing = false): Promise<Outcome> {
-  return withLimits(config.limits, () => {
+  return withLimits(config.limits, async () => {
     const world = new World(config)
     world.tracing = tracing
-    return world.run(steps)
+    const unhandled = (error: unknown): void => world.violated(`a rejection that nobody handles: ${String(error)}`)
+    process.on('unhandledRejection', unhandled)
+    try {
+      return await world.run(steps)
+    } finally {
+      process.off('unhandledRejection', unhandled)
+    }
   })
 }

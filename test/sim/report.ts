@@ -1,0 +1,51 @@
+// What a run of many seeds came to, as lines. A run in which little is checked proves nothing, so all that was checked, tried
+// and broken is counted.
+import { clientKinds, faultKinds, statementKinds } from './plan.ts'
+import type { SwarmResult } from './swarm.ts'
+
+type Counts = Readonly<Record<string, number>>
+
+function number(n: number): string {
+  return n.toLocaleString('en-US')
+}
+
+function list(
+  title: string,
+  counts: Counts,
+  names: readonly string[],
+  shorten: (name: string) => string = name => name,
+): string {
+  // prettier-ignore
+  return `${title}: ${names.map(name => `${shorten(name)} ${number(counts[name] ?? 0)}`).join(', ')}`
+}
+
+function sum(counts: Counts, names: readonly string[]): number {
+  return names.reduce((total, name) => total + (counts[name] ?? 0), 0)
+}
+
+const taken = ['lease granted', 'fill filled', 'put stored', 'void voided', 'apply applied', 'reset reset', 'begin fenced', 'fenced put stored'] // prettier-ignore
+
+export function reportOf(result: SwarmResult, cpuMs: number, wallMs: number): string[] {
+  const { counts, seeds, events, failures } = result
+  const named = (prefix: string): string[] =>
+    Object.keys(counts)
+      .filter(name => name.startsWith(prefix))
+      .toSorted()
+  const operations = ['lease ', 'fill ', 'put ', 'void ', 'apply ', 'reset ', 'begin ', 'fenced put '].flatMap(named)
+  const refused = operations.filter(name => !taken.includes(name))
+  const answers = ['read near', 'read tier', 'read source']
+  return [
+    `${number(seeds)} seeds, ${number(events)} events, ${(cpuMs / seeds).toFixed(1)} ms of CPU a seed, ${(wallMs / 1_000).toFixed(0)} s`,
+    list(`reads checked ${number(sum(counts, answers))}`, counts, [...answers, 'read stale', 'read from an isolated database', 'read of what a trigger overwrote'], name => name.slice('read '.length)), // prettier-ignore
+    list('rules', counts, named('checked: '), name => name.slice('checked: '.length)),
+    list(`operations taken ${number(sum(counts, taken))}`, counts, taken),
+    list(`operations refused ${number(sum(counts, refused))}`, counts, refused),
+    list('tier', counts, named('tier ')),
+    list('tide', counts, [...named('tide opened'), ...named('tide ended'), ...named('tide reset'), ...named('tide mismatch')]), // prettier-ignore
+    list('errors told', counts, [...named('read SOURCE'), ...named('read S'), ...named('write S')].filter((name, at, all) => all.indexOf(name) === at)), // prettier-ignore
+    list('users', counts, clientKinds),
+    list('statements', counts, statementKinds),
+    list('faults', counts, faultKinds),
+    `violations: ${failures.length}`,
+  ]
+}
