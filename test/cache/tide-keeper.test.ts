@@ -9,6 +9,7 @@ import type { TermEnd } from '../../src/cache/tide-observer.ts'
 import type { LaneState } from '../../src/coherence/lane.ts'
 import type { ChangeFeed } from '../../src/source/change-feed.ts'
 import type { Awaitable, Tier } from '../../src/tier/tier.ts'
+import { ScriptedLog } from '../support/scripted-log.ts'
 import { keyOf, LANES, settle, TideScene } from './tide-scene.ts'
 
 /** A process that may run the tide. */
@@ -23,16 +24,19 @@ class Candidate {
   looks = 0
   readonly #scene: TideScene
 
-  constructor(scene: TideScene, seed: number) {
+  readonly #log: ScriptedLog
+
+  constructor(scene: TideScene, seed: number, log: ScriptedLog = scene.log) {
     this.#scene = scene
+    this.#log = log
     this.keeper = new TideKeeper({
       tier: this.#tier(),
       source: {
-        epoch: scene.log.epoch,
+        epoch: log.epoch,
         position: async () => {
           if (this.databaseFails) throw new TidemarkError('SOURCE_UNAVAILABLE', 'no way to the database')
           await this.stopped
-          return { position: scene.log.insert, epoch: scene.log.epoch }
+          return { position: log.insert, epoch: log.epoch }
         },
       },
       feed: () => this.#feed(),
@@ -62,7 +66,7 @@ class Candidate {
   }
 
   #feed(): ChangeFeed {
-    const feed = this.#scene.log.feed()
+    const feed = this.#log.feed()
     const wait = async <T>(what: () => Promise<T>): Promise<T> => {
       await this.stopped
       const answer = await what()
@@ -146,6 +150,28 @@ await test('when the one that runs it is stopped and keeps the log, it is put ou
   assert.equal(scene.resets.length, LANES, 'only those of the first start')
 })
 
+await test('one that was put out and takes a moment to go is waited for', async t => {
+  const { scene, all } = await candidates(t, 2)
+  scene.log.letGo = end => void scene.clock.timer(60, end)
+  all[0]!.stopped = new Promise(() => {})
+  while (scene.log.counts.evictions === 0) await scene.pass(5)
+  await scene.pass(60 + 2 * limits.tideReopenMs)
+  assert.equal(all[1]!.keeper.isHolder, true)
+  assert.equal(scene.log.counts.evictions, 1)
+})
+
+await test('tides of two databases over one tier do not fight over its lanes without end', async t => {
+  const scene = new TideScene()
+  const all = [new Candidate(scene, 1), new Candidate(scene, 2, new ScriptedLog({ epoch: 8n, insert: 5000n }))]
+  t.after(() => {
+    for (const { keeper } of all) keeper.stop()
+  })
+  await scene.pass(60_000)
+  assert.ok(all.some(({ ends }) => ends.some(({ kind }) => kind === 'superseded')))
+  const terms = all[0]!.ends.length + all[1]!.ends.length
+  assert.ok(terms <= 30, `${terms} terms in a minute`)
+})
+
 await test('who cannot reach the tier, or the database, puts nobody out', async t => {
   for (const cannot of ['tierFails', 'databaseFails'] as const) {
     const { scene, all } = await candidates(t, 2)
@@ -173,13 +199,18 @@ await test('a lane that stands still alone is no reason to put anybody out', asy
 })
 
 await test('where it is the database that stands still, holders are put out more and more rarely', async t => {
-  const { scene } = await candidates(t, 3)
-  scene.log.write([keyOf(0)], { visible: false })
+  const { scene, all } = await candidates(t, 3)
+  const { xid } = scene.log.write([keyOf(0)], { visible: false })
   await scene.pass(60_000)
   assert.ok(scene.log.counts.evictions <= 20, `${scene.log.counts.evictions} times in a minute`)
   const { evictions } = scene.log.counts
   await scene.pass(60_000)
   assert.ok(scene.log.counts.evictions - evictions <= 6, `${scene.log.counts.evictions - evictions} in the next one`)
+  scene.log.show(xid)
+  await scene.pass(1000)
+  for (const candidate of all) if (candidate.keeper.isHolder) candidate.stopped = new Promise(() => {})
+  const ms = await msUntilApplied(scene)
+  assert.ok(ms <= 2000, `${ms} ms: one that is stuck does not profit from that`)
 })
 
 await test('a hold that is lost is taken again at once, and where that fails, more and more rarely', async t => {

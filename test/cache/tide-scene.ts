@@ -97,11 +97,12 @@ export class TideScene {
     return { tide, end: () => ended, over }
   }
 
-  /** Time goes by, in small steps, each with all that follows from it. */
+  /** Time goes by, in small steps, each with all that follows from it; long times in longer ones. */
   async pass(ms: number): Promise<void> {
     await settle()
-    for (let passed = 0; passed < ms; passed += 5) {
-      this.clock.advance(Math.min(5, ms - passed))
+    const stepMs = ms < 5000 ? 5 : 25
+    for (let passed = 0; passed < ms; passed += stepMs) {
+      this.clock.advance(Math.min(stepMs, ms - passed))
       await settle()
     }
   }

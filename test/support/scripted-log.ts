@@ -27,6 +27,8 @@ export class ScriptedLog {
   openFailure: TidemarkError | undefined
   readonly counts = { opened: 0, heartbeats: 0, snapshots: 0, evictions: 0 }
   pause: () => Promise<void> = () => Promise.resolve()
+  /** Called to end a holder that was put out: at once, unless it takes the database a while. */
+  letGo: (end: () => void) => void = end => end()
   readonly #changed = new Set<() => void>()
 
   constructor(options: { readonly epoch?: bigint; readonly insert?: Position } = {}) {
@@ -192,7 +194,8 @@ export class ScriptedFeed implements ChangeFeed {
   async evict(): Promise<void> {
     await this.#log.pause()
     this.#log.counts.evictions++
-    this.#log.loseHold()
+    const { holder } = this.#log
+    this.#log.letGo(() => holder?.lose())
   }
 
   async close(): Promise<void> {
