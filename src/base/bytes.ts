@@ -4,6 +4,10 @@
 const ZERO = 0x30
 const MINUS = 0x2d
 
+type CopyBytes = (this: Uint8Array, target: Buffer, targetStart: number, start: number, end: number) => number
+/** Buffer's copy takes any bytes as its source; only its declared type does not. The global name costs a look-up each time. */
+export const copyBytes: CopyBytes = (Buffer.prototype as { copy: CopyBytes }).copy
+
 /** True when a[aStart, aEnd) and b[bStart, bEnd) hold the same bytes. */
 export function bytesEqual(
   a: Uint8Array,

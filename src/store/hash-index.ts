@@ -3,7 +3,7 @@
 // store/store.ts without it.
 // Hot path: plain loops, no allocation. A search leaves what it found in fields.
 import { assert } from '../base/assert.ts'
-import { bytesEqual } from '../base/bytes.ts'
+import { ByteView, viewsEqual } from './byte-view.ts'
 import type { HeldWrites } from './held-writes.ts'
 import type { Geometry } from './layout.ts'
 import {
@@ -37,6 +37,7 @@ export class HashIndex {
   #headWords: Int32Array<SharedArrayBuffer>
   #headAt = 0
   #bucketUnit = 0
+  readonly #keyView = new ByteView()
   #previousUnit = 0
 
   constructor(memory: Memory, geometry: Geometry) {
@@ -91,7 +92,8 @@ export class HashIndex {
   }
 
   #enter(hash: number): number {
-    const unit = this.unitOfBucket(this.bucketOf(hash, this.bucketsOf(this.shardOf(hash))))
+    // The lock is held: nobody else changes how many there are.
+    const unit = this.unitOfBucket(this.bucketOf(hash, this.bucketsSeen(this.shardOf(hash))))
     this.#headWords = this.#memory.words[unit >>> WINDOW_SHIFT]!
     this.#headAt = (unit & WINDOW_MASK) << 1
     this.#previousUnit = 0
@@ -121,6 +123,7 @@ export class HashIndex {
 
   /** Finds the slot of a key: bytes[start, end). */
   locateKey(hash: number, bytes: Uint8Array, start: number, end: number): boolean {
+    const key = this.#keyView.of(bytes)
     for (let unit = this.#enter(hash); unit !== 0;) {
       const words = this.#memory.words[unit >>> WINDOW_SHIFT]!
       const at = (unit & WINDOW_MASK) << 1
@@ -130,8 +133,8 @@ export class HashIndex {
         const meta = this.#memory.words[record >>> WINDOW_SHIFT]![(record & WINDOW_MASK) << 1]!
         if ((meta & 0xffff) !== end - start) continue
         const keyAt = (record & WINDOW_MASK) * 8 + keyOffsetBytes(this.#memory, record)
-        const recordBytes = this.#memory.bytes[record >>> WINDOW_SHIFT]!
-        if (bytesEqual(recordBytes, keyAt, keyAt + end - start, bytes, start, end)) return this.#take(unit, words, slot)
+        const stored = this.#memory.views[record >>> WINDOW_SHIFT]!
+        if (viewsEqual(stored, keyAt, key, start, end - start)) return this.#take(unit, words, slot)
       }
       this.#previousUnit = unit
       unit = words[at + 1]! >>> 0
@@ -161,7 +164,8 @@ export class HashIndex {
   }
 
   endWrite(): void {
-    if (this.writes === undefined) Atomics.add(this.#headWords, this.#headAt, 1)
+    if (this.writes === undefined)
+      this.#memory.publish(this.#headWords, this.#headAt, this.#headWords[this.#headAt]! + 1)
     else this.writes.close(this.#headWords, this.#headAt)
     this.writing = false
   }

@@ -30,5 +30,6 @@ export function tryAcquire(words: Int32Array<SharedArrayBuffer>, at: number, thr
 
 export function release(words: Int32Array<SharedArrayBuffer>, at: number, waiters: number): void {
   Atomics.store(words, at, 0)
-  if (Atomics.load(words, waiters) > 0) Atomics.notify(words, at, 1)
+  // A plain load, since an atomic one is a call. Where it may pass the store, a waiter that it misses wakes by its time-out.
+  if (words[waiters]! > 0) Atomics.notify(words, at, 1)
 }

@@ -278,6 +278,12 @@ export class SegmentQueues {
     this.#changes.changed(recordHash(this.#memory, record), this.#memory.bytes[window]!, start, start + keyBytes)
   }
 
+  /** Counts a record of one type that another has taken the place of. */
+  recount(shard: number, before: number, type: number): void {
+    this.countRecord(shard, before, -1)
+    this.countRecord(shard, type, 1)
+  }
+
   countRecord(shard: number, type: number, amount: number): void {
     const at = this.shardAt(shard)
     this.#control[at + Shard.records]! += amount

@@ -1,7 +1,8 @@
 // Reading the store without a lock: a bucket's version is looked at before and after, and what was read counts only if no
 // writer came in between. Plain loops, no closures, no allocation: this is the path of every hit. Results are left in
 // fields (found*), so that nothing has to be made to hold them.
-import { hash32 } from '../base/hash.ts'
+import { hash32OfView } from '../base/hash.ts'
+import { ByteView, copyView, VIEW_COPY_BYTES_MAX, viewsEqual } from './byte-view.ts'
 import { HashIndex } from './hash-index.ts'
 import type { Geometry } from './layout.ts'
 import {
@@ -27,7 +28,6 @@ export interface SharedStore {
   readonly changes: SharedArrayBuffer
 }
 
-const COPY_BYTES_MIN = 24
 const HOPS_MAX = 1_000
 
 export class StoreReader {
@@ -48,11 +48,14 @@ export class StoreReader {
   foundStampBytes = 0
   #foundValueAt = 0
   #foundStampAt = 0
-  #foundBytes: Buffer<SharedArrayBuffer>
+  #foundWindow = 0
   #foundWords: Int32Array<SharedArrayBuffer>
   #foundAt = 0
   #foundBucketVersion = 0
 
+  readonly #outView = new ByteView()
+  /** Of keys, and of values where they lie in the same buffer. */
+  protected readonly keyView: ByteView = new ByteView()
   protected readonly memory: Memory
   protected readonly control: Int32Array<SharedArrayBuffer>
   protected readonly windowWords: readonly Int32Array<SharedArrayBuffer>[]
@@ -69,13 +72,12 @@ export class StoreReader {
     this.windowWords = this.memory.words
     this.index = new HashIndex(this.memory, this.geometry)
     this.seed = this.control[Superblock.seed]!
-    this.#foundBytes = this.memory.bytes[0]!
     this.#foundWords = this.control
   }
 
   /** The hash by which this store places bytes[start, end). */
   hash(bytes: Uint8Array, start: number, end: number): number {
-    return hash32(bytes, start, end, this.seed)
+    return hash32OfView(this.keyView.of(bytes), start, end, this.seed)
   }
 
   /**
@@ -102,7 +104,7 @@ export class StoreReader {
       if (Atomics.load(words, at) !== version) continue
       // A key that is not there may have moved to a bucket that was added meanwhile.
       if (type === RecordType.none && this.index.bucketsOf(shard) !== buckets) continue
-      this.#foundWords = words
+      if (this.#foundWords !== words) this.#foundWords = words
       this.#foundAt = at
       this.#foundBucketVersion = version
       return type
@@ -161,10 +163,12 @@ export class StoreReader {
       this.#foundStampAt = keyAt + COHERENT_BYTES
       keyAt += COHERENT_BYTES + ((this.foundStampBytes + 7) & ~7)
     } else this.foundStampBytes = 0
-    const stored = this.memory.bytes[window]!
-    for (let i = 0; i < keyBytes; i++) if (stored[keyAt + i] !== key[start + i]) return false
+    const stored = this.memory.views[window]!
+    // A torn length of a stamp may lead anywhere.
+    if (keyAt < 0 || keyAt + keyBytes > stored.byteLength) return false
+    if (!viewsEqual(stored, keyAt, this.keyView.of(key), start, keyBytes)) return false
     this.#foundValueAt = keyAt + keyBytes
-    this.#foundBytes = stored
+    if (this.#foundWindow !== window) this.#foundWindow = window
     return true
   }
 
@@ -174,9 +178,8 @@ export class StoreReader {
   }
 
   #copyFound(from: number, length: number, out: Buffer, at: number): void {
-    const bytes = this.#foundBytes
-    if (length >= COPY_BYTES_MIN) bytes.copy(out, at, from, from + length)
-    else for (let i = 0; i < length; i++) out[at + i] = bytes[from + i]!
+    if (length > VIEW_COPY_BYTES_MAX) this.memory.bytes[this.#foundWindow]!.copy(out, at, from, from + length)
+    else copyView(this.memory.views[this.#foundWindow]!, from, this.#outView.of(out), at, length)
   }
 
   /** True when nothing that find() or a copy since has read can have been torn or moved. */

@@ -1,6 +1,7 @@
 // Writing the store: locks, puts, removals. A write locks one shard, places the record at the end of a segment and then
 // points the key's slot at it. store/layout.ts names the locks and their order.
 import { assert, AssertionError } from '../base/assert.ts'
+import { copyBytes } from '../base/bytes.ts'
 import { limits } from '../base/limits.ts'
 import type { RecordType } from './layout.ts'
 import {
@@ -16,6 +17,7 @@ import {
   WINDOW_MASK,
   WINDOW_SHIFT,
 } from './layout.ts'
+import { ByteView, copyView, VIEW_COPY_BYTES_MAX } from './byte-view.ts'
 import { ChangeLog } from './change-log.ts'
 import { acquire, release } from './lock.ts'
 import { recordExpiresAtMs, recordType, recordUnits } from './record.ts'
@@ -37,7 +39,6 @@ export interface CoherentPart {
 }
 
 const IN_PLACE_UNITS_MAX = 512
-const COPY_BYTES_MIN = 24
 
 class RunNeeded extends Error {
   readonly segments: number
@@ -64,6 +65,7 @@ export class StoreWriter extends StoreReader {
   readonly #runSpace: RunSpace
   #run = -1
   #runSegments = 0
+  readonly #valueView = new ByteView()
 
   protected constructor(shared: SharedStore, thread: number) {
     super(shared)
@@ -267,9 +269,9 @@ export class StoreWriter extends StoreReader {
     const old = exists ? this.index.slotWords[this.index.slotAt]! >>> 0 : 0
     if (exists && units <= IN_PLACE_UNITS_MAX && recordUnits(this.memory, old) === units) {
       this.index.beginWrite()
-      this.queues.countRecord(shard, recordType(this.memory, old), -1)
+      const before = recordType(this.memory, old)
       this.#write(old, meta, hash, bytes, start, end, value, valueStart, valueEnd, expiresAtMs, coherent)
-      this.queues.countRecord(shard, type, 1)
+      if (before !== type) this.queues.recount(shard, before, type)
       this.index.endWrite()
       if (coherent === undefined && this.changes.active) this.changes.changed(hash, bytes, start, end)
       return 'stored'
@@ -299,8 +301,8 @@ export class StoreWriter extends StoreReader {
     const frequency = slotWords[slotAt + 1]! & 3
     this.index.setSlot(record, hash, frequency)
     this.#commit(shard, record, units, main)
-    this.queues.countRecord(shard, recordType(this.memory, old), -1)
-    this.queues.countRecord(shard, type, 1)
+    const before = recordType(this.memory, old)
+    if (before !== type) this.queues.recount(shard, before, type)
     this.queues.discard(shard, old)
   }
 
@@ -387,9 +389,11 @@ export class StoreWriter extends StoreReader {
       stored.set(coherent.stamp, to)
       to += (coherent.stamp.length + 7) & ~7
     }
-    for (let i = start; i < end; i++) stored[to++] = bytes[i]!
-    if (valueEnd - valueStart >= COPY_BYTES_MIN && Buffer.isBuffer(value)) value.copy(stored, to, valueStart, valueEnd)
-    else for (let i = valueStart; i < valueEnd; i++) stored[to++] = value[i]!
+    const view = this.memory.views[window]!
+    copyView(this.keyView.of(bytes), start, view, to, end - start)
+    to += end - start
+    if (valueEnd - valueStart > VIEW_COPY_BYTES_MAX) copyBytes.call(value, stored, to, valueStart, valueEnd)
+    else copyView(this.#valueView.of(value), valueStart, view, to, valueEnd - valueStart)
   }
 
   /** Removes a key, expired or not; false when there was none. Needs the lock. */

@@ -7,7 +7,7 @@
 //
 // Hot path: no strings for numbers, no closures, no allocation but the buffer's growth. A copy by Buffer.copy costs the same
 // ~30 ns at any small size, a byte loop ~1 ns a byte: short values are copied by the loop.
-import { writeDecimal } from '../base/bytes.ts'
+import { copyBytes, writeDecimal } from '../base/bytes.ts'
 
 const CR = 0x0d
 const LF = 0x0a
@@ -20,10 +20,6 @@ const HEADER_BYTES_MAX = 24
 const INITIAL_BYTES_DEFAULT = 65_536
 /** UTF-8 takes at most three bytes for one UTF-16 code unit. */
 const UTF8_BYTES_MAX = 3
-
-/** Buffer's copy takes any bytes as its source; only its declared type does not. */
-const copyBytes = (Buffer.prototype as { copy: CopyBytes }).copy
-type CopyBytes = (this: Uint8Array, target: Buffer, targetStart: number, start: number, end: number) => number
 
 export class ReplyWriter {
   /** The protocol version of the connection that is being written for. */

@@ -1,12 +1,12 @@
 // What a reader without a lock may meet, brought about on purpose: a writer comes in at a chosen instant of a lookup. Two
-// views of one memory in one thread; the reader's key is an array that lets the writer in when it is looked at.
+// views of one memory in one thread; the reader's key, or its fence, lets the writer in.
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { Shard } from '../../src/store/layout.ts'
 import { Store } from '../../src/store/store.ts'
 import { createStore, insidesOf, KeyedStore, MiB } from './keyed-store.ts'
 
-type When = 'first byte' | 'last byte'
+type When = 'is about to compare' | 'has compared'
 
 interface Scene {
   readonly writer: KeyedStore
@@ -18,12 +18,12 @@ function createScene(memoryBytes = MiB): Scene {
   return { writer, reader: new KeyedStore(Store.attach(writer.store.shared, 1)) }
 }
 
-/** A key whose byte `at`, when it is first read, lets `enter` run. */
-function watched(key: string, at: number, enter: () => unknown): Uint8Array {
+/** A key that lets `enter` run when its bytes are first asked for: the record's header has been read by then. */
+function watched(key: string, enter: () => unknown): Uint8Array {
   let entered = false
   return new Proxy(new Uint8Array(Buffer.from(key)), {
     get(bytes, name): unknown {
-      if (name === `${at}` && !entered) {
+      if (name === 'buffer' && !entered) {
         entered = true
         enter()
       }
@@ -32,17 +32,27 @@ function watched(key: string, at: number, enter: () => unknown): Uint8Array {
   })
 }
 
-/**
- * The value that the reader gets while `enter` runs in the middle of its comparing the key: after it has read the first byte
- * of the record's, or all of them.
- */
-function readDuring({ reader }: Scene, key: string, when: When, enter: () => unknown): string | undefined {
+/** Lets `enter` run at the reader's second fence: it has read all that it wants, and is about to look at the version again. */
+function enterAtSecondFence({ reader }: Scene, enter: () => unknown): void {
+  const { memory } = insidesOf(reader.store)
+  let fences = 0
+  memory.loadFence = () => {
+    if (++fences === 2) enter()
+  }
+}
+
+/** The value that the reader gets while `enter` runs in the middle of its look-up of the key. */
+function readDuring(scene: Scene, key: string, when: When, enter: () => unknown): string | undefined {
+  const { reader } = scene
   let entered = 0
-  const bytes = watched(key, when === 'first byte' ? 0 : key.length - 1, () => {
+  const count = (): void => {
     entered++
     enter()
-  })
-  const found = reader.store.get(bytes, 0, key.length, reader.hash(key), reader.wallMs)
+  }
+  const hash = reader.hash(key)
+  const bytes = when === 'is about to compare' ? watched(key, count) : Buffer.from(key)
+  if (when === 'has compared') enterAtSecondFence(scene, count)
+  const found = reader.store.get(bytes, 0, key.length, hash, reader.wallMs)
   assert.equal(entered, 1, 'the writer came in')
   return found?.toString()
 }
@@ -51,8 +61,8 @@ function end({ writer }: Scene): void {
   writer.store.check()
 }
 
-for (const when of ['first byte', 'last byte'] as const) {
-  describe(`a reader that has compared the ${when} of a key`, () => {
+for (const when of ['is about to compare', 'has compared'] as const) {
+  describe(`a reader that ${when} a key`, () => {
     test('finds the new place of a record whose old place was written over', () => {
       const scene = createScene()
       const { writer } = scene

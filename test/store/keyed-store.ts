@@ -4,6 +4,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { HashIndex } from '../../src/store/hash-index.ts'
 import { RecordType, Segment, SegmentState } from '../../src/store/layout.ts'
+import type { Memory } from '../../src/store/memory.ts'
 import type { SegmentQueues } from '../../src/store/segment-queues.ts'
 import type { Segments } from '../../src/store/segments.ts'
 import type { CoherentPart, PutOutcome } from '../../src/store/store-writer.ts'
@@ -22,6 +23,7 @@ export interface SetOptions {
 
 /** What a store keeps to itself, for tests that look at its memory or break it. */
 export interface Insides {
+  readonly memory: Memory
   readonly index: HashIndex
   readonly segments: Segments
   readonly queues: SegmentQueues

@@ -359,8 +359,10 @@ describe('locks', () => {
   storeTest('a write that fails half way wipes its shard instead of blocking its readers', keyed => {
     const key = Buffer.from('a')
     const hash = keyed.hash(key)
+    // The value is asked for its bytes when the record's header and key are written already.
     const torn = new Proxy(new Uint8Array(5), {
-      get: (target, name) => (name === '3' ? assert.fail('no such byte') : (Reflect.get(target, name) as unknown)),
+      get: (target, name) =>
+        name === 'buffer' ? assert.fail('no such bytes') : (Reflect.get(target, name) as unknown),
     })
     const { store } = keyed
     for (const write of [
@@ -368,7 +370,7 @@ describe('locks', () => {
       () => store.withLock(hash, () => store.put(key, 0, 1, hash, RecordType.string, torn, 0, 5, 0, 1)),
     ]) {
       keyed.set('a', '12345')
-      assert.throws(write, /no such byte/)
+      assert.throws(write, /no such bytes/)
       assert.equal(keyed.text('a'), undefined)
       store.check()
     }
