@@ -183,7 +183,7 @@ export function decodeRecord(bytes: Buffer | null): TierRecord | undefined {
 function payloadAt(bytes: Buffer, tail: number, start: number): Uint8Array | null {
   if ((bytes[tail]! & ABSENT) !== 0) return null
   const payload = bytes.subarray(start)
-  return payload.length <= COPIED_BYTES_MAX ? Uint8Array.prototype.slice.call(payload) : payload
+  return payload.length <= COPIED_BYTES_MAX ? Buffer.from(payload) : payload
 }
 
 function decodeWriteStamp(bytes: Buffer, tail: number, epoch: bigint): WriteStamp {

@@ -11,6 +11,9 @@ import type { Clock, Timer } from '../base/clock.ts'
 import { messageOf } from '../base/errors.ts'
 import { limits } from '../base/limits.ts'
 
+/** A client that is never connected: those that are, are made after it. */
+export type ValkeyTemplate = ReturnType<typeof createClient>
+
 /** What node-redis takes: TLS, credentials, name, database. Addresses, protocol and reconnecting are the tier's own affair. */
 export type ValkeyClientOptions = Omit<RedisClientOptions, 'url' | 'RESP' | 'commandOptions' | 'clientSideCache'>
 
@@ -33,7 +36,7 @@ export interface ValkeyTimes {
 
 export interface ValkeyConnectionOptions {
   readonly address: ValkeyAddress
-  readonly client: ValkeyClientOptions
+  readonly template: ValkeyTemplate
   readonly clock: Clock
   readonly times: ValkeyTimes
   /** What makes a fresh connection of use; when it rejects, the connection is given up and tried again. */
@@ -48,12 +51,12 @@ export interface ValkeyConnectionOptions {
 
 /** A client of node-redis with one open connection. Once that is gone, so is the link. */
 export class ValkeyLink {
-  readonly client: ReturnType<typeof createClient>
+  readonly client: ValkeyTemplate
   readonly #clock: Clock
   /** When the server was last heard of, in monotonic ms. */
   heardAtMs: number
 
-  constructor(client: ReturnType<typeof createClient>, clock: Clock) {
+  constructor(client: ValkeyTemplate, clock: Clock) {
     this.client = client
     this.#clock = clock
     this.heardAtMs = clock.monotonicMs()
@@ -198,23 +201,24 @@ export class ValkeyConnection {
     if (this.#link === link) this.abandon(error instanceof Error ? error : new Error(messageOf(error)))
   }
 
-  #newClient(): ReturnType<typeof createClient> {
-    const { client, address, times } = this.#options
-    const settings: unknown = {
-      ...client,
-      socket: {
-        connectTimeout: times.connectMs,
-        ...client.socket,
-        ...address,
-        // A lost connection is a new client: what it was prepared with has to be prepared again.
-        reconnectStrategy: false,
-      },
-      RESP: 3,
-      // The deadline of a call is the tier's; the client's ends when the command is written, and costs a timer each.
-      commandOptions: { timeout: undefined, typeMapping: { [RESP_TYPES.BLOB_STRING]: Buffer } },
-      disableOfflineQueue: true,
-      maintNotifications: 'disabled',
-    }
-    return createClient(settings as RedisClientOptions)
+  #newClient(): ValkeyTemplate {
+    const { template, address, times } = this.#options
+    const socket: unknown = { connectTimeout: times.connectMs, ...template.options.socket, ...address }
+    return template.duplicate({ socket: socket as NonNullable<RedisClientOptions['socket']> })
   }
+}
+
+/** node-redis builds a class for the options that it is given, which takes some ten milliseconds: once for all connections. */
+export function createTemplate(options: ValkeyClientOptions): ValkeyTemplate {
+  const settings: unknown = {
+    ...options,
+    // A lost connection is a new client: what it was prepared with has to be prepared again.
+    socket: { ...options.socket, reconnectStrategy: false },
+    RESP: 3,
+    // The deadline of a call is the tier's; the client's ends when the command is written, and costs a timer each.
+    commandOptions: { timeout: undefined, typeMapping: { [RESP_TYPES.BLOB_STRING]: Buffer } },
+    disableOfflineQueue: true,
+    maintNotifications: 'disabled',
+  }
+  return createClient(settings as RedisClientOptions)
 }

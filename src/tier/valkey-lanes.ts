@@ -6,13 +6,23 @@ import { limits } from '../base/limits.ts'
 
 export const CLUSTER_SLOTS = 16_384
 
-/** CRC-16/XMODEM, by which Redis and Valkey place keys. */
+/** What each byte does to a CRC-16/XMODEM, by which Redis and Valkey place keys. */
+function crcTable(): Uint16Array {
+  const table = new Uint16Array(256)
+  for (let byte = 0; byte < 256; byte++) {
+    let crc = byte << 8
+    for (let bit = 0; bit < 8; bit++) crc = (crc & 0x8000) === 0 ? crc << 1 : (crc << 1) ^ 0x1021
+    table[byte] = crc
+  }
+  return table
+}
+
+const CRC_OF_BYTE = crcTable()
+
 function crc16(bytes: Uint8Array): number {
   let crc = 0
-  for (const byte of bytes) {
-    crc ^= byte << 8
-    for (let bit = 0; bit < 8; bit++) crc = (crc & 0x8000) === 0 ? crc << 1 : (crc << 1) ^ 0x1021
-    crc &= 0xffff
+  for (let index = 0; index < bytes.length; index++) {
+    crc = ((crc << 8) & 0xffff) ^ CRC_OF_BYTE[(crc >>> 8) ^ bytes[index]!]!
   }
   return crc
 }

@@ -14,7 +14,7 @@ import { ValkeyConnection } from './valkey-connection.ts'
 import type {
   ValkeyAddress,
   ValkeyArguments,
-  ValkeyClientOptions,
+  ValkeyTemplate,
   ValkeyLink,
   ValkeyReply,
   ValkeyTimes,
@@ -23,7 +23,7 @@ import { isFunctionMissing, type ServerFacts, type ValkeyFunctions } from './val
 
 export interface ValkeyNodesOptions {
   readonly seeds: readonly ValkeyAddress[]
-  readonly client: ValkeyClientOptions
+  readonly template: ValkeyTemplate
   /** Where a server is reached that the cluster calls `host:port`; left out, there. */
   readonly nodeAddress?: ((address: string) => ValkeyAddress | undefined) | undefined
   readonly clock: Clock
@@ -251,10 +251,10 @@ export class ValkeyNodes {
   }
 
   #connectTo(node: ValkeyNode): ValkeyConnection {
-    const { client, clock, times, functions } = this.#options
+    const { template, clock, times, functions } = this.#options
     return new ValkeyConnection({
       address: node.address,
-      client,
+      template,
       clock,
       times,
       prepare: async link => {
@@ -306,11 +306,11 @@ export class ValkeyNodes {
 
   /** Over a connection for this alone. */
   async #askStranger(address: ValkeyAddress): Promise<Slots> {
-    const { client, clock, times } = this.#options
+    const { template, clock, times } = this.#options
     const { promise, resolve, reject } = Promise.withResolvers<Slots>()
     const connection = new ValkeyConnection({
       address,
-      client,
+      template,
       clock,
       times,
       prepare: link =>

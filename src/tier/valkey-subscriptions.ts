@@ -10,14 +10,14 @@ import { limits } from '../base/limits.ts'
 import type { LaneListener } from './tier.ts'
 import { decodeMessage } from './valkey-bytes.ts'
 import { ValkeyConnection } from './valkey-connection.ts'
-import type { ValkeyClientOptions, ValkeyLink, ValkeyTimes } from './valkey-connection.ts'
+import type { ValkeyTemplate, ValkeyLink, ValkeyTimes } from './valkey-connection.ts'
 import type { LaneNames } from './valkey-lanes.ts'
 import type { ValkeyNode, ValkeyNodes } from './valkey-nodes.ts'
 
 export interface ValkeySubscriptionsOptions {
   readonly nodes: ValkeyNodes
   readonly names: readonly LaneNames[]
-  readonly client: ValkeyClientOptions
+  readonly template: ValkeyTemplate
   readonly clock: Clock
   readonly times: ValkeyTimes
 }
@@ -116,10 +116,10 @@ export class ValkeySubscriptions {
   }
 
   #connect(node: ValkeyNode): Place {
-    const { client, clock, times } = this.#options
+    const { template, clock, times } = this.#options
     const connection = new ValkeyConnection({
       address: node.address,
-      client,
+      template,
       clock,
       times,
       prepare: async link => {

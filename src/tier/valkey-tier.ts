@@ -31,6 +31,7 @@ import type {
   TooLarge,
 } from './tier.ts'
 import * as bytes from './valkey-bytes.ts'
+import { createTemplate } from './valkey-connection.ts'
 import type { ValkeyAddress, ValkeyClientOptions, ValkeyTimes } from './valkey-connection.ts'
 import { ValkeyFunctions, type FunctionName } from './valkey-functions.ts'
 import { LaneNames, laneTags } from './valkey-lanes.ts'
@@ -106,10 +107,11 @@ export class ValkeyTier implements SharedTier {
     this.#clock = clock
     this.#ttlMsDefault = options.ttlMsDefault ?? limits.tierTtlMsDefault
     this.#functions = ValkeyFunctions.read()
+    const template = createTemplate(client)
     this.#names = laneTags(lanes).map(tag => new LaneNames(prefix, tag))
     this.#nodes = new ValkeyNodes({
       seeds: options.servers,
-      client,
+      template,
       nodeAddress: options.nodeAddress,
       clock,
       random: options.random ?? systemRandom(),
@@ -117,7 +119,7 @@ export class ValkeyTier implements SharedTier {
       timeoutMs,
       functions: this.#functions,
     })
-    this.#subscriptions = new ValkeySubscriptions({ nodes: this.#nodes, names: this.#names, client, clock, times })
+    this.#subscriptions = new ValkeySubscriptions({ nodes: this.#nodes, names: this.#names, template, clock, times })
   }
 
   /**
