@@ -8,7 +8,7 @@ import { join, resolve } from 'node:path'
 import { test } from 'node:test'
 import { promisify } from 'node:util'
 import { barsOf } from '../../bench/bars.ts'
-import { smokeStages, stages } from '../../bench/scenarios.ts'
+import { fewKeysName, smokeStages, stages } from '../../bench/scenarios.ts'
 import { median, table } from '../../bench/table.ts'
 import type { Bar, Sample, ServerReport } from '../../bench/samples.ts'
 import type { CompareScenario } from '../../bench/scenarios.ts'
@@ -120,6 +120,18 @@ test("a bar compares medians of processor time, redis' by ours, and says when it
     barsOf([scenario], [...ours, sample('redis', theirs)]).map(bar => bar.reached)
   assert.deepEqual(reached(2.8), [true, undefined])
   assert.deepEqual(reached(2.7), [false, undefined])
+
+  // GET of many keys against GET of few.
+  const many = { ...scenario, name: 'keys-10m', commands: [] }
+  const share = (ofMany: number): (boolean | undefined)[] =>
+    barsOf(
+      [many],
+      [
+        { ...sample('tidemark', 6), scenario: fewKeysName },
+        { ...sample('tidemark', ofMany), scenario: many.name },
+      ],
+    ).map(bar => bar.reached)
+  assert.deepEqual([share(10), share(10.1), share(0)], [[true], [false], [undefined]])
 
   // No time at all of ours: nothing to divide by, which is the one reason of a smoke run not to have measured a bar.
   const none = [sample('tidemark', 0), sample('redis', 1)]
