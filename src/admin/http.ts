@@ -22,7 +22,9 @@ const routes: Record<string, (view: AdminView) => Answer> = {
   '/health': () => json(200, { status: 'up', pid: process.pid }),
   '/ready': view => {
     const reasons = view.unready()
-    return reasons.length === 0 ? json(200, { status: 'ready' }) : json(503, { status: 'unready', reasons })
+    if (reasons.length > 0) return json(503, { status: 'unready', reasons })
+    const degraded = view.degraded()
+    return json(200, degraded.length === 0 ? { status: 'ready' } : { status: 'ready', degraded })
   },
   '/metrics': view => ({ status: 200, type: PROMETHEUS_TYPE, body: view.metricsText() }),
 }

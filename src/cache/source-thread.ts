@@ -1,24 +1,15 @@
-// A database's own thread, from outside: node:sqlite is synchronous, so it runs where it holds up nobody else. The thread
-// also runs the tide, so that a commit is in the lanes before its writer hears of it.
+// A database's own thread, from outside. node:sqlite is synchronous, so it runs where it holds up nobody else; and whatever
+// the database, the thread runs the tide, or watches over it, and takes the samples for the proofs of all server threads.
 import { MessageChannel, Worker, type MessagePort } from 'node:worker_threads'
 import { extname } from 'node:path'
 import { TidemarkError, type ErrorCode } from '../base/errors.ts'
+import type { PostgresConnection, PostgresKeyspace, PostgresLog } from '../source/postgres-options.ts'
 import type { KeyspaceDescription } from '../source/source.ts'
 import type { SharedStore } from '../store/store-reader.ts'
+import type { TierPlace } from '../tier/open-tier.ts'
 
-export interface SourceThreadOptions {
+interface CommonThreadOptions {
   readonly name: string
-  /** Absolute. */
-  readonly file: string
-  readonly pollMs: number
-  readonly busyTimeoutMs: number
-  readonly keyspaces: readonly {
-    readonly name: string
-    readonly table: string
-    readonly columns: readonly string[] | undefined
-    /** By which records name it: its position among all keyspaces of the server. */
-    readonly number: number
-  }[]
   readonly store: SharedStore
   readonly laneTable: SharedArrayBuffer
   /** The source's lanes are [firstLane, firstLane + lanes) of the table. */
@@ -26,12 +17,52 @@ export interface SourceThreadOptions {
   readonly lanes: number
   /** The thread's number in the store. */
   readonly thread: number
+  /** Of SourceGauges. */
+  readonly gauges: SharedArrayBuffer
+}
+
+export interface SqliteThreadOptions extends CommonThreadOptions {
+  readonly kind: 'sqlite'
+  /** Absolute. */
+  readonly file: string
+  readonly pollMs: number
+  readonly busyTimeoutMs: number
+  readonly keyspaces: readonly (NumberedKeyspace & {
+    readonly table: string
+    readonly columns: readonly string[] | undefined
+  })[]
+}
+
+export interface PostgresThreadOptions extends CommonThreadOptions {
+  readonly kind: 'postgres'
+  /** `ca` is a file. */
+  readonly connection: Omit<PostgresConnection, 'caPem'> & { readonly ca?: string }
+  readonly log: PostgresLog
+  readonly connectionsMax: number
+  readonly keyspaces: readonly (NumberedKeyspace & PostgresKeyspace)[]
+  /** undefined: the rows are in this process's memory alone. */
+  readonly tier: TierPlace | undefined
+}
+
+export type SourceThreadOptions = SqliteThreadOptions | PostgresThreadOptions
+
+interface NumberedKeyspace {
+  readonly name: string
+  /** By which records name it: its position among all keyspaces of the server. */
+  readonly number: number
+}
+
+/** The number of the keyspace that a row key names. */
+export function keyspaceNumbers({ keyspaces }: SourceThreadOptions): (key: string) => number {
+  const numbers = new Map(keyspaces.map(({ name, number }) => [name, number]))
+  return key => numbers.get(key.slice(0, key.indexOf(':')))!
 }
 
 export type SourceThreadMessage =
   | { readonly kind: 'ready'; readonly epoch: bigint; readonly descriptions: readonly KeyspaceDescription[] }
   | { readonly kind: 'failed'; readonly error: { code: ErrorCode; message: string } }
-  | { readonly kind: 'reset'; readonly reason: string }
+  | { readonly kind: 'reset'; readonly lanes: number; readonly reason: string }
+  | { readonly kind: 'log'; readonly line: string }
 
 export type SourceThreadRequest = { readonly kind: 'connect'; readonly port: MessagePort } | { readonly kind: 'stop' }
 
@@ -45,13 +76,15 @@ export interface SourceThread {
 }
 
 export interface SourceThreadEvents {
-  /** Something changed behind the cache's back, and all rows in memory of this database were given up. */
-  reset(reason: string): void
+  /** Lanes were begun anew, and the rows in memory of them given up. */
+  reset(lanes: number, reason: string): void
+  /** For people. */
+  log(line: string): void
   /** The thread has ended without having been told to. */
   died(error: unknown): void
 }
 
-/** Opens the database in a thread of its own; rejects as SqliteSource.open does. */
+/** Opens the database in a thread of its own; rejects as SqliteSource.open or PostgresSource.open does. */
 export function startSourceThread(options: SourceThreadOptions, events: SourceThreadEvents): Promise<SourceThread> {
   // The same file in source (.ts) and as built (.js).
   const entry = new URL(`./source-thread-main${extname(import.meta.filename)}`, import.meta.url)
@@ -70,7 +103,8 @@ export function startSourceThread(options: SourceThreadOptions, events: SourceTh
     events.died(cause)
   })
   worker.on('message', (message: SourceThreadMessage) => {
-    if (message.kind === 'reset') events.reset(message.reason)
+    if (message.kind === 'reset') events.reset(message.lanes, message.reason)
+    else if (message.kind === 'log') events.log(message.line)
     else if (message.kind === 'failed') {
       stopping = true
       reject(TidemarkError.fromJSON(message.error))

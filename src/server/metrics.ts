@@ -2,6 +2,8 @@
 // when read (base/metrics.ts); row 0 is the supervisor's. What the store counts itself is copied in before it is read.
 import { Metrics, type MetricTable } from '../base/metrics.ts'
 import { errorTable } from '../base/errors.ts'
+import type { FillOutcome, PutOutcome } from '../coherence/operations.ts'
+import type { TooLarge } from '../tier/tier.ts'
 
 /** The first words of error replies that are counted by name; any other counts as the last. */
 export const countedErrors: readonly string[] = [
@@ -49,6 +51,21 @@ export type MetricName =
   | 'tidemark_output_bytes_total'
   | 'tidemark_threads'
   | 'tidemark_thread_deaths_total'
+  | 'tidemark_tier_calls_total'
+  | 'tidemark_tier_call_errors_total'
+  | 'tidemark_tier_hits_total'
+  | 'tidemark_tier_misses_total'
+  | 'tidemark_tier_fills_total'
+  | 'tidemark_tier_puts_total'
+  | 'tidemark_proof_age_seconds'
+  | 'tidemark_lanes_unproved'
+  | 'tidemark_tides_held'
+  | 'tidemark_tide_lag_seconds'
+  | 'tidemark_tide_changes_total'
+  | 'tidemark_tide_change_wait_seconds_total'
+  | 'tidemark_tide_mismatches_total'
+  | 'tidemark_tide_retries_total'
+  | 'tidemark_lane_resets_total'
   | 'tidemark_snapshots_total'
   | 'tidemark_snapshot_failures_total'
   | 'tidemark_snapshot_in_progress'
@@ -59,6 +76,69 @@ export type MetricName =
   | 'tidemark_snapshot_records'
   | 'tidemark_snapshot_loaded_records'
   | 'tidemark_snapshot_loaded_expired'
+
+/** What fills and puts of a tier come to. */
+export const fillOutcomes: readonly (FillOutcome | TooLarge)[] = [
+  'filled',
+  'refused',
+  'other-epoch',
+  'no-lane',
+  'too-large',
+]
+export const putOutcomes: readonly (PutOutcome | TooLarge)[] = [
+  'stored',
+  'late',
+  'newer',
+  'uncertain',
+  'fenced',
+  'other-epoch',
+  'no-lane',
+  'too-large',
+]
+
+const tierMetrics = {
+  tidemark_tier_calls_total: { type: 'counter', help: 'Calls to the shared tier.' },
+  tidemark_tier_call_errors_total: { type: 'counter', help: 'Calls to the shared tier that failed.' },
+  tidemark_tier_hits_total: { type: 'counter', help: 'Rows that were looked for in the shared tier and found.' },
+  tidemark_tier_misses_total: { type: 'counter', help: 'Rows that were looked for in the shared tier and not found.' },
+  tidemark_tier_fills_total: {
+    type: 'counter',
+    help: 'Loaded rows given to the shared tier, by what came of it.',
+    label: { name: 'outcome', values: fillOutcomes },
+  },
+  tidemark_tier_puts_total: {
+    type: 'counter',
+    help: 'Written rows given to the shared tier, by what came of it.',
+    label: { name: 'outcome', values: putOutcomes },
+  },
+} as const
+
+const tideMetrics = {
+  tidemark_proof_age_seconds: {
+    type: 'gauge',
+    help: 'How long ago the instant is that the least fresh lane is proved as of, of those that are proved at all.',
+  },
+  tidemark_lanes_unproved: {
+    type: 'gauge',
+    help: 'Lanes that are not proved to be as fresh as any keyspace asks for.',
+  },
+  tidemark_tides_held: { type: 'gauge', help: 'Databases whose tide runs in this process.' },
+  tidemark_tide_lag_seconds: {
+    type: 'gauge',
+    help: 'How long the oldest change waits that the tide of this process was told of and that is not in all lanes yet.',
+  },
+  tidemark_tide_changes_total: { type: 'counter', help: 'Changes that the tide of this process applied to lanes.' },
+  tidemark_tide_change_wait_seconds_total: {
+    type: 'counter',
+    help: 'How long these changes waited between the log and their lane, added up.',
+  },
+  tidemark_tide_mismatches_total: {
+    type: 'counter',
+    help: 'Times that a lane was not where the tide had left it: a failover of the tier, or another tide.',
+  },
+  tidemark_tide_retries_total: { type: 'counter', help: 'Calls that the tide had to make again.' },
+  tidemark_lane_resets_total: { type: 'counter', help: 'Lanes that this process began anew.' },
+} as const
 
 const snapshotMetrics = {
   tidemark_snapshots_total: { type: 'counter', help: 'Snapshots written.' },
@@ -119,6 +199,8 @@ export function metricTable(commandNames: readonly string[]): Record<MetricName,
     tidemark_output_bytes_total: { type: 'counter', help: 'Bytes of replies given to the network.' },
     tidemark_threads: { type: 'gauge', help: 'Threads that serve.' },
     tidemark_thread_deaths_total: { type: 'counter', help: 'Threads that ended without being asked to.' },
+    ...tierMetrics,
+    ...tideMetrics,
     ...snapshotMetrics,
   }
 }

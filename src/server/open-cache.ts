@@ -6,15 +6,20 @@ import { Cache } from '../cache/cache.ts'
 import type { Backing, KeyspaceOptions } from '../cache/keyspaces.ts'
 import { TableProofs } from '../cache/proofs.ts'
 import { RemoteSource } from '../cache/remote-source.ts'
+import { StoreNear } from '../cache/store-near.ts'
 import { EmbeddedTier } from '../tier/embedded-tier.ts'
 import { LaneTable } from '../tier/lane-table.ts'
+import { openTier } from '../tier/open-tier.ts'
+import type { SharedTier } from '../tier/tier.ts'
+import { CountedTier } from './counted-tier.ts'
 import type { CacheParts, OpenCache } from './run-thread.ts'
 import type { DatabaseLink } from './thread-messages.ts'
 
-export function openCache(parts: CacheParts): Promise<OpenCache> {
+export async function openCache(parts: CacheParts): Promise<OpenCache> {
   const { start, store, metrics, clock } = parts
   const table = LaneTable.attach(start.laneTable, start.thread)
-  const connected = new Map(start.databases.map(link => [link.database, connect(parts, table, link)]))
+  const tier = await sharedTier(parts)
+  const connected = new Map(start.databases.map(link => [link.database, connect(parts, table, link, tier)]))
   const keyspaces = start.settings.keyspaces.map((settings): KeyspaceOptions => {
     const database = connected.get(settings.database)
     const description = database?.link.descriptions.find(each => each.name === settings.name)
@@ -30,13 +35,14 @@ export function openCache(parts: CacheParts): Promise<OpenCache> {
     loadErrors: metrics.counterView('tidemark_load_errors_total'),
     writes: metrics.counterView('tidemark_writes_total'),
   }
-  return Promise.resolve({
+  return {
     cache: new Cache({ store, table, keyspaces, counters, clock, random: systemRandom() }),
     sources: () => Promise.all([...connected.values()].map(({ source }) => source.status())),
     close: async () => {
       for (const { source } of connected.values()) await source.close()
+      await tier?.close()
     },
-  })
+  }
 }
 
 interface Connected {
@@ -45,16 +51,26 @@ interface Connected {
   readonly backing: Backing
 }
 
-function connect({ start, store, clock }: CacheParts, table: LaneTable, link: DatabaseLink): Connected {
+async function sharedTier({ start, clock, metrics }: CacheParts): Promise<SharedTier | undefined> {
+  const { tier } = start.settings
+  if (tier === undefined || !start.databases.some(({ shared }) => shared)) return undefined
+  // What there is to say of it, the database's thread says.
+  return new CountedTier(await openTier(tier, { clock, random: systemRandom(), warn: () => {} }), metrics)
+}
+
+function connect(
+  { start, store, clock }: CacheParts,
+  table: LaneTable,
+  link: DatabaseLink,
+  shared: SharedTier | undefined,
+): Connected {
   const numbers = new Map(start.settings.keyspaces.map(({ name }, number) => [name, number]))
-  const tier = new EmbeddedTier({
-    store,
-    table,
-    firstLane: link.firstLane,
-    lanes: link.lanes,
-    clock,
-    keyspaceOf: key => numbers.get(key.slice(0, key.indexOf(':')))!,
-  })
+  const { firstLane, lanes } = link
+  const keyspaceOf = (key: string): number => numbers.get(key.slice(0, key.indexOf(':')))!
+  const memory = { store, table, firstLane, lanes, clock, keyspaceOf }
   const source = new RemoteSource(link.database, link.epoch, link.port, clock)
-  return { link, source, backing: { source, tier, proofs: new TableProofs(table, link.firstLane) } }
+  const proofs = new TableProofs(table, firstLane)
+  if (!link.shared) return { link, source, backing: { source, tier: new EmbeddedTier(memory), proofs } }
+  assert(shared !== undefined, 'a database behind a tier has one')
+  return { link, source, backing: { source, tier: shared, near: new StoreNear(memory), proofs } }
 }

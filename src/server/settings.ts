@@ -1,6 +1,7 @@
 // What a server is started with: plain data, resolved and checked (src/config does that), with units in the names.
 // Structured-cloneable, so that the supervisor hands it to its threads as it is. Not for: defaults, parsing, functions.
 import type { PostgresLog, PostgresView } from '../source/postgres-options.ts'
+import type { TierPlace } from '../tier/open-tier.ts'
 
 export interface ServerSettings {
   /** Where the Redis protocol is listened on. Anything but loopback needs `requirepass`. */
@@ -77,19 +78,7 @@ export interface PostgresConnection {
 }
 
 /** Where rows and other keys are shared with other servers. */
-export interface TierSettings {
-  readonly kind: 'valkey' | 'tidemark'
-  /** At least one. Of a cluster any node finds the others; of kind tidemark there is one. */
-  readonly seeds: readonly { readonly host: string; readonly port: number }[]
-  readonly tls: boolean
-  readonly username: string | undefined
-  readonly password: string | undefined
-  /** A file of certificates in PEM, absolute. */
-  readonly ca: string | undefined
-  readonly lanes: number
-  /** How the names of its keys begin. */
-  readonly prefix: string
-}
+export type TierSettings = TierPlace
 
 /** What to answer with when no answer can be proved as fresh as `maxStalenessMs` asks for. */
 export type WhenStale = 'source' | 'serve' | 'fail'

@@ -14,6 +14,7 @@ import { Store } from '../store/store.ts'
 import { canReusePort, checkExposure, probePort } from './address-checks.ts'
 import { ClientCounts } from './client-counts.ts'
 import { commandNames } from './commands/table.ts'
+import { readDatabases, readinessOf } from './database-report.ts'
 import { DataLock } from './data-lock.ts'
 import { Databases } from './databases.ts'
 import { LiveState } from './live-state.ts'
@@ -28,7 +29,9 @@ export interface AdminView {
   readonly host: string
   readonly port: number
   /** What keeps the server from being ready; empty: it is ready. */
-  readonly unready: () => string[]
+  readonly unready: () => readonly string[]
+  /** What is not as it should be, though the server is ready. */
+  readonly degraded: () => readonly string[]
   /** Prometheus' text format. */
   readonly metricsText: () => string
   readonly startedWallMs: number
@@ -225,7 +228,8 @@ class Supervisor {
     this.#closers.push(() => group.stop())
   }
 
-  async #startAdmin({ store, metrics, counts, serverThreads }: SharedParts): Promise<RunningAdmin> {
+  async #startAdmin({ store, metrics, counts, databases, serverThreads }: SharedParts): Promise<RunningAdmin> {
+    const { clock } = this.#io
     const admin = await this.#io.startAdmin({
       host: this.#settings.adminHost,
       port: this.#settings.adminPort,
@@ -233,10 +237,13 @@ class Supervisor {
       unready: () => {
         if (this.#closing !== undefined) return ['the server is closing']
         const ready = this.#threads?.ready ?? 0
-        return ready === serverThreads ? [] : [`${ready} of ${serverThreads} server threads listen`]
+        if (ready < serverThreads) return [`${ready} of ${serverThreads} server threads listen`]
+        return readinessOf(databases, this.#settings, clock.monotonicMs()).unready
       },
+      degraded: () => readinessOf(databases, this.#settings, clock.monotonicMs()).degraded,
       metricsText: () => {
         readStore(store, metrics)
+        readDatabases(databases, metrics, clock.monotonicMs())
         metrics.set('tidemark_connections', counts.total())
         return metrics.prometheus()
       },

@@ -16,6 +16,8 @@ export interface DatabaseLink {
   /** Its lanes in the table: [firstLane, firstLane + lanes). */
   readonly firstLane: number
   readonly lanes: number
+  /** Its rows are in the tier of the settings; what the store holds of them is near. */
+  readonly shared: boolean
   readonly descriptions: readonly KeyspaceDescription[]
   readonly port: MessagePort
 }

@@ -1,0 +1,101 @@
+// A shared tier whose answers are counted, for metrics. Not for: deciding anything.
+import type { LaneState } from '../coherence/lane.ts'
+import type * as coherence from '../coherence/operations.ts'
+import type { Token } from '../coherence/record.ts'
+import type { LoadStamp, WriteStamp } from '../coherence/stamp.ts'
+import type {
+  Awaitable,
+  LaneListener,
+  LaneSubscription,
+  LeaseOptions,
+  ResetOptions,
+  SharedTier,
+  TierLane,
+  TierLease,
+  TierRead,
+  TierValue,
+  TooLarge,
+} from '../tier/tier.ts'
+import { type ServerMetrics, fillOutcomes, putOutcomes } from './metrics.ts'
+
+export class CountedTier implements SharedTier {
+  readonly lanes: number
+  readonly #tier: SharedTier
+  readonly #metrics: ServerMetrics
+
+  constructor(tier: SharedTier, metrics: ServerMetrics) {
+    this.lanes = tier.lanes
+    this.#tier = tier
+    this.#metrics = metrics
+  }
+
+  /** Counts the answer when it is there, or the failure. */
+  async #counted<T>(answer: Awaitable<T>, count?: (value: T) => void): Promise<T> {
+    this.#metrics.add('tidemark_tier_calls_total', 1)
+    try {
+      const value = await answer
+      count?.(value)
+      return value
+    } catch (error) {
+      this.#metrics.add('tidemark_tier_call_errors_total', 1)
+      throw error
+    }
+  }
+
+  read(keys: readonly string[]): Promise<readonly TierRead[]> {
+    return this.#counted(this.#tier.read(keys), reads => {
+      let hits = 0
+      for (const { record } of reads) if (record?.type === 'value') hits++
+      this.#metrics.add('tidemark_tier_hits_total', hits)
+      this.#metrics.add('tidemark_tier_misses_total', reads.length - hits)
+    })
+  }
+
+  lease(key: string, options: LeaseOptions): Promise<TierLease> {
+    return this.#counted(this.#tier.lease(key, options))
+  }
+
+  fill(key: string, token: Token, value: TierValue<LoadStamp>): Promise<coherence.FillOutcome | TooLarge> {
+    return this.#counted(this.#tier.fill(key, token, value), outcome =>
+      this.#metrics.add('tidemark_tier_fills_total', 1, fillOutcomes.indexOf(outcome)),
+    )
+  }
+
+  put(key: string, value: TierValue<WriteStamp>): Promise<coherence.PutOutcome | TooLarge> {
+    return this.#counted(this.#tier.put(key, value), outcome =>
+      this.#metrics.add('tidemark_tier_puts_total', 1, putOutcomes.indexOf(outcome)),
+    )
+  }
+
+  voidKey(key: string): Promise<coherence.VoidOutcome> {
+    return this.#counted(this.#tier.voidKey(key))
+  }
+
+  begin(key: string, id: Token, fenceMs: number): Promise<coherence.BeginOutcome> {
+    return this.#counted(this.#tier.begin(key, id, fenceMs))
+  }
+
+  putFenced(key: string, id: Token, value: TierValue<WriteStamp>): Promise<coherence.PutFencedOutcome | TooLarge> {
+    return this.#counted(this.#tier.putFenced(key, id, value))
+  }
+
+  lane(lane: number): Awaitable<LaneState | undefined> {
+    return this.#tier.lane(lane)
+  }
+
+  apply(lane: number, request: coherence.ApplyRequest): Awaitable<TierLane<coherence.ApplyOutcome>> {
+    return this.#tier.apply(lane, request)
+  }
+
+  reset(lane: number, options: ResetOptions): Awaitable<TierLane<coherence.ResetOutcome>> {
+    return this.#tier.reset(lane, options)
+  }
+
+  subscribe(listener: LaneListener): Awaitable<LaneSubscription> {
+    return this.#tier.subscribe(listener)
+  }
+
+  close(): Promise<void> {
+    return this.#tier.close()
+  }
+}
