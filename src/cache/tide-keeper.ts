@@ -84,7 +84,6 @@ export class TideKeeper {
     this.#fromConfirmed = end.kind === 'elsewhere'
     if (tide.moved) {
       this.#reopen.reset()
-      this.#evictMs = this.#firstEvictMs()
       if (clock.monotonicMs() - begunAtMs > limits.tideSupersededMaxMs) this.#superseded.reset()
     }
     return end
