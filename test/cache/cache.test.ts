@@ -313,3 +313,15 @@ await test('a lane whose header died with a thread proves nothing until the tide
   await scene.read('users:1')
   assert.deepEqual(scene.hit('users:1'), ADA)
 })
+
+await test('the path of a hit trusts nothing that was proved before the machine was suspended', async () => {
+  await using scene = await Scene.open()
+  await scene.read('users:1')
+  assert.deepEqual(scene.hit('users:1'), ADA)
+  scene.clock.jumpWall(60_000)
+  assert.equal(scene.hit('users:1'), undefined)
+  scene.clock.advance(25)
+  scene.sqlite.poll()
+  scene.sqlite.poll()
+  assert.deepEqual(scene.hit('users:1'), ADA)
+})
