@@ -2,7 +2,7 @@
 // uninterrupted run, and which tables with which columns, keys, storage and publication. Sources and feeds of all processes
 // come to the same one.
 //
-// The server's identity is one text, read in every statement that gives out a position or a stamp:
+// The server's identity is one text, read with every position, and once per connection for stamps:
 //
 //   7651234567890123456/00000001/1795000000123456
 //   system identifier  /timeline/when the statistics were last reset, in microseconds
@@ -18,12 +18,7 @@ import { TidemarkError } from '../base/errors.ts'
 import { epochOf, type EpochKeyspace } from '../coherence/epoch.ts'
 import { readMappings, type KeyspaceMapping } from './postgres-mapping.ts'
 import type { PostgresKeyspace, PostgresLog } from './postgres-options.ts'
-import type { Cell, Session, Statement } from './postgres-pool.ts'
-
-/** SQL for the server's identity. Fails on a standby. */
-export const serverSql = `(SELECT system_identifier FROM pg_control_system())::text
-  || '/' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8)
-  || '/' || (extract(epoch FROM pg_stat_get_bgwriter_stat_reset_time()) * 1000000)::int8::text`
+import { serverSql, type Cell, type Session, type Statement } from './postgres-pool.ts'
 
 /** SQL for a position, which is compared as a number. */
 export function positionSql(lsn: string): string {

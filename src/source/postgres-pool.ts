@@ -20,14 +20,37 @@ export interface Statement {
   readonly name?: string | undefined
 }
 
-/** How every connection spells values: the same on all servers, whatever their settings. */
+/**
+ * How every connection spells values: the same on all servers, whatever their settings. Everything asked is rows by their
+ * keys, for which one plan is as good as another, and making one takes longer than running it.
+ */
 export const sessionOptions: string =
   '-c timezone=UTC -c datestyle=ISO -c intervalstyle=postgres -c extra_float_digits=1 -c bytea_output=hex' +
-  ' -c client_min_messages=warning -c standard_conforming_strings=on'
+  ' -c client_min_messages=warning -c standard_conforming_strings=on -c plan_cache_mode=force_generic_plan'
+
+/**
+ * SQL for the server's identity: the system's identifier, the timeline, and when the statistics were last reset, in
+ * microseconds (why: postgres-catalogue.ts). Fails on a standby.
+ */
+export const serverSql: string = `(SELECT system_identifier FROM pg_control_system())::text
+  || '/' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8)
+  || '/' || (extract(epoch FROM pg_stat_get_bgwriter_stat_reset_time()) * 1000000)::int8::text`
+
+/**
+ * SQL for the process that serves a connection. It lives within one uninterrupted run of its server, and costs next to
+ * nothing to ask, so it stands for the server's identity once that was read on the same connection.
+ */
+export const backendSql = `pg_backend_pid() || '/' || pg_postmaster_start_time()`
 
 // A write is acknowledged once it is durable, whatever the role's default says.
-const durabilitySql = `
-  SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'`
+const greetingSql = `
+  SELECT ${serverSql}, ${backendSql},
+         CASE current_setting('synchronous_commit') WHEN 'off' THEN set_config('synchronous_commit', 'on', false) END`
+
+interface Greeting {
+  readonly server: string
+  readonly backend: string
+}
 
 const raw = {
   getTypeParser:
@@ -64,10 +87,22 @@ export function clientConfig(connection: PostgresConnection): pg.ClientConfig {
 
 /** One connection, held for one call. */
 export class Session {
+  /** The identity of the server behind it, as serverSql gives it. */
+  readonly server: string
+  readonly #backend: string
   readonly #client: pg.PoolClient
 
-  constructor(client: pg.PoolClient) {
+  constructor(client: pg.PoolClient, greeting: Greeting) {
     this.#client = client
+    this.server = greeting.server
+    this.#backend = greeting.backend
+  }
+
+  /** As `query`, for a statement whose first column is backendSql: what it says is of `server`, or it rejects. */
+  async queryHere(statement: Statement): Promise<Cell[][]> {
+    const rows = await this.query(statement)
+    if (rows[0]?.[0] === this.#backend) return rows
+    throw new TidemarkError('SOURCE_UNAVAILABLE', 'a pooler hands the connection around between servers: connect directly, or pool by session') // prettier-ignore
   }
 
   /** Sends at once; the rows come as arrays in the order of the statement's columns. Rejects with pg's own error. */
@@ -95,7 +130,7 @@ export class Session {
 export class PostgresPool {
   readonly #name: string
   readonly #pool: pg.Pool
-  readonly #durable = new WeakSet<pg.PoolClient>()
+  readonly #greetings = new WeakMap<pg.PoolClient, Greeting>()
   #closed = false
 
   constructor(options: PoolOptions) {
@@ -132,15 +167,21 @@ export class PostgresPool {
     const client = await this.#connect()
     let broken = false
     try {
-      if (!this.#durable.has(client)) await client.query(durabilitySql)
-      this.#durable.add(client)
-      return await run(new Session(client))
+      return await run(new Session(client, this.#greetings.get(client) ?? (await this.#greet(client))))
     } catch (thrown) {
       broken = !(thrown instanceof TidemarkError) && sqlState(thrown) === ''
       throw thrown
     } finally {
       client.release(broken)
     }
+  }
+
+  async #greet(client: pg.PoolClient): Promise<Greeting> {
+    const { rows } = await client.query<[string, string, string]>({ text: greetingSql, rowMode: 'array' })
+    const [server, backend] = rows[0]!
+    const greeting = { server, backend }
+    this.#greetings.set(client, greeting)
+    return greeting
   }
 
   async query(statement: Statement): Promise<Cell[][]> {

@@ -22,7 +22,7 @@ import { planWrite } from './postgres-write.ts'
 import { PostgresWriter } from './postgres-writer.ts'
 import type { KeyspaceDescription, LoadResult, RowBytes, RowId, RowWrite, Source, SourcePosition, WriteResult } from './source.ts' // prettier-ignore
 
-/** In a load's answer, before the columns: server, snapshot, flushed, upto. */
+/** In a load's answer, before the columns: backend, snapshot, flushed, upto. */
 const stampCells = 4
 
 export class PostgresSource implements Source {
@@ -80,24 +80,27 @@ export class PostgresSource implements Source {
 
   async #loadNow(keyspace: string, ids: readonly RowId[]): Promise<LoadResult> {
     const { statement, mapping } = await this.#planLoad(keyspace, ids)
-    const found = await this.#pool.raw(session => session.query(statement))
+    const { found, server } = await this.#pool.raw(async session => ({
+      found: await session.queryHere(statement),
+      server: session.server,
+    }))
     const byId = new Map<RowId, RowBytes>()
     const keyAt = mapping.key.map(part => stampCells + mapping.columns.findIndex(column => column.name === part.name))
     for (const cells of found) {
       const id = formatKey(mapping.key, keyAt.map(at => cells[at]!)) // prettier-ignore
       if (id !== undefined) byId.set(id, encodeCells(mapping.columns, cells, stampCells))
     }
-    return { rows: ids.map(id => byId.get(id) ?? null), stamp: this.#loadStamp(found[0]!) }
+    return { rows: ids.map(id => byId.get(id) ?? null), stamp: this.#loadStamp(server, found[0]!) }
   }
 
-  #loadStamp(cells: readonly Cell[]): SourceLoadStamp {
-    const [server, snapshot, flushed, upto] = cells
+  #loadStamp(server: string, cells: readonly Cell[]): SourceLoadStamp {
+    const [, snapshot, flushed, upto] = cells
     const { xmin, xmax, inProgress } = parseSnapshot(snapshot!)
     return {
       kind: 'load',
       snapshot: boundedSnapshot(xmin, xmax, inProgress),
       flush: BigInt(flushed!),
-      epoch: this.#catalogue.meet(server!),
+      epoch: this.#catalogue.meet(server),
       upto: BigInt(upto!),
     }
   }

@@ -8,15 +8,15 @@
 //   inserted   a new row, if it is not; nothing when another transaction inserted one meanwhile (the caller tries again)
 //   deleted    that row, gone
 //
-// and answers with one row: server, xid, at, exact, [before: there, columns], [after: there, columns]. `at` is read in
+// and answers with one row: backend, xid, at, exact, [before: there, columns], [after: there, columns]. `at` is read in
 // RETURNING, past the change in the log. `exact` says that nothing fires after RETURNING that could change the row again:
 // no AFTER or constraint trigger, no referential action. It is read from the catalogue by the same statement, under its lock on
 // the table, so that it is never out of date.
 // Not for: what to write (postgres-write.ts), transactions.
-import { positionSql, serverSql } from './postgres-catalogue.ts'
+import { positionSql } from './postgres-catalogue.ts'
 import type { KeyspaceMapping, MappedColumn } from './postgres-mapping.ts'
 import type { PostgresLog } from './postgres-options.ts'
-import type { Statement } from './postgres-pool.ts'
+import { backendSql, type Statement } from './postgres-pool.ts'
 
 export type WriteShape =
   | 'replace'
@@ -33,7 +33,7 @@ export type WriteShape =
   | 'lock'
 
 /** Where things are in the one row of a write's answer. */
-export const answer = { server: 0, xid: 1, at: 2, exact: 3, before: 4 } as const
+export const answer = { backend: 0, xid: 1, at: 2, exact: 3, before: 4 } as const
 
 /** Texts that are kept prepared; further ones (other sets of columns) are parsed each time. */
 const preparedMax = 256
@@ -55,6 +55,7 @@ export class PostgresStatements {
   readonly #log: PostgresLog
   readonly #nextName: () => string
   readonly #load: Pick<Statement, 'text' | 'name'>
+  readonly #loadOne: Pick<Statement, 'text' | 'name'>
   readonly #lockAll: Pick<Statement, 'text' | 'name'>
   readonly #writes = new Map<string, Pick<Statement, 'text' | 'name'>>()
 
@@ -62,12 +63,14 @@ export class PostgresStatements {
     this.mapping = mapping
     this.#log = log
     this.#nextName = nextName
-    this.#load = { text: this.#loadSql(), name: nextName() }
+    this.#load = { text: this.#loadSql(this.#manyRows()), name: nextName() }
+    this.#loadOne = { text: this.#loadSql(`${mapping.from} AS it ON ${this.#isKey()}`), name: nextName() }
     this.#lockAll = { text: this.#lockAllSql(), name: nextName() }
   }
 
-  /** One query for many rows. Each answer is [server, snapshot, flushed, upto, ...columns]; without any row all columns are NULL. */
+  /** One query for many rows. Each answer is [backend, snapshot, flushed, upto, ...columns]; without any row all columns are NULL. */
   load(keys: readonly (readonly string[])[]): Statement {
+    if (keys.length === 1) return { ...this.#loadOne, values: keys[0]! }
     return { ...this.#load, values: this.mapping.key.map((_, part) => keys.map(key => key[part]!)) }
   }
 
@@ -89,15 +92,16 @@ export class PostgresStatements {
     return statement
   }
 
-  #loadSql(): string {
-    const { from, columns, key } = this.mapping
-    const shown = columns.map(column => `it.${quoteName(column.name)}`).join(', ')
-    const rows =
-      key.length === 1
-        ? `${from} AS it ON it.${quoteName(key[0]!.name)} = ANY($1::${key[0]!.castType}[])`
-        : `(${this.#wantedRows()}) ON true`
+  #manyRows(): string {
+    const { from, key } = this.mapping
+    if (key.length > 1) return `(${this.#wantedRows()}) ON true`
+    return `${from} AS it ON it.${quoteName(key[0]!.name)} = ANY($1::${key[0]!.castType}[])`
+  }
+
+  #loadSql(rows: string): string {
+    const shown = this.mapping.columns.map(column => `it.${quoteName(column.name)}`).join(', ')
     return `SELECT stamp.*, ${shown}
-      FROM (SELECT ${serverSql} AS server, pg_current_snapshot()::text AS snapshot,
+      FROM (SELECT ${backendSql} AS backend, pg_current_snapshot()::text AS snapshot,
                    ${positionSql('pg_current_wal_flush_lsn()')} AS flushed, ${positionSql('pg_current_wal_insert_lsn()')} AS upto) AS stamp
       LEFT JOIN ${rows}`
   }
@@ -141,11 +145,11 @@ export class PostgresStatements {
     const columnsOf = (table: string): string =>
       `${table}.there, ${this.mapping.columns.map((_, i) => `${table}.c${i}`).join(', ')}`
     if (done.length === 0) {
-      return `WITH ${parts.join(', ')} SELECT ${serverSql}, pg_current_xact_id()::text, ${at}, true, ${columnsOf('before')},
+      return `WITH ${parts.join(', ')} SELECT ${backendSql}, pg_current_xact_id()::text, ${at}, true, ${columnsOf('before')},
         ${columnsOf('before')} FROM (SELECT 1) AS one LEFT JOIN before ON true`
     }
     return `WITH ${parts.join(', ')}
-      SELECT ${serverSql}, pg_current_xact_id()::text, coalesce(done.at, ${at}), ${this.#exactSql(shape)}, ${columnsOf('before')},
+      SELECT ${backendSql}, pg_current_xact_id()::text, coalesce(done.at, ${at}), ${this.#exactSql(shape)}, ${columnsOf('before')},
         ${columnsOf('done')}
       FROM (SELECT 1) AS one LEFT JOIN before ON true LEFT JOIN (${done.join(' UNION ALL ')}) AS done ON true`
   }

@@ -62,10 +62,10 @@ export class PostgresWriter {
 
   /** undefined: do it again. */
   async #one(session: Session, plan: WritePlan): Promise<Written | undefined> {
-    const [rows, upto] = await both(session.query(statementOf(plan)), session.query(this.#upto))
+    const [rows, upto] = await both(session.queryHere(statementOf(plan)), session.query(this.#upto))
     const cells = rows[0]!
     const outcome = outcomeOf(plan, cells, plan.condition === 'and-absent')
-    return outcome === undefined ? undefined : written([outcome], cells, upto)
+    return outcome === undefined ? undefined : written(session, [outcome], cells, upto)
   }
 
   /** undefined: do it again. */
@@ -78,7 +78,7 @@ export class PostgresWriter {
       const [, upto] = await both(session.query({ text: 'COMMIT' }), session.query(this.#upto))
       // A row that another write of this transaction acted on may differ from what was returned.
       const exact = outcomes.every(outcome => outcome.exact)
-      return written(exact ? outcomes : outcomes.map(outcome => ({ ...outcome, exact: false })), last, upto)
+      return written(session, exact ? outcomes : outcomes.map(outcome => ({ ...outcome, exact: false })), last, upto)
     } catch (thrown) {
       // On a connection that is gone there is nothing to roll back.
       await session.query({ text: 'ROLLBACK' }).catch(() => {})
@@ -97,9 +97,10 @@ export class PostgresWriter {
       if (plan.condition === 'all-absent') withheld = await isGroupThere(session, plans, i)
       else if (plan.condition !== 'and-absent') withheld = false
       let complete = plan
-      if (plan.addition !== undefined) complete = planSum(plan, (await session.query(statementOf(plan, 'lock')))[0]!)
+      if (plan.addition !== undefined)
+        complete = planSum(plan, (await session.queryHere(statementOf(plan, 'lock')))[0]!)
       const statement = withheld ? statementOf(plan, 'read') : statementOf(complete)
-      const answer = session.query(statement)
+      const answer = session.queryHere(statement)
       // Its error is met below; an earlier one's first.
       answer.catch(() => {})
       sent.push({ plan: complete, answer, withheld })
@@ -128,16 +129,16 @@ async function isGroupThere(session: Session, plans: readonly WritePlan[], first
   for (let i = first; i < plans.length; i++) {
     const plan = plans[i]!
     if (i > first && plan.condition !== 'and-absent') return false
-    const [cells] = await session.query(statementOf(plan, 'lock'))
+    const [cells] = await session.queryHere(statementOf(plan, 'lock'))
     if (cells![answer.before] !== null) return true
   }
   return false
 }
 
-function written(outcomes: readonly RowOutcome[], cells: readonly Cell[], upto: Cell[][]): Written {
+function written(session: Session, outcomes: readonly RowOutcome[], cells: readonly Cell[], upto: Cell[][]): Written {
   return {
     outcomes,
-    server: cells[answer.server]!,
+    server: session.server,
     xid: BigInt(cells[answer.xid]!),
     at: BigInt(cells[answer.at]!),
     upto: BigInt(upto[0]![0]!),

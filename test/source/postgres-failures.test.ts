@@ -241,7 +241,7 @@ test('a start before what is confirmed is forwarded, and open says so', { skip }
 
 test('a frozen database: calls end with SOURCE_TIMEOUT, and work again when it is thawed', { skip }, async t => {
   const { server, options } = await scene(t)
-  const source = await openSource(t, { ...options, timeoutMs: 300 })
+  const source = await openSource(t, { ...options, timeoutMs: 1_500 })
   await writeOne(source, 'cities', '1', replace('{"name":"A"}'))
   await source.load('cities', ['1'])
   server.pause()
