@@ -28,7 +28,7 @@ export interface TideObserver {
   applied(lane: number, changes: number, waitedMs: number): void
   /** The lane was not where this tide had left it: a failover took it back, or another one moved it. */
   mismatch(lane: number): void
-  /** The tier, or the database for a heartbeat, could not be asked; it will be asked again. */
+  /** The tier, or the database for a snapshot or a heartbeat, could not be asked; it will be asked again. */
   retry(lane: number | undefined, error: unknown): void
   /** No lane can begin before so many transactions are over that were under way when the log was opened. */
   unsettled(transactions: number): void

@@ -199,17 +199,16 @@ export class TideTerm implements LaneTerm {
   // ---- the gate
 
   async #gate(): Promise<void> {
-    const { feed } = this.#options
     let retryMs: number = limits.tideGateRetryMs
     while (!this.#ended) {
       if (this.#told.length === 0 && this.#settled) {
         await this.#toldAlarm.wait()
         continue
       }
-      const snapshot = await feed.snapshot()
+      const snapshot = await this.#snapshot()
       if (this.#ended) return
-      this.#settle(snapshot)
-      const visible = visibleAtHead(this.#told, snapshot)
+      if (snapshot !== undefined) this.#settle(snapshot)
+      const visible = snapshot === undefined ? 0 : visibleAtHead(this.#told, snapshot)
       if (visible > 0) {
         this.#release(visible)
         retryMs = limits.tideGateRetryMs
@@ -218,6 +217,17 @@ export class TideTerm implements LaneTerm {
       if (this.#told.length === 0 && this.#settled) continue
       await this.#over.wait(retryMs)
       retryMs = Math.min(2 * retryMs, limits.tideGateRetryMaxMs)
+    }
+  }
+
+  async #snapshot(): Promise<FeedSnapshot | undefined> {
+    try {
+      return await this.#options.feed.snapshot()
+    } catch (error) {
+      // The database gives no answer at the moment. The hold on the log is another matter.
+      if (!(error instanceof TidemarkError) || error.code === 'FEED_LOST') throw error
+      this.observer.retry?.(undefined, error)
+      return undefined
     }
   }
 

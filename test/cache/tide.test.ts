@@ -194,6 +194,26 @@ await test('while the database takes no commits, the term goes on; once the hold
   assert.equal(log.holder, undefined)
 })
 
+await test('while the database gives no snapshots nothing moves, and nothing is lost either', async () => {
+  const scene = new TideScene()
+  const { log } = scene
+  const term = scene.start()
+  await scene.pass(100)
+  log.snapshotFailure = new TidemarkError('SOURCE_TIMEOUT', 'no answer')
+  const { lsn } = log.write([keyOf(1)])
+  await scene.pass(2000)
+  assert.equal(term.end(), undefined)
+  assert.deepEqual(scene.appliedTo(1), [])
+  assert.ok(scene.counts.retries >= 50 && scene.counts.retries <= 150, `${scene.counts.retries} attempts`)
+  log.snapshotFailure = undefined
+  await scene.pass(50)
+  assert.deepEqual(scene.appliedTo(1), [lsn])
+  log.snapshotFailure = new TidemarkError('FEED_LOST', 'somebody else has it')
+  log.write([])
+  await scene.pass(50)
+  assert.equal(term.end()?.kind, 'lost')
+})
+
 await test('a heartbeat that tells that the hold is gone ends the term', async () => {
   const scene = new TideScene()
   const term = scene.start()

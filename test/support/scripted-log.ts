@@ -19,7 +19,9 @@ export class ScriptedLog {
   holder: ScriptedFeed | undefined
   /** The database takes no heartbeats while this is set. */
   heartbeatFailure: TidemarkError | undefined
-  /** It commits them, and tells nothing of them. */
+  /** It gives no snapshots while this is set. */
+  snapshotFailure: TidemarkError | undefined
+  /** It commits heartbeats, and tells nothing of them. */
   isMute = false
   /** So many items from before the place that was asked for are told too. */
   tellsAgain = 0
@@ -172,6 +174,7 @@ export class ScriptedFeed implements ChangeFeed {
   async snapshot(): Promise<FeedSnapshot> {
     await this.#log.pause()
     this.#check()
+    if (this.#log.snapshotFailure !== undefined) throw this.#log.snapshotFailure
     this.#log.counts.snapshots++
     return this.#log.snapshot()
   }
