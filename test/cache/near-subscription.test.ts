@@ -8,7 +8,7 @@ import { MapNear } from '../../src/cache/map-near.ts'
 import { NearSubscription } from '../../src/cache/near-subscription.ts'
 import { ManualClock } from '../../src/testing/clock.ts'
 import { MemoryTier } from '../../src/testing/memory-tier.ts'
-import { settle } from './shared-scene.ts'
+import { settle } from './two-nodes.ts'
 
 class Subscribed {
   readonly clock = new ManualClock()

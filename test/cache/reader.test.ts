@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { TidemarkError } from '../../src/base/errors.ts'
 import { limits } from '../../src/base/limits.ts'
-import { BOUND_MS, settle, SharedScene } from './shared-scene.ts'
+import { BOUND_MS, settle, SharedScene } from './two-nodes.ts'
 
 const KEY = 'users:1'
 
