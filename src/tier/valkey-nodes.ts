@@ -59,6 +59,8 @@ export interface ValkeyCall {
   readonly args: ValkeyArguments
   /** Bytes of `args` that take their time. */
   readonly bytes?: number
+  /** It must not run twice: a lost connection is a rejection. */
+  readonly once?: boolean
 }
 
 export interface ValkeyAnswer {
@@ -153,8 +155,12 @@ export class ValkeyNodes {
       cause: undefined,
     }
     const late = Promise.withResolvers<never>()
-    const timer = clock.timer(allowedMs, () => {
+    const giveUp = (): void => {
       late.reject(this.#unavailable(`no answer within ${allowedMs.toFixed(0)} ms (timeoutMs)`, attempt.cause))
+    }
+    // When this process slept, the answer may be here and only has to be read.
+    let timer = clock.timer(allowedMs, () => {
+      timer = clock.timer(0, giveUp)
     })
     try {
       return await Promise.race([this.#attempt(attempt), late.promise])
@@ -179,6 +185,7 @@ export class ValkeyNodes {
         attempt.cause = error
         attempt.askAt = undefined
         if (error instanceof ErrorReply) await this.#redirect(error, node, link, attempt)
+        else if (attempt.call.once === true) throw this.#unavailable('the connection was lost', error)
         else attempt.uncertain = true
       }
       if (clock.monotonicMs() >= attempt.deadlineMs) throw this.#unavailable('no answer in time', attempt.cause)

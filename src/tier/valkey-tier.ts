@@ -32,9 +32,15 @@ import type {
 } from './tier.ts'
 import * as bytes from './valkey-bytes.ts'
 import { createTemplate } from './valkey-connection.ts'
-import type { ValkeyAddress, ValkeyClientOptions, ValkeyTimes } from './valkey-connection.ts'
+import type {
+  ValkeyAddress,
+  ValkeyArguments,
+  ValkeyClientOptions,
+  ValkeyReply,
+  ValkeyTimes,
+} from './valkey-connection.ts'
 import { ValkeyFunctions, type FunctionName } from './valkey-functions.ts'
-import { LaneNames, laneTags } from './valkey-lanes.ts'
+import { LaneNames, laneTags, slotOf } from './valkey-lanes.ts'
 import { ValkeyNodes, type ValkeyAnswer, type ValkeyNode } from './valkey-nodes.ts'
 import { adviceOn, checkLanes } from './valkey-settings.ts'
 import { ValkeySubscriptions } from './valkey-subscriptions.ts'
@@ -254,6 +260,15 @@ export class ValkeyTier implements SharedTier {
   async subscribe(listener: LaneListener): Promise<LaneSubscription> {
     await this.#subscriptions.add(listener)
     return { close: () => this.#subscriptions.remove(listener) }
+  }
+
+  /**
+   * Any other command on one key, under its own name and beside the tier. Sent once: when the connection is lost on the way it
+   * rejects with TIER_UNAVAILABLE, and may have run. An error reply rejects as node-redis' ErrorReply.
+   */
+  async command(key: Uint8Array, args: ValkeyArguments): Promise<ValkeyReply> {
+    const { reply } = await this.#nodes.send({ slot: slotOf(key), args, once: true })
+    return reply
   }
 
   // oxlint-disable-next-line typescript/require-await -- other tiers have something to wait for
