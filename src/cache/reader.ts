@@ -269,6 +269,8 @@ export class Reader {
     const loaded = await flight.loaded
     // Strictly: at the same time may mean before.
     if (loaded.asOfMs > call.calledMs) return loadedAnswer(call, loaded)
+    // What vouches for the lane says nothing of a row from another database.
+    if (loaded.stamp.epoch !== lane.generation.epoch) return this.#load(call)
     const nowMs = this.#now()
     const stamp = loadStamp(loaded, flight.markLsn, false)
     const asOfMs = this.#trusted(Math.max(loaded.asOfMs, provedMs))

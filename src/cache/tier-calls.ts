@@ -35,19 +35,22 @@ export class TierCalls {
 
   #wait<T>(lane: number, answer: Promise<T>): Promise<T | undefined> {
     const { promise, resolve, reject } = Promise.withResolvers<T | undefined>()
+    let inTime = true
     const timer = this.#clock.timer(limits.tierTimeoutMs, () => {
+      inTime = false
       this.#leave(lane)
       resolve(undefined)
     })
     void answer.then(
       value => {
         timer.cancel()
-        this.#askAgainMs[lane] = 0
+        // One that answers too late is as good as gone: every call would wait for it in vain.
+        if (inTime) this.#askAgainMs[lane] = 0
         resolve(value)
       },
       (error: unknown) => {
         timer.cancel()
-        this.#leave(lane)
+        if (inTime) this.#leave(lane)
         if (error instanceof TidemarkError) resolve(undefined)
         else reject(error)
       },

@@ -165,6 +165,23 @@ await test('a load in flight is not shared past the bound, where nothing vouches
   assert.deepEqual(await Promise.all([early, strict, lax]), ['a', 'b', 'a'])
 })
 
+await test('a load in flight is not shared if it came from another database than the lane is of', async () => {
+  const s = await SharedScene.open()
+  await s.tick()
+  const held = Promise.withResolvers<void>()
+  s.database.held = held.promise
+  const early = s.one.read(KEY)
+  await settle()
+  await s.pass(10)
+  s.database.held = undefined
+  s.database.answersAs = 6n
+  const late = s.one.read(KEY)
+  await settle()
+  held.resolve()
+  await Promise.all([early, late])
+  assert.equal(s.database.loads.length, 2)
+})
+
 await test('a session does not share a load that may not have seen what it has', async () => {
   const s = await SharedScene.open()
   s.database.set('1', 'a')
@@ -241,6 +258,21 @@ await test('a tier that hangs costs one bounded wait, and after that nothing unt
   await s.one.read(KEY)
   await settle()
   assert.equal(await s.one.where(KEY), 'near')
+})
+
+await test('a tier that always answers too late is left alone like one that hangs', async () => {
+  const s = await SharedScene.open()
+  await s.tick()
+  const held = Promise.withResolvers<void>()
+  s.one.network.held = held.promise
+  const first = s.one.where(KEY)
+  await s.pass(limits.tierTimeoutMs)
+  assert.equal(await first, 'source')
+  s.one.network.asked.length = 0
+  held.resolve()
+  await settle()
+  assert.equal(await s.one.where(KEY), 'source')
+  assert.equal(s.one.network.asked.length, 0)
 })
 
 await test('a tier that fails is left alone, but for one call now and then, and each lane for itself', async () => {

@@ -46,6 +46,8 @@ export class FakeDatabase {
   held: Promise<void> | undefined
   failure: TidemarkError | undefined
   inexact = false
+  /** The epoch that answers are stamped with when they come. */
+  answersAs = EPOCH
   readonly #rows = new Map<string, string>()
   #xid = 1n
 
@@ -86,7 +88,7 @@ export class FakeDatabase {
     const snapshot = { xmin: this.#xid, xmax: this.#xid, inProgress: [], exact: true }
     const flush = this.position
     await this.held
-    return { rows, stamp: { kind: 'load', snapshot, flush, epoch: EPOCH, upto: flush } }
+    return { rows, stamp: { kind: 'load', snapshot, flush, epoch: this.answersAs, upto: flush } }
   }
 
   async #write(writes: readonly RowWrite[]): Promise<WriteResult> {
