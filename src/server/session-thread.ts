@@ -8,6 +8,7 @@ import { RequestParser } from '../wire/request-parser.ts'
 import type { Client } from './commands/server-call.ts'
 import { Dispatcher, type DispatcherParts } from './dispatch.ts'
 import { Lookahead } from './lookahead.ts'
+import { RequestBatch } from './request-batch.ts'
 import { ReplyQueue, type ReplySender } from './reply-queue.ts'
 
 /** Parsers kept for the next cut requests. */
@@ -44,6 +45,8 @@ export class SessionThread {
   /** Whose replies the output holds now. */
   current: Client | undefined
   parser: RequestParser = new RequestParser()
+  /** Of the session that runs now. */
+  readonly batch: RequestBatch
 
   readonly replies: ReplyQueue = new ReplyQueue(this.out, this.outputKeptBytes)
 
@@ -61,6 +64,7 @@ export class SessionThread {
     this.sessionClosed = parts.sessionClosed
     this.dispatcher = new Dispatcher({ ...parts, out: this.out })
     this.lookahead = new Lookahead(parts.server.table, parts.cache)
+    this.batch = new RequestBatch(parts.store)
     this.#input = parts.server.metrics.counterView('tidemark_input_bytes_total')
     this.#output = parts.server.metrics.counterView('tidemark_output_bytes_total')
   }

@@ -171,6 +171,7 @@ export class Session implements Client, ConnectionEvents, ReplySender {
     const at = this.#execute(buffer, this.#from, end)
     this.#flush()
     thread.current = undefined
+    if (buffer === this.#pending && thread.batch.active) thread.batch.forget()
     if (at === end || this.closing) this.#dropPending()
     else if (buffer === this.#pending) {
       this.#lookedAhead = Math.max(0, this.#lookedAhead - (at - this.#from))
@@ -189,10 +190,24 @@ export class Session implements Client, ConnectionEvents, ReplySender {
     const thread = this.#thread
     const { dispatcher, out } = thread
     let left = thread.commandsPerTurn
-    while (at < end) {
-      const parser = this.#cut ?? thread.parser
-      parser.authenticated = this.authenticated
-      const next = parser.parse(buffer, at, end)
+    let batched = 0
+    for (let ran = 0; at < end;) {
+      // Not before the password, and no longer than it holds: without, less may be sent.
+      if (thread.batch.active && this.#cut === undefined) {
+        if (!this.authenticated) batched = ran = 0
+        else if (ran === batched) {
+          batched = thread.batch.fill(buffer, at, end)
+          ran = 0
+        }
+      }
+      const ready = ran < batched
+      const parser = ready ? thread.batch.parsers[ran]! : (this.#cut ?? thread.parser)
+      let next: number
+      if (ready) next = thread.batch.ends[ran++]!
+      else {
+        parser.authenticated = this.authenticated
+        next = parser.parse(buffer, at, end)
+      }
       if (next < 0) {
         if (next === NEED_MORE && this.#cut === undefined) this.#cut = thread.lendParser()
         else if (next === PROTOCOL_ERROR) this.#refuse(parser.error)

@@ -157,6 +157,7 @@ export class ServerThread {
     const { clock, store } = this.#parts
     const next = () => {
       store.sweep(clock.wallMs(), limits.sweepBuckets)
+      this.#sessionThread.batch.look()
       this.#server.tracking.expire()
       this.#server.servedTier?.sweep(clock.wallMs())
       this.#closeIdle()

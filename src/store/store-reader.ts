@@ -7,6 +7,7 @@ import { HashIndex } from './hash-index.ts'
 import type { Geometry } from './layout.ts'
 import {
   BUCKET_SLOTS,
+  BUCKET_WORDS,
   COHERENT_BYTES,
   EXPIRY_BYTES,
   FLAG_COHERENT,
@@ -52,6 +53,9 @@ export class StoreReader {
   #foundWords: Int32Array<SharedArrayBuffer>
   #foundAt = 0
   #foundBucketVersion = 0
+  readonly #warmUnits = new Uint32Array(64)
+  /** What warm() has read, kept so that it is read. */
+  protected warmed = 0
 
   readonly #outView = new ByteView()
   /** Of keys, and of values where they lie in the same buffer. */
@@ -170,6 +174,42 @@ export class StoreReader {
     this.#foundValueAt = keyAt + keyBytes
     if (this.#foundWindow !== window) this.#foundWindow = window
     return true
+  }
+
+  /**
+   * Reads the buckets of up to 64 keys, and then where their records begin, so that the find() that comes for each of them meets
+   * both in the processor's caches: these reads wait for memory together, where those would wait one after another. No branch
+   * depends on what is read, since one that is predicted wrongly would wait for it. What comes back means nothing; it is
+   * there so that the reads are made.
+   */
+  warm(hashes: Int32Array, count: number): number {
+    const units = this.#warmUnits
+    let sum = 0
+    for (let i = 0; i < count; i++) {
+      const hash = hashes[i]!
+      const unit = this.index.unitOfBucket(this.index.bucketOf(hash, this.index.bucketsSeen(this.index.shardOf(hash))))
+      units[i] = unit
+      sum ^= this.windowWords[unit >>> WINDOW_SHIFT]![(unit & WINDOW_MASK) << 1]!
+    }
+    for (let i = 0; i < count; i++) {
+      const hash = hashes[i]!
+      const unit = units[i]!
+      const words = this.windowWords[unit >>> WINDOW_SHIFT]!
+      const at = (unit & WINDOW_MASK) << 1
+      let record = 0
+      for (let slot = at + 2; slot < at + 2 + 2 * BUCKET_SLOTS; slot += 2) {
+        const differs = (words[slot + 1]! ^ hash) & ~3
+        record |= words[slot]! & ~((differs | -differs) >> 31)
+      }
+      const recordWords = this.windowWords[record >>> WINDOW_SHIFT]
+      if (recordWords === undefined) continue
+      const recordAt = (record & WINDOW_MASK) << 1
+      // The header with the key, and the line behind it.
+      sum ^= recordWords[recordAt]!
+      if (recordAt + BUCKET_WORDS < recordWords.length) sum ^= recordWords[recordAt + BUCKET_WORDS]!
+    }
+    this.warmed = sum
+    return sum
   }
 
   /** Copies the found value to `out`, which has room for foundValueBytes at `at`. */

@@ -2,11 +2,13 @@
 // what the kernel takes. Over real sockets: session.test.ts.
 import { test } from 'node:test'
 import assert from 'node:assert/strict'
+import fc from 'fast-check'
 import { limits } from '../../src/base/limits.ts'
 import { seededRandom } from '../../src/base/random.ts'
 import type { Server } from '../../src/server/commands/server-call.ts'
 import { commandNames, commandTable } from '../../src/server/commands/table.ts'
 import { Statistics, serverMetrics } from '../../src/server/metrics.ts'
+import { RequestBatch } from '../../src/server/request-batch.ts'
 import { SessionThread } from '../../src/server/session-thread.ts'
 import { LiveState } from '../../src/server/live-state.ts'
 import { Tracking } from '../../src/server/tracking.ts'
@@ -14,6 +16,7 @@ import { SlowLog } from '../../src/server/slow-log.ts'
 import { PubSub } from '../../src/server/pub-sub.ts'
 import { Session } from '../../src/server/session.ts'
 import type { Connection } from '../../src/server/transport.ts'
+import type { Store } from '../../src/store/store.ts'
 import { Scene } from '../cache/scene.ts'
 import { eventually, testSettings } from './served-scene.ts'
 
@@ -53,7 +56,7 @@ class PlayedConnection implements Connection {
 class Stage implements AsyncDisposable {
   readonly scene: Scene
   readonly sessions = new Map<number, Session>()
-  readonly #thread: SessionThread
+  readonly thread: SessionThread
 
   static async open(): Promise<Stage> {
     return new Stage(await Scene.open())
@@ -86,7 +89,7 @@ class Stage implements AsyncDisposable {
     }
     let id = 0
     const { store, cache, clock } = scene
-    this.#thread = new SessionThread({
+    this.thread = new SessionThread({
       store,
       cache,
       server,
@@ -101,7 +104,7 @@ class Stage implements AsyncDisposable {
 
   session(): { session: Session; connection: PlayedConnection } {
     const connection = new PlayedConnection()
-    return { session: new Session(this.#thread, connection), connection }
+    return { session: new Session(this.thread, connection), connection }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -170,6 +173,56 @@ test('nothing is run after an error of the protocol or QUIT', async () => {
   const { session, connection } = stage.session()
   receive(session, 'EXISTS a\r\n')
   await eventually('it is answered', () => connection.sent === ':0\r\n')
+})
+
+test('requests that are parsed ahead, sixteen at a time, are answered as those that are parsed one by one', async () => {
+  await using stage = await Stage.open()
+  const request = fc.oneof(
+    fc.tuple(fc.constantFrom('SET', 'APPEND', 'GETSET'), fc.constantFrom('a', 'b'), fc.string({ maxLength: 80 })),
+    fc.tuple(fc.constantFrom('GET', 'INCR', 'STRLEN', 'ECHO', 'nonsense'), fc.constantFrom('a', 'b', 'users:1')),
+    fc.tuple(fc.constantFrom('MULTI', 'EXEC', 'RESET', 'PING')),
+    fc.array(fc.constantFrom('a', 'b'), { minLength: 17, maxLength: 40 }).map(keys => ['MGET', ...keys]),
+  )
+  const spelled = request.map(words =>
+    words[0] === 'PING'
+      ? 'PING\r\n'
+      : `*${words.length}\r\n${words.map(word => `$${Buffer.byteLength(word)}\r\n${word}\r\n`).join('')}`,
+  )
+  const last = fc.constantFrom('', '*1\r\n$4\r\nQUIT\r\nPING\r\n', '*x\r\nPING\r\n')
+  await fc.assert(
+    fc.asyncProperty(fc.array(spelled, { maxLength: 60 }), last, fc.array(fc.nat(3000)), async (texts, end, cuts) => {
+      const bytes = Buffer.from(
+        `*1\r\n$8\r\nFLUSHALL\r\n${texts.join('')}*1\r\n$5\r\nRESET\r\n*2\r\n$4\r\nECHO\r\n$3\r\nend\r\n${end}`,
+      )
+      const replies: string[] = []
+      for (const active of [false, true]) {
+        stage.thread.batch.active = active
+        const { session, connection } = stage.session()
+        const places = [...new Set([0, ...cuts, bytes.length])].filter(at => at <= bytes.length).sort((x, y) => x - y)
+        for (const [i, at] of places.slice(0, -1).entries())
+          receive(session, bytes.toString('latin1', at, places[i + 1]))
+        await eventually('all is answered', () => connection.sent.includes('$3\r\nend\r\n'))
+        if (end !== '') await eventually('it is closed', () => connection.closed)
+        replies.push(connection.sent)
+      }
+      assert.equal(replies[1], replies[0])
+    }),
+    { numRuns: 60 },
+  )
+})
+
+test('parsing ahead begins where there are many keys', () => {
+  let keys = 0
+  const batch = new RequestBatch({ size: () => keys } as Store)
+  for (const [many, active] of [
+    [999_999, false],
+    [1_000_000, true],
+    [10, false],
+  ] as const) {
+    keys = many
+    batch.look()
+    assert.equal(batch.active, active)
+  }
 })
 
 test('where many are busy, replies are sent together at the end of the turn, and in order with messages and the close', async () => {
