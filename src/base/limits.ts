@@ -116,6 +116,8 @@ export const limits = {
   tierRedirectsMax: 8,
   /** How long a call waits before it asks again a server that says "not now". */
   tierTryAgainMs: 10,
+  /** How long a command on a key that is no row may take on the servers of the tier. */
+  plainTimeoutMs: 2_000,
   /** Records that nobody gave a time to live have this one: without any, they could never be evicted. */
   tierTtlMsDefault: 86_400_000,
   /** A lane whose tier did not answer is left alone for so long, but for one call. */

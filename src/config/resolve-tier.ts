@@ -35,11 +35,17 @@ export function tierOf(layers: Layers, absolute: (path: string) => string | unde
 }
 
 /** What the tier and the databases have to be to each other. */
-export function checkTier(layers: Layers, { tier, databases, keyspaces }: ServerSettings): void {
+export function checkTier(layers: Layers, { tier, databases, keyspaces, snapshot }: ServerSettings): void {
   const shared = databases.filter(({ kind }) => kind === 'postgres').map(({ name }) => name)
   if (tier !== undefined && shared.length > 1) {
     const what = `holds the rows of one database, and there are ${shared.join(' and ')}: run a server for each`
     layers.mistakes.add('tier.url', what)
+  }
+  if (tier !== undefined && snapshot !== undefined) {
+    layers.mistakes.add(
+      'snapshot.path',
+      'keys that are no rows are on the servers of the tier: there is nothing to keep',
+    )
   }
   if (layers.top('source') !== undefined && keyspaces.length === 0 && layers.mistakes.count === 0) {
     const what = 'names a database, and no keyspace is in it: add one, such as --keyspace users=public.users'

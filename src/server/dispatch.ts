@@ -119,6 +119,8 @@ export class Dispatcher {
   readonly #clock: Clock
   readonly #parts: DispatcherParts
   readonly #handlers: readonly Handler[]
+  /** What a command runs as that only the servers of the tier know; -1: nobody is asked. */
+  readonly #foreign: number
   readonly #names: readonly string[]
   readonly #arities: Int32Array
   readonly #withoutPassword: Uint8Array
@@ -137,7 +139,9 @@ export class Dispatcher {
     this.#out = parts.out
     this.#clock = parts.clock
     this.#call = new CurrentCall(parts, (client, queue, chosen) => this.#replay(client, queue, chosen))
-    this.#handlers = commands.map(command => command.handler)
+    const { passThrough } = parts.server
+    this.#handlers = commands.map(command => passThrough?.handlerOf(command) ?? command.handler)
+    this.#foreign = passThrough === undefined ? -1 : commands.findIndex(({ name }) => name === 'tm.pass')
     this.#names = commands.map(command => command.name)
     this.#arities = Int32Array.from(commands, command => command.arity)
     this.#withoutPassword = Uint8Array.from(commands, command => (command.flags.includes('no_auth') ? 1 : 0))
@@ -179,7 +183,8 @@ export class Dispatcher {
     call.start = parser.start
     call.end = parser.end
     const before = this.#out.length
-    const index = this.table.find(call.buffer, call.start[0]!, call.end[0]!)
+    let index = this.table.find(call.buffer, call.start[0]!, call.end[0]!)
+    if (index < 0 && client.authenticated) index = this.#foreign
     if (client.replies === 'skip-next') client.replies = 'skip'
     else if (client.replies === 'skip') client.replies = 'on'
     if (!this.#admitted(call, index)) {
@@ -277,6 +282,7 @@ export class Dispatcher {
     }
     try {
       if (command.flags.includes('no_multi')) throw new CommandError('ERR Command not allowed inside a transaction')
+      this.#parts.server.passThrough?.requireRows(call, command)
       enqueue(call, index, command)
       out.simple('QUEUED')
     } catch (thrown) {

@@ -14,6 +14,7 @@ import { answerAboutSlow } from './commands/latency.ts'
 import { commandNames, commandTable } from './commands/table.ts'
 import { LiveNumber, LiveState } from './live-state.ts'
 import { type ServerMetrics, Statistics } from './metrics.ts'
+import { PassThrough } from './pass-through.ts'
 import { PubSub } from './pub-sub.ts'
 import { ClientMode } from './special-state.ts'
 import { ServedTier } from './served-tier.ts'
@@ -104,6 +105,7 @@ export class ServerThread {
       askPeers,
       requestSnapshot,
       sources,
+      passThrough: start.settings.tier && new PassThrough(start.settings.tier, clock),
       servedTier: start.servedTier && new ServedTier(start.servedTier, start.thread, clock),
       live,
       pubSub: new PubSub(start.thread, live),
@@ -187,6 +189,7 @@ export class ServerThread {
     for (const session of this.#sessions.values()) session.shutdown()
     const timer = clock.timer(start.settings.drainMs, () => this.#listener.destroyConnections())
     await this.#listener.empty()
+    await this.#server.passThrough?.close()
     timer.cancel()
   }
 }

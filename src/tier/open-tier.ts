@@ -6,6 +6,7 @@ import type { Clock } from '../base/clock.ts'
 import { messageOf, TidemarkError } from '../base/errors.ts'
 import type { Random } from '../base/random.ts'
 import { LateTier } from './late-tier.ts'
+import type { TierAddress } from './tier-connection.ts'
 import { TidemarkTier } from './tidemark-tier.ts'
 import type { SharedTier } from './tier.ts'
 import type * as valkey from './valkey-tier.ts'
@@ -25,6 +26,16 @@ export interface TierPlace {
   readonly prefix: string
 }
 
+/** What a connection to one of its servers needs besides the address. Throws CONFIG_INVALID. */
+export function credentialsOf({ tls, username, password, ca }: TierPlace): Omit<TierAddress, 'host' | 'port'> {
+  return {
+    tls,
+    ...(username === undefined ? {} : { username }),
+    ...(password === undefined ? {} : { password }),
+    ...(ca === undefined ? {} : { ca: readCertificates(ca) }),
+  }
+}
+
 export interface OpenTierOptions {
   readonly clock: Clock
   readonly random: Random
@@ -33,8 +44,8 @@ export interface OpenTierOptions {
 
 /** Rejects with TIER_MISMATCH, or CONFIG_INVALID; not because nobody answers. */
 export async function openTier(place: TierPlace, options: OpenTierOptions): Promise<SharedTier> {
-  const caPem = place.ca === undefined ? undefined : readCertificates(place.ca)
-  const tier = new LateTier(place.lanes, options.clock, () => connect(place, caPem, options))
+  const credentials = credentialsOf(place)
+  const tier = new LateTier(place.lanes, options.clock, () => connect(place, credentials, options))
   try {
     await tier.firstAttempt()
   } catch (error) {
@@ -47,16 +58,13 @@ export async function openTier(place: TierPlace, options: OpenTierOptions): Prom
   return tier
 }
 
-async function connect(place: TierPlace, ca: string | undefined, options: OpenTierOptions): Promise<SharedTier> {
-  const { seeds, tls, username, password, lanes, prefix } = place
+type Credentials = ReturnType<typeof credentialsOf>
+
+async function connect(place: TierPlace, credentials: Credentials, options: OpenTierOptions): Promise<SharedTier> {
+  const { kind, seeds, lanes, prefix } = place
   const { clock, random, warn } = options
-  const credentials = {
-    ...(username === undefined ? {} : { username }),
-    ...(password === undefined ? {} : { password }),
-  }
-  if (place.kind === 'tidemark') {
-    const address = { ...seeds[0]!, tls, ...credentials, ...(ca === undefined ? {} : { ca }) }
-    const tier = new TidemarkTier({ address, lanes, clock })
+  if (kind === 'tidemark') {
+    const tier = new TidemarkTier({ address: { ...seeds[0]!, ...credentials }, lanes, clock })
     try {
       await tier.ready()
       return tier
@@ -66,9 +74,9 @@ async function connect(place: TierPlace, ca: string | undefined, options: OpenTi
     }
   }
   const { ValkeyTier } = await importValkeyTier()
-  const socket = tls ? { tls: true as const, ...(ca === undefined ? {} : { ca }) } : undefined
-  const client = { ...credentials, ...(socket === undefined ? {} : { socket }) }
-  return ValkeyTier.connect({ servers: seeds, lanes, prefix, client, clock, random, warn })
+  const { tls, ca, ...user } = credentials
+  const socket = tls ? { socket: { tls: true as const, ...(ca === undefined ? {} : { ca }) } } : {}
+  return ValkeyTier.connect({ servers: seeds, lanes, prefix, client: { ...user, ...socket }, clock, random, warn })
 }
 
 // The client is a package of its own, which those who have no such tier do not need.

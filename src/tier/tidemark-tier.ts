@@ -20,7 +20,7 @@ import { decodeStamp, encodeStamp } from '../coherence/record-codec.ts'
 import type { LoadStamp, WriteStamp } from '../coherence/stamp.ts'
 import type { Reply } from '../wire/reply.ts'
 import * as protocol from './tidemark-protocol.ts'
-import { type Send, type TierAddress, TierConnection } from './tier-connection.ts'
+import { type Send, type TierAddress, TierConnection, accepted } from './tier-connection.ts'
 import type {
   LaneListener,
   LaneSubscription,
@@ -101,8 +101,8 @@ export class TidemarkTier implements SharedTier {
     return this.#connection.close()
   }
 
-  #ask(operation: string, ...args: readonly (string | Uint8Array)[]): Promise<Reply> {
-    return this.#connection.send(['TM.TIER', operation, ...args])
+  async #ask(operation: string, ...args: readonly (string | Uint8Array)[]): Promise<Reply> {
+    return accepted(await this.#connection.send(['TM.TIER', operation, ...args]))
   }
 
   async read(keys: readonly string[]): Promise<TierRead[]> {

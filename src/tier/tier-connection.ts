@@ -1,7 +1,7 @@
-// A connection to a Tidemark server that is a tier: requests in, replies out in the same order, pushes in between, and again
-// whenever it is gone. A request that is under way when it goes rejects; one that is made while there is none rejects at once.
+// A connection to a server of a tier: requests in, exact replies out in the same order, pushes in between, and again whenever
+// it is gone. Nothing is parsed that a client of the server need not know, and nothing is sent twice. A request that is under way when it goes rejects; one that is made while there is none rejects at once.
 // A server that does not answer for too long is taken for gone, so that a half-open socket is noticed.
-// Not for: what is asked (tidemark-tier.ts), the command line's connection (cli/connection.ts).
+// Not for: what is asked (tidemark-tier.ts, plain-router.ts), the command line's connection (cli/connection.ts).
 import { connect as connectPlain, type Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 import type { Clock, Timer } from '../base/clock.ts'
@@ -25,8 +25,12 @@ export interface TierConnectionOptions {
   readonly address: TierAddress
   readonly clock: Clock
   /** On every new connection, after the password: rejects when it is of no use. `send` goes to this connection. */
-  readonly greet: (send: Send) => Promise<void>
-  readonly onPush: (push: readonly Reply[]) => void
+  readonly greet?: (send: Send) => Promise<void>
+  readonly onPush?: (push: readonly Reply[]) => void
+  /** Of the protocol; 3 unless said otherwise. */
+  readonly resp?: 2 | 3
+  /** A server that owes a reply for so long is gone; `limits.tierSilentMs` unless said otherwise. */
+  readonly silentMs?: number
 }
 
 export type Send = (args: readonly (string | Uint8Array)[]) => Promise<Reply>
@@ -67,7 +71,15 @@ export class TierConnection {
     return this.#first.promise
   }
 
-  /** Rejects with TIER_UNAVAILABLE, or with what the server says. */
+  /** Whether a request could be sent now. */
+  get isOpen(): boolean {
+    return this.#link?.greeted === true
+  }
+
+  /**
+   * The exact reply, which may be a ReplyError. Rejects with TIER_UNAVAILABLE; then the request was not sent if there was no
+   * connection (isOpen), else it is not known whether it was done.
+   */
   send(args: readonly (string | Uint8Array)[]): Promise<Reply> {
     const link = this.#link
     return link?.greeted === true ? this.#send(link, args) : Promise.reject(this.#unavailable())
@@ -102,7 +114,7 @@ export class TierConnection {
     const parser = new ReplyParser({
       exact: true,
       onReply: reply => link.waiting.shift()?.resolve(reply),
-      onPush: push => this.#options.onPush(push),
+      onPush: push => this.#options.onPush?.(push),
     })
     socket.setNoDelay(true)
     socket.on('data', (chunk: Buffer) => {
@@ -119,11 +131,11 @@ export class TierConnection {
 
   async #greet(link: Link): Promise<void> {
     const { username = 'default', password } = this.#options.address
-    const send: Send = args => this.#send(link, args)
+    const send: Send = async args => accepted(await this.#send(link, args))
     try {
       const auth = password === undefined ? [] : ['AUTH', username, password]
-      await send(['HELLO', '3', ...auth])
-      await this.#options.greet(send)
+      await send(['HELLO', String(this.#options.resp ?? 3), ...auth])
+      await this.#options.greet?.(send)
       link.greeted = true
       this.#failure = undefined
       this.#pauseMs = limits.tierReconnectMs
@@ -134,7 +146,7 @@ export class TierConnection {
     }
   }
 
-  async #send(link: Link, args: readonly (string | Uint8Array)[]): Promise<Reply> {
+  #send(link: Link, args: readonly (string | Uint8Array)[]): Promise<Reply> {
     const { promise, resolve, reject } = Promise.withResolvers<Reply>()
     const out = this.#out
     out.array(args.length)
@@ -144,18 +156,17 @@ export class TierConnection {
     }
     link.waiting.push({ resolve, reject, sentMs: this.#clock.monotonicMs() })
     link.socket.write(out.detach())
-    const reply = await promise
-    if (reply instanceof ReplyError) throw refusal(reply)
-    return reply
+    return promise
   }
 
   // Asks for a sign of life, and takes a server that gives none for gone.
   #watch(link: Link): void {
     if (link !== this.#link || this.#closed) return
     const oldest = link.waiting[0]
+    const patienceMs = this.#options.silentMs ?? limits.tierSilentMs
     const silentMs = oldest === undefined ? 0 : this.#clock.monotonicMs() - oldest.sentMs
-    if (!link.greeted || silentMs >= limits.tierSilentMs) {
-      this.#failure ??= new Error(`it did not answer within ${limits.tierSilentMs} ms`)
+    if (!link.greeted || silentMs >= patienceMs) {
+      this.#failure ??= new Error(`it did not answer within ${patienceMs} ms`)
       link.socket.destroy()
       return
     }
@@ -174,9 +185,11 @@ export class TierConnection {
   }
 }
 
-function refusal(reply: ReplyError): TidemarkError {
+/** The reply, unless it is an error; throws that as TIER_MISMATCH or TIER_UNAVAILABLE. */
+export function accepted(reply: Reply): Reply {
+  if (!(reply instanceof ReplyError)) return reply
   const text = reply.message
   const mismatch = /^TIER_MISMATCH (.*)$/.exec(text)?.[1]
-  if (mismatch !== undefined) return new TidemarkError('TIER_MISMATCH', mismatch)
-  return new TidemarkError('TIER_UNAVAILABLE', `the tier refuses: ${text}`)
+  if (mismatch !== undefined) throw new TidemarkError('TIER_MISMATCH', mismatch)
+  throw new TidemarkError('TIER_UNAVAILABLE', `the tier refuses: ${text}`)
 }

@@ -214,6 +214,7 @@ describe('the tier', () => {
     assert.match(of('tidemark://a,tidemark://b'), /^tier\.url: got .*, allowed is one server of kind tidemark/)
     assert.match(mistakeOf({ config: { tier: { ca: 'x' } } }), /^tier\.ca: there is no tier/)
     assert.match(mistakeOf({ flags: { tier: 'valkey://a', 'tier-ca': 'x' } }), /^tier\.ca: is for TLS: .* valkeys:/)
+    assert.match(mistakeOf({ flags: { tier: 'valkey://a', snapshot: 'x' } }), /^snapshot\.path: keys that are no rows/)
     const databases = { a: { url }, b: { url: 'postgres://h/other' } }
     assert.match(
       mistakeOf({ config: { databases }, flags: { tier: 'valkey://a' } }),

@@ -111,6 +111,7 @@ const everyCommand: (readonly [line: string, expected: unknown])[] = [
   ['TM.INVALIDATE users:1 users:2', 2],
   ['TM.LANES', ''],
   ['TM.STATUS', /^tier,/],
+  ['TM.PASS LPUSH l x', /^TIER_UNAVAILABLE this server has no tier/],
   ['TM.TIER HELLO 1', /^TIER_UNAVAILABLE this server is no tier/],
   ...dataCalls,
 ]

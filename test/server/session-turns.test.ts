@@ -80,6 +80,7 @@ class Stage implements AsyncDisposable {
       requestSnapshot: () => Promise.resolve('busy'),
       sources: () => Promise.resolve([]),
       servedTier: undefined,
+      passThrough: undefined,
       live,
       pubSub: new PubSub(0, live),
       slowLog: new SlowLog(live),

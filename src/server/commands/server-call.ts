@@ -5,6 +5,7 @@ import type { ServerSettings } from '../settings.ts'
 import type { Client } from '../client.ts'
 import type { LiveState } from '../live-state.ts'
 import type { ChannelKind, PubSub } from '../pub-sub.ts'
+import type { PassThrough } from '../pass-through.ts'
 import type { ServedTier } from '../served-tier.ts'
 import type { ServerMetrics, Statistics } from '../metrics.ts'
 import type { SnapshotAnswer, SnapshotRequest } from '../snapshots.ts'
@@ -62,6 +63,8 @@ export interface Server {
   sources(): Promise<readonly SourceStatus[]>
   /** What makes this server a tier of others; undefined: it is none. */
   readonly servedTier: ServedTier | undefined
+  /** Where keys are that are no rows, when they are not here. */
+  readonly passThrough: PassThrough | undefined
   readonly live: LiveState
   readonly pubSub: PubSub
   readonly tracking: Tracking

@@ -10,7 +10,7 @@ import type { ReplyWriter } from '../../wire/reply-writer.ts'
 import { type Call, type Command, CommandError, type Respond } from './command.ts'
 import { integerAt, isRowKey } from './lookup.ts'
 import { rowKey } from './rows.ts'
-import { type ServerCall, SYNTAX_ERROR, serverHandler } from './server-call.ts'
+import { type ServerCall, SYNTAX_ERROR, arityError, serverHandler } from './server-call.ts'
 
 const DAY_MS = 86_400_000n
 const choices = ['source', 'serve', 'fail'] as const
@@ -211,6 +211,17 @@ async function status(call: ServerCall): Promise<Respond> {
 const common = { group: 'tidemark', since: '0.1.0' } as const
 const about = { ...common, arity: 1, flags: ['no_multi'], categories: ['@slow'], keys: [0, 0, 0], syntax: '' } as const
 
+/** Also what runs for commands that only the servers of a tier know: then the name is the command's own. */
+function pass(call: ServerCall): Promise<Respond> {
+  const { passThrough } = call.server
+  const from = call.is(0, 'TM.PASS') ? 1 : 0
+  if (call.argc === from) throw new CommandError(arityError('tm.pass'))
+  if (passThrough === undefined) {
+    throw new TidemarkError('TIER_UNAVAILABLE', 'this server has no tier to send commands on to: --tier names one')
+  }
+  return passThrough.sendForeign(call, from)
+}
+
 export const tidemarkCommands: readonly Command[] = [
   {
     ...common,
@@ -252,6 +263,18 @@ export const tidemarkCommands: readonly Command[] = [
       'Removes rows from memory, here and in the tier, so that they are loaded anew. Answers the number of keys.',
     syntax: 'key [key ...]',
     handler: serverHandler(invalidate),
+  },
+  {
+    ...common,
+    name: 'tm.pass',
+    arity: -1,
+    flags: ['write', 'no_multi'],
+    categories: ['@write', '@slow'],
+    keys: [0, 0, 0],
+    complexity: "The command's own",
+    summary: 'Sends a command on keys that are no rows to the servers of the tier that has them, as it is.',
+    syntax: 'command [argument ...]',
+    handler: serverHandler(pass),
   },
   {
     ...about,
