@@ -2,7 +2,7 @@
 // it rejects; nothing is sent twice here. Not for: which server to ask (valkey-nodes.ts).
 //
 // The watch is ours, because the client's own cannot see a half-open connection under load: its timeout counts from the last
-// byte written too, and its ping waits for an answer without end (docs/decisions/0011). A connection that was silent for
+// byte written too, and its ping waits for an answer without end (docs/decisions/0010). A connection that was silent for
 // `pingMs` is asked something; one that stays silent for `silentMs` more is given up. A process that was itself asleep reads
 // what has arrived before it judges.
 import { createClient, ErrorReply, RESP_TYPES } from 'redis'
