@@ -10,6 +10,7 @@ import type { NearCache } from './near-cache.ts'
 import type { Proofs } from './proofs.ts'
 import { SourceLoads, type CountLoads } from './source-loads.ts'
 import { TierCalls } from './tier-calls.ts'
+import { TierReads } from './tier-reads.ts'
 
 /** What to do when no answer is proved as fresh as asked for. */
 export type WhenStale = 'source' | 'serve' | 'fail'
@@ -37,6 +38,7 @@ export interface Keyspace extends KeyspaceOptions {
   readonly keyColumns: KeyspaceDescription['columns']
   readonly loads: SourceLoads
   readonly calls: TierCalls
+  readonly looks: TierReads
   /** What the tier is to whoever asks: one that is not shared is this process's own memory. */
   readonly memory: 'near' | 'tier'
 }
@@ -55,14 +57,17 @@ export class Keyspaces {
   readonly #byName: ReadonlyMap<string, Keyspace>
 
   constructor(options: readonly KeyspaceOptions[], clock: Clock, count: CountLoads) {
-    const shared = new Map<Backing, Pick<Keyspace, 'loads' | 'calls'>>()
+    const shared = new Map<Backing, Pick<Keyspace, 'loads' | 'calls' | 'looks'>>()
     this.all = options.map(keyspace => {
       const { description, backing } = keyspace
       let parts = shared.get(backing)
       if (parts === undefined) {
+        const { tier, near, proofs } = backing
+        const calls = new TierCalls(tier.lanes, clock)
         parts = {
           loads: new SourceLoads(backing.source, clock, count),
-          calls: new TierCalls(backing.tier.lanes, clock),
+          calls,
+          looks: new TierReads({ tier, near, proofs, calls, clock }),
         }
         shared.set(backing, parts)
       }

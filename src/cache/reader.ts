@@ -1,7 +1,7 @@
 // The read path: near, tier, source, each only when the one before has no answer that is proved as fresh as asked for.
 //
 //   near    what this process holds of a shared tier, if anything
-//   tier    header and record as of one instant; a value is admitted near
+//   tier    header and record as of one instant, all that are asked for in a turn together; a value is admitted near
 //           no record: take the key's lease and load, with all other keys that are missed in the same turn, in one query
 //           leased by another: wait for the fill, looking again after growing pauses; after a while load without filling
 //           fill: refused if anything happened to the key since the lease; the caller gets the loaded row in any case
@@ -22,9 +22,10 @@ import type { LoadStamp, Stamp } from '../coherence/stamp.ts'
 import type { RowBytes } from '../source/source.ts'
 import type { TierLease } from '../tier/tier.ts'
 import type { Keyspaces, PlacedKey, WhenStale } from './keyspaces.ts'
-import { proofOf, type LaneProof } from './proofs.ts'
+import { proofOf } from './proofs.ts'
 import type { LoadedRow } from './source-loads.ts'
 import { SuspendWatch } from './suspend-watch.ts'
+import type { TierLook } from './tier-reads.ts'
 
 export interface ReadOptions {
   /** Instead of the keyspace's. 0: what the source shows after the call. */
@@ -62,13 +63,6 @@ interface Flight {
   /** The lane's mark at the lease. */
   readonly markLsn: bigint
   readonly loaded: Promise<LoadedRow>
-}
-
-/** What belongs to one look at the tier. */
-interface Look {
-  /** From before it, for what may be admitted near. */
-  readonly ticket: number
-  readonly known: LaneProof | undefined
 }
 
 const FIRST_PAUSE_MS = 1
@@ -147,14 +141,11 @@ export class Reader {
 
   async #readTier(call: Call, near: ReadAnswer | undefined): Promise<ReadAnswer> {
     const { key, lane, keyspace } = call
-    const { backing, calls } = keyspace
-    const { tier } = backing
     let pauseMs = 0
     for (;;) {
-      const look: Look = { ticket: backing.near?.begin(key) ?? 0, known: backing.proofs.known(lane) }
-      const asked = calls.call(lane, () => tier.read([key]))
-      const answer = asked instanceof Promise ? await asked : asked
-      const read = answer?.[0]
+      const looked = keyspace.looks.look(lane, key)
+      const look = looked instanceof Promise ? await looked : looked
+      const { read } = look
       if (read?.lane === undefined) return this.#withoutTier(call, near)
       const { record } = read
       if (record?.type === 'fence') return this.#load(call)
@@ -189,7 +180,7 @@ export class Reader {
     return this.#load(call)
   }
 
-  #fromTier(call: Call, look: Look, lane: LaneState, record: ValueRecord): Promise<ReadAnswer> | ReadAnswer {
+  #fromTier(call: Call, look: TierLook, lane: LaneState, record: ValueRecord): Promise<ReadAnswer> | ReadAnswer {
     const { proofs } = call.keyspace.backing
     const result = this.#result(call, call.keyspace.memory, record, proofOf(look.known, proofs.samples(), lane))
     this.#admit(call, look.ticket, lane, record)
@@ -227,7 +218,7 @@ export class Reader {
   }
 
   // Loads under a lease, for all who ask for the key in this process meanwhile.
-  async #fly(call: Call, look: Look, token: Token, lane: LaneState): Promise<ReadAnswer> {
+  async #fly(call: Call, look: TierLook, token: Token, lane: LaneState): Promise<ReadAnswer> {
     const { keyspace, key, id } = call
     const loaded = keyspace.loads.load(keyspace.description.name, id)
     const flight: Flight = { token, markLsn: lane.mark.lsn, loaded }
@@ -244,7 +235,7 @@ export class Reader {
     }
   }
 
-  async #fill(call: Call, look: Look, flight: Flight, lane: LaneState, loaded: LoadedRow): Promise<void> {
+  async #fill(call: Call, look: TierLook, flight: Flight, lane: LaneState, loaded: LoadedRow): Promise<void> {
     const { keyspace, key } = call
     const { backing, ttlMs } = keyspace
     const stamp = loadStamp(loaded, flight.markLsn, backing.source.log === false)
@@ -264,7 +255,7 @@ export class Reader {
   }
 
   // While the lease stands, nothing has happened to the key since before the flight's query.
-  async #join(call: Call, look: Look, lane: LaneState, flight: Flight): Promise<ReadAnswer> {
+  async #join(call: Call, look: TierLook, lane: LaneState, flight: Flight): Promise<ReadAnswer> {
     const provedMs = proofOf(look.known, call.keyspace.backing.proofs.samples(), lane)
     const loaded = await flight.loaded
     // Strictly: at the same time may mean before.

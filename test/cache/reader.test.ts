@@ -110,6 +110,30 @@ await test('concurrent misses in two nodes are one query', async () => {
   assert.deepEqual(s.database.loads, [['1']])
 })
 
+await test('many who ask for keys of a lane in one turn ask the tier once; nobody shares a look begun before', async () => {
+  const s = await SharedScene.open()
+  s.database.set('1', 'a')
+  await s.tick()
+  await s.two.read(KEY)
+  await settle()
+  const other = Array.from({ length: 20 }, (_, i) => `users:${i + 2}`).find(key => s.laneOf(key) === s.laneOf(KEY))!
+  await s.two.read(other)
+  await settle()
+  s.one.network.asked.length = 0
+  const held = Promise.withResolvers<void>()
+  s.one.network.held = held.promise
+  const early = [...Array.from({ length: 100 }, () => s.one.read(KEY)), s.one.read(other)]
+  await settle()
+  assert.deepEqual(s.one.network.asked, ['read'])
+  await s.two.set(KEY, 'b')
+  s.one.network.held = undefined
+  assert.equal(await s.one.read(KEY), 'b')
+  assert.deepEqual(s.one.network.asked, ['read', 'read'])
+  held.resolve()
+  assert.deepEqual([...new Set(await Promise.all(early))], ['a', null])
+  assert.equal(await s.one.read(KEY), 'b', 'the early ones bring nothing back near')
+})
+
 await test('whoever waits too long for another node loads by itself, without filling', async () => {
   const s = await SharedScene.open()
   s.database.set('1', 'a')
