@@ -1,5 +1,7 @@
 // One real server under a ValkeyTier: what it loses, what it refuses, what does not fit, and who may connect.
 import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { after, before, beforeEach, describe, test } from 'node:test'
 import { limits } from '../../src/base/limits.ts'
 import type { LaneMessage } from '../../src/coherence/operations.ts'
@@ -237,6 +239,37 @@ describe('connecting a tier', { skip }, () => {
         ...unavailable,
         message: /WRONGPASS/,
       })
+    } finally {
+      await server.close()
+    }
+  })
+
+  test('the rights that the guide names are enough', async () => {
+    const guide = readFileSync(join(import.meta.dirname, '../../docs/guides/valkey.md'), 'utf8')
+    const rule = /^ACL SETUSER tidemark .*$/m.exec(guide)?.[0]
+    assert.ok(rule !== undefined, 'the guide says which rights the user needs')
+    const server = await RedisProcess.start()
+    try {
+      await server.command(...rule.split(' '))
+      const client = { username: 'tidemark', password: 'secret' }
+      const tier = await ValkeyTier.connect({ ...tierOptions([server.port], { lanes: 2 }), client })
+      const ear = new Ear()
+      await tier.subscribe(ear)
+      const scene = sceneOf(tier)
+      await scene.reset()
+      await scene.loadInto('a', scene.load())
+      await scene.put('b', scene.write(1n, 110n))
+      await scene.apply(150n, [scene.event(2n, 120n)])
+      await scene.begin(1n)
+      await scene.putFenced(1n, 'c')
+      await tier.voidKey(scene.key)
+      await until('messages have come', () => ear.messages.length === 6)
+      await until('the connections were looked after', async () => {
+        const log = String(await server.command('INFO', 'commandstats'))
+        return /cmdstat_client\|info:/.test(log) && /cmdstat_ping:/.test(log)
+      })
+      assert.deepEqual(await server.command('ACL', 'LOG'), [])
+      await tier.close()
     } finally {
       await server.close()
     }
