@@ -3,6 +3,7 @@
 import type { PostgresDatabase, PostgresOptions } from './config/config.ts'
 
 export { PostgresFeed } from './source/postgres-feed.ts'
+export { PostgresOutbox } from './source/postgres-outbox.ts'
 export { PostgresSource } from './source/postgres-source.ts'
 export type {
   PostgresConnection,

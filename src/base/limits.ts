@@ -137,6 +137,8 @@ export const limits = {
   transactionKeysMax: 262_144,
   /** Changes read ahead of whoever reads the log; past it, the database waits. */
   feedReadAheadMax: 16_384,
+  /** How often an outbox is looked at when no NOTIFY comes. */
+  outboxPollMs: 25,
   /** How often the database is told that its log is still read, and asked for a sign of life. */
   feedStatusMs: 1_000,
   /** A database that is silent for so long, though asked: the hold on its log is worth nothing. */

@@ -20,11 +20,6 @@ import { readMappings, type KeyspaceMapping } from './postgres-mapping.ts'
 import type { PostgresKeyspace, PostgresLog } from './postgres-options.ts'
 import { serverSql, type Cell, type Session, type Statement } from './postgres-pool.ts'
 
-/** SQL for a position, which is compared as a number. */
-export function positionSql(lsn: string): string {
-  return `(${lsn} - '0/0')::text`
-}
-
 const publicationSql = `
   (SELECT concat_ws(' ', p.oid, p.xmin, (SELECT string_agg(concat_ws(' ', r.oid, r.xmin), ',' ORDER BY r.oid)
       FROM pg_publication_rel r WHERE r.prrelid = ANY($1::oid[]) AND r.prpubid = p.oid))

@@ -13,10 +13,11 @@ import { TidemarkError, messageOf } from '../base/errors.ts'
 import { limits } from '../base/limits.ts'
 import type { Position } from '../coherence/mark.ts'
 import type { ChangeFeed, FeedItem, FeedSnapshot, FeedStart } from './change-feed.ts'
-import { PostgresCatalogue, positionSql } from './postgres-catalogue.ts'
+import { PostgresCatalogue } from './postgres-catalogue.ts'
 import { isShutdown, SQLSTATE, sqlState, unreachable } from './postgres-errors.ts'
 import type { PostgresFeedOptions } from './postgres-options.ts'
 import { PostgresPool, type Session } from './postgres-pool.ts'
+import { lsnSql } from './postgres-positions.ts'
 import { ensurePublication } from './postgres-publication.ts'
 import { ReplicationConnection } from './postgres-replication.ts'
 import { createCommand, dropSlot, endReader, readSlot, setupError, startCommand, taken } from './postgres-slot.ts'
@@ -142,7 +143,7 @@ export class PostgresFeed implements ChangeFeed {
     identified: readonly (string | null)[],
   ): Promise<FeedStart> {
     const slot = await readSlot(session, this.#slot)
-    const columns = positionSql('pg_current_wal_flush_lsn()')
+    const columns = lsnSql('pg_current_wal_flush_lsn()')
     const [row] = await session.query(this.#catalogue.statement('begin', columns))
     const [server, layout, flushed] = row!
     const [systemId, timeline] = server!.split('/')

@@ -1,9 +1,9 @@
 // The replication slot: the database's own memory of how far its log was read, and by whom.
 // Not for: the stream itself (postgres-replication.ts).
 import { TidemarkError, messageOf } from '../base/errors.ts'
-import { positionSql } from './postgres-catalogue.ts'
 import { SQLSTATE, sqlState } from './postgres-errors.ts'
 import type { Session } from './postgres-pool.ts'
+import { lsnSql } from './postgres-positions.ts'
 import { quoteName } from './postgres-statements.ts'
 
 export interface SlotState {
@@ -16,7 +16,7 @@ export interface SlotState {
 export async function readSlot(session: Session, name: string): Promise<SlotState | undefined> {
   const text = `
     SELECT plugin, slot_type, database = current_database(), coalesce(wal_status, '') = 'lost', active_pid::text,
-           coalesce(${positionSql('confirmed_flush_lsn')}, '0')
+           coalesce(${lsnSql('confirmed_flush_lsn')}, '0')
       FROM pg_replication_slots WHERE slot_name = $1`
   const [row] = await session.query({ text, values: [name] })
   if (row === undefined) return undefined

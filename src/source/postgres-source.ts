@@ -11,11 +11,12 @@ import { assert } from '../base/assert.ts'
 import { TidemarkError } from '../base/errors.ts'
 import { limits } from '../base/limits.ts'
 import { boundedSnapshot, type SourceLoadStamp } from '../coherence/stamp.ts'
-import { PostgresCatalogue, positionSql } from './postgres-catalogue.ts'
+import { PostgresCatalogue } from './postgres-catalogue.ts'
 import { isSchemaMoved, refusal } from './postgres-errors.ts'
 import { formatKey, parseKey } from './postgres-key.ts'
 import type { PostgresSourceOptions } from './postgres-options.ts'
 import { PostgresPool, type Cell } from './postgres-pool.ts'
+import { nowSql } from './postgres-positions.ts'
 import { PostgresStatements } from './postgres-statements.ts'
 import { encodeCells } from './postgres-value.ts'
 import { planWrite } from './postgres-write.ts'
@@ -62,7 +63,10 @@ export class PostgresSource implements Source {
     const positionTimeoutMs = Math.min(timeoutMs, limits.postgresPositionTimeoutMs)
     this.#positions = new PostgresPool({ name, connection, connectionsMax: 2, timeoutMs: positionTimeoutMs })
     this.#catalogue = new PostgresCatalogue(options)
-    this.#writer = new PostgresWriter(this.#pool, clock, random, this.#nextName())
+    this.#writer = new PostgresWriter(this.#pool, clock, random, {
+      text: `SELECT ${nowSql(options.log)}`,
+      name: this.#nextName(),
+    })
   }
 
   get epoch(): bigint {
@@ -134,7 +138,7 @@ export class PostgresSource implements Source {
   }
 
   async position(): Promise<SourcePosition> {
-    const columns = positionSql('pg_current_wal_insert_lsn()')
+    const columns = nowSql(this.#options.log)
     for (let attempt = 1; ; attempt++) {
       const [row] = await this.#positions.query(this.#catalogue.statement('position', columns))
       const [server, layout, position] = row!

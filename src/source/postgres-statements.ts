@@ -13,10 +13,10 @@
 // no AFTER or constraint trigger, no referential action. It is read from the catalogue by the same statement, under its lock on
 // the table, so that it is never out of date.
 // Not for: what to write (postgres-write.ts), transactions.
-import { positionSql } from './postgres-catalogue.ts'
 import type { KeyspaceMapping, MappedColumn } from './postgres-mapping.ts'
 import type { PostgresLog } from './postgres-options.ts'
 import { backendSql, type Statement } from './postgres-pool.ts'
+import { atSql, flushedSql, nowSql } from './postgres-positions.ts'
 
 export type WriteShape =
   | 'replace'
@@ -102,7 +102,7 @@ export class PostgresStatements {
     const shown = this.mapping.columns.map(column => `it.${quoteName(column.name)}`).join(', ')
     return `SELECT stamp.*, ${shown}
       FROM (SELECT ${backendSql} AS backend, pg_current_snapshot()::text AS snapshot,
-                   ${positionSql('pg_current_wal_flush_lsn()')} AS flushed, ${positionSql('pg_current_wal_insert_lsn()')} AS upto) AS stamp
+                   ${flushedSql(this.#log)} AS flushed, ${nowSql(this.#log)} AS upto) AS stamp
       LEFT JOIN ${rows}`
   }
 
@@ -141,7 +141,7 @@ export class PostgresStatements {
         DELETE FROM ${from} AS it USING before WHERE ${this.#isKey()} RETURNING ${this.#returned()})`)
       done.push('SELECT * FROM deleted')
     }
-    const at = positionSql('pg_current_wal_insert_lsn()')
+    const at = atSql(this.#log)
     const columnsOf = (table: string): string =>
       `${table}.there, ${this.mapping.columns.map((_, i) => `${table}.c${i}`).join(', ')}`
     if (done.length === 0) {
@@ -205,7 +205,7 @@ export class PostgresStatements {
   }
 
   #returned(): string {
-    return `${positionSql('pg_current_wal_insert_lsn()')}, it.tableoid, true, ${this.#shown()}`
+    return `${atSql(this.#log)}, it.tableoid, true, ${this.#shown()}`
   }
 
   #aliases(): string {

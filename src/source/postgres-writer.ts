@@ -6,9 +6,8 @@ import type { Clock } from '../base/clock.ts'
 import { sleep } from '../base/clock.ts'
 import { TidemarkError } from '../base/errors.ts'
 import type { Random } from '../base/random.ts'
-import { positionSql } from './postgres-catalogue.ts'
 import { isRetriable } from './postgres-errors.ts'
-import type { Cell, PostgresPool, Session } from './postgres-pool.ts'
+import type { Cell, PostgresPool, Session, Statement } from './postgres-pool.ts'
 import { answer } from './postgres-statements.ts'
 import { outcomeOf, planSum, statementOf, type WritePlan } from './postgres-write.ts'
 import type { RowOutcome } from './source.ts'
@@ -31,13 +30,14 @@ export class PostgresWriter {
   readonly #pool: PostgresPool
   readonly #clock: Clock
   readonly #random: Random
-  readonly #upto: { readonly text: string; readonly name: string }
+  readonly #upto: Statement
 
-  constructor(pool: PostgresPool, clock: Clock, random: Random, name: string) {
+  /** `upto` asks for a position that everything visible lies at or before. */
+  constructor(pool: PostgresPool, clock: Clock, random: Random, upto: Statement) {
     this.#pool = pool
     this.#clock = clock
     this.#random = random
-    this.#upto = { text: `SELECT ${positionSql('pg_current_wal_insert_lsn()')}`, name }
+    this.#upto = upto
   }
 
   /** Resolves once it is committed and durable. Rejects with Postgres' own errors, nothing changed. */

@@ -2,7 +2,10 @@
 import { test } from 'node:test'
 import { systemClock } from '../../src/base/clock.ts'
 import type { ChangeEvent } from '../../src/coherence/stamp.ts'
+import type { ChangeFeed } from '../../src/source/change-feed.ts'
 import { PostgresFeed } from '../../src/source/postgres-feed.ts'
+import type { PostgresLog } from '../../src/source/postgres-options.ts'
+import { PostgresOutbox } from '../../src/source/postgres-outbox.ts'
 import { PostgresSource } from '../../src/source/postgres-source.ts'
 import type { FeedHandler } from '../../src/source/pushed-feed.ts'
 import type { LoadResult, RowId, RowWrite, WriteResult } from '../../src/source/source.ts'
@@ -15,12 +18,12 @@ const clock = systemClock()
 /** The source with its log read and handed on, as the tide does it: samples before heartbeats. */
 class Pushed {
   readonly source: PostgresSource
-  readonly feed: PostgresFeed
+  readonly feed: ChangeFeed
   readonly name = 'main'
   readonly handlers: FeedHandler[] = []
   end = 0n
 
-  constructor(source: PostgresSource, feed: PostgresFeed) {
+  constructor(source: PostgresSource, feed: ChangeFeed) {
     this.source = source
     this.feed = feed
   }
@@ -66,10 +69,11 @@ class Pushed {
   }
 }
 
-async function make(sql: string): Promise<SourceFixture> {
+async function make(sql: string, log?: PostgresLog): Promise<SourceFixture> {
   const name = await server.createDatabase(sql)
-  const options = optionsFor(server, [{ name: 'things', table: 'things' }], { name })
-  const feed = new PostgresFeed(options)
+  const made = optionsFor(server, [{ name: 'things', table: 'things' }], { name })
+  const options = log === undefined ? made : { ...made, log }
+  const feed = log === undefined ? new PostgresFeed(options) : new PostgresOutbox(options)
   await feed.open(undefined)
   const pushed = new Pushed(await PostgresSource.open(options), feed)
   return {
@@ -88,6 +92,9 @@ const columns = 'name text NOT NULL, count bigint NOT NULL DEFAULT 7, note text,
 if (skip) {
   void test('the contract of sources, on Postgres', { skip }, () => {})
 } else {
+  sourceContract('a table of Postgres with an outbox', () =>
+    make(`CREATE TABLE things (id bigint PRIMARY KEY, ${columns})`, { kind: 'outbox', schema: 'tidemark' }),
+  )
   sourceContract('a table of Postgres', () => make(`CREATE TABLE things (id bigint PRIMARY KEY, ${columns})`))
   sourceContract('a partitioned table of Postgres', () =>
     make(`CREATE TABLE things (id bigint PRIMARY KEY, ${columns}) PARTITION BY HASH (id);
