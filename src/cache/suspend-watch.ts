@@ -9,7 +9,7 @@ export class SuspendWatch {
   readonly #clock: Clock
   #apartMs: number
   /** Monotonic ms: what was proved as of an earlier time counts for nothing. */
-  trustedFromMs = -Infinity
+  trustedFromMs: number = -Infinity
 
   constructor(clock: Clock) {
     this.#clock = clock
