@@ -11,6 +11,8 @@ import type { TideObserver } from '../../src/cache/tide-observer.ts'
 import { addSample, asOfMs, NO_PROOF, type Sample } from '../../src/coherence/freshness.ts'
 import { randomToken } from '../../src/coherence/record.ts'
 import { PostgresFeed } from '../../src/source/postgres-feed.ts'
+import { PostgresOutbox } from '../../src/source/postgres-outbox.ts'
+import type { ChangeFeed } from '../../src/source/change-feed.ts'
 import type { PostgresSource } from '../../src/source/postgres-source.ts'
 import { MemoryTier } from '../../src/testing/memory-tier.ts'
 import { PostgresServer } from '../support/postgres.ts'
@@ -43,7 +45,9 @@ class Deployment {
 
   keeper(t: TestContext, options: ReturnType<typeof optionsFor>, observer: Partial<TideObserver> = {}): TideKeeper {
     const { source, tier, random } = this
-    const keeper = new TideKeeper({ tier, source, feed: () => new PostgresFeed(options), clock, random, observer })
+    const feed = (): ChangeFeed =>
+      options.log.kind === 'outbox' ? new PostgresOutbox(options) : new PostgresFeed(options)
+    const keeper = new TideKeeper({ tier, source, feed, clock, random, observer })
     const run = keeper.run()
     t.after(async () => {
       keeper.stop()
@@ -139,50 +143,70 @@ function nameOf(payload: Uint8Array | null): number {
   return Number(/"name":(\d+)/.exec(Buffer.from(payload!).toString())![1])
 }
 
-async function deploy(t: TestContext): Promise<{ deployment: Deployment; options: ReturnType<typeof optionsFor> }> {
+const outbox = { kind: 'outbox', schema: 'tidemark' } as const
+
+async function deploy(
+  t: TestContext,
+  log?: typeof outbox,
+): Promise<{ deployment: Deployment; options: ReturnType<typeof optionsFor> }> {
   const server = (await PostgresServer.start())!
   t.after(() => server.close())
   await server.query(`CREATE TABLE cities (id int PRIMARY KEY, name bigint NOT NULL);
     INSERT INTO cities SELECT n, 0 FROM generate_series(0, ${KEYS - 1}) n`)
-  const options = { ...optionsFor(server, [{ name: 'cities' }]), lanes: 8 }
+  const made = { ...optionsFor(server, [{ name: 'cities' }]), lanes: 8 }
+  const options = log === undefined ? made : { ...made, log }
   return { deployment: new Deployment(server, await openSource(t, options)), options }
 }
 
-test('what is proved is never older than its proof, while rows are written through and around', { skip }, async t => {
-  const { deployment, options } = await deploy(t)
-  deployment.keeper(t, options)
-  await deployment.recovered()
-  await deployment.turns(1500)
-  const { hits, proved, writes } = deployment.counts
-  assert.ok(hits > 50 && writes > 50, `${hits} hits of ${proved} proved reads, ${writes} writes`)
-})
+for (const [name, log] of [
+  ['log', undefined],
+  ['outbox', outbox],
+] as const) {
+  test(
+    `by the ${name}: what is proved is never older than its proof, while rows are written through and around`,
+    { skip },
+    async t => {
+      const { deployment, options } = await deploy(t, log)
+      deployment.keeper(t, options)
+      await deployment.recovered()
+      await deployment.turns(1500)
+      const { hits, proved, writes } = deployment.counts
+      t.diagnostic(`${hits} hits of ${proved} proved reads, ${writes} writes`)
+      assert.ok(hits > 50 && writes > 50, `${hits} hits of ${proved} proved reads, ${writes} writes`)
+    },
+  )
 
-test('after a kill -9 of the database nothing false is proved, and all lanes are fresh again', { skip }, async t => {
-  const { deployment, options } = await deploy(t)
-  const ends: string[] = []
-  deployment.keeper(t, options, { ended: end => ends.push(end.kind) })
-  await deployment.recovered()
-  const turns = deployment.turns(3000)
-  await wait(500)
-  await deployment.server.kill()
-  await deployment.server.start()
-  await turns
-  await deployment.recovered()
-  assert.ok(ends.includes('lost'))
-  assert.ok(deployment.counts.hits > 20, `${deployment.counts.hits} hits`)
-})
+  test(
+    `by the ${name}: after a kill -9 of the database nothing false is proved, and all is fresh again`,
+    { skip },
+    async t => {
+      const { deployment, options } = await deploy(t, log)
+      const ends: string[] = []
+      deployment.keeper(t, options, { ended: end => ends.push(end.kind) })
+      await deployment.recovered()
+      const turns = deployment.turns(3000)
+      await wait(500)
+      await deployment.server.kill()
+      await deployment.server.start()
+      await turns
+      await deployment.recovered()
+      assert.ok(ends.includes('lost'))
+      assert.ok(deployment.counts.hits > 20, `${deployment.counts.hits} hits`)
+    },
+  )
 
-test('of two keepers one carries the log, and the other goes on when it ends or is stuck', { skip }, async t => {
-  const { deployment, options } = await deploy(t)
-  const first = deployment.keeper(t, options)
-  await deployment.recovered()
-  const second = deployment.keeper(t, options)
-  await deployment.turns(500)
-  assert.deepEqual([first.isHolder, second.isHolder], [true, false])
-  first.stop()
-  const stoppedMs = clock.monotonicMs()
-  while (!second.isHolder) await wait(5)
-  await deployment.recovered()
-  t.diagnostic(`taken over and fresh after ${Math.round(clock.monotonicMs() - stoppedMs)} ms`)
-  await deployment.turns(500)
-})
+  test(`by the ${name}: of two keepers one carries it, and the other goes on when that one ends`, { skip }, async t => {
+    const { deployment, options } = await deploy(t, log)
+    const first = deployment.keeper(t, options)
+    await deployment.recovered()
+    const second = deployment.keeper(t, options)
+    await deployment.turns(500)
+    assert.deepEqual([first.isHolder, second.isHolder], [true, false])
+    first.stop()
+    const stoppedMs = clock.monotonicMs()
+    while (!second.isHolder) await wait(5)
+    await deployment.recovered()
+    t.diagnostic(`taken over and fresh after ${Math.round(clock.monotonicMs() - stoppedMs)} ms`)
+    await deployment.turns(500)
+  })
+}
