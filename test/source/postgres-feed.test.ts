@@ -250,13 +250,6 @@ test('a snapshot sees a transaction once it is visible, which may be after it wa
   assert.ok(after.xmax > xid && !after.inProgress.includes(xid))
 })
 
-test('transaction ids past the 32 bits of the log keep their upper half', { skip }, async t => {
-  const { source, reader } = await scene(t)
-  const { stamp } = await source.write([{ keyspace: 'cities', id: '1', operation: replace('{"name":"A"}') }])
-  const [event] = eventsOf(await reader.catchUp(source))
-  assert.equal(event!.xid, stamp.xid)
-})
-
 test(
   'a transaction with more keys than are kept is a reset, and is not held in memory',
   { skip, timeout: 120_000 },
