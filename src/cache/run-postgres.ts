@@ -11,6 +11,7 @@ import { asOfMs, type Sample } from '../coherence/freshness.ts'
 import type { Position } from '../coherence/mark.ts'
 import { PostgresFeed } from '../source/postgres-feed.ts'
 import type { ChangeFeed } from '../source/change-feed.ts'
+import { PostgresOutbox } from '../source/postgres-outbox.ts'
 import type { PostgresConnection, PostgresFeedOptions } from '../source/postgres-options.ts'
 import { PostgresSource } from '../source/postgres-source.ts'
 import type { Source } from '../source/source.ts'
@@ -69,7 +70,7 @@ export async function runPostgres(options: PostgresThreadOptions, events: Source
   const sampler = new Sampler({ source: watched, clock, onSamples: samples => lanes.prove(samples) })
   const report = new TideReport({ name, lanes: lanesCount, clock, gauges, resets: new ResetLog(), events })
   const feed = (): ChangeFeed => {
-    const opened = new PostgresFeed(common)
+    const opened = log.kind === 'outbox' ? new PostgresOutbox(common) : new PostgresFeed(common)
     return options.tier === undefined ? new OwnFeed(opened, name) : opened
   }
   const keeper = new TideKeeper({ tier: lanes.tier, source: watched, feed, clock, random, observer: report })

@@ -1,0 +1,98 @@
+// One server in front of Postgres, without a tier: rows in its own memory, changes by the log or by an outbox, tables and views;
+// and two such servers that were given one slot.
+import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, describe, test, type TestContext } from 'node:test'
+import { PostgresServer } from '../support/postgres.ts'
+import { GridServer, within } from './grid-scene.ts'
+
+const DEADLINE_MS = 30_000
+const TABLES = `
+  CREATE TABLE users (id int PRIMARY KEY, name text); INSERT INTO users SELECT i, 'user ' || i FROM generate_series(1, 100) i;
+  CREATE TABLE orders (user_id int, amount int); ALTER TABLE orders REPLICA IDENTITY FULL; INSERT INTO orders VALUES (1, 5), (1, 6)`
+const TOTALS = {
+  sql: 'SELECT user_id, sum(amount) AS total FROM orders GROUP BY user_id',
+  keyColumns: ['user_id'],
+  dependsOn: [{ table: 'orders', keyColumns: ['user_id'] }],
+}
+
+describe('a server in front of Postgres alone', { concurrency: 1 }, () => {
+  let postgres: PostgresServer | undefined
+  const folder = mkdtempSync(join(tmpdir(), 'tidemark-alone-'))
+  before(async () => {
+    postgres = await PostgresServer.start()
+  })
+  after(async () => {
+    await postgres?.close()
+    rmSync(folder, { recursive: true })
+  })
+
+  async function start(t: TestContext, args: readonly string[]): Promise<GridServer> {
+    const server = await GridServer.start(args)
+    t.after(() => server.stop())
+    return server
+  }
+
+  async function fresh(server: GridServer): Promise<void> {
+    await within(DEADLINE_MS, 'lanes are fresh', async () => (((await server.status())['age'] ?? 9999) as number) < 400)
+  }
+
+  for (const log of ['the log', 'an outbox'] as const) {
+    test(`sees plain SQL by ${log}, in tables and in views`, async t => {
+      if (postgres === undefined) return t.skip('PostgreSQL is not installed')
+      const database = await postgres.createDatabase(TABLES)
+      const main = {
+        kind: 'postgres',
+        url: postgres.url(database),
+        ...(log === 'the log' ? { slot: 'first' } : { outbox: 'changes' }),
+      }
+      const keyspaces = { users: { database: 'main' }, totals: { database: 'main', view: TOTALS } }
+      const file = join(folder, `${database}.mjs`)
+      writeFileSync(file, `export default ${JSON.stringify({ databases: { main }, keyspaces })}`)
+      const server = await start(t, [`--config=${file}`, '--threads=2'])
+      await fresh(server)
+      assert.equal((await server.read('users:1')).tier, 'source')
+      await within(DEADLINE_MS, 'the row is near', async () => (await server.read('users:1')).tier === 'near')
+      assert.equal((await server.read('totals:1')).value, '{"user_id":1,"total":11}')
+      await postgres.query(
+        "UPDATE users SET name = 'by SQL' WHERE id = 1; INSERT INTO orders VALUES (1, 10)",
+        [],
+        database,
+      )
+      await within(DEADLINE_MS, 'the row is seen', async () => (await server.read('users:1')).value!.includes('by SQL'))
+      await within(DEADLINE_MS, 'the view is', async () => (await server.read('totals:1')).value!.includes('21'))
+      assert.equal(await server.client.command('HSET', 'users:1', 'name', 'through'), 0)
+      const written = await server.read('users:1')
+      assert.deepEqual([written.value, written.tier], ['{"id":1,"name":"through"}', 'near'])
+      assert.match(((await server.client.command('DEL', 'totals:1')) as Error).message, /^ROW_OPERATION /)
+      assert.equal(await server.client.command('SET', 'plain', 'x'), 'OK', 'other keys are here too')
+    })
+  }
+  test('is not put out by another one with the same slot, which says what is wrong', async t => {
+    if (postgres === undefined) return t.skip('PostgreSQL is not installed')
+    const database = await postgres.createDatabase(TABLES)
+    const args = [`--source=${postgres.url(database)}`, '--keyspace=users', '--threads=1']
+    const first = await start(t, args)
+    await fresh(first)
+    const second = await start(t, args)
+    await within(DEADLINE_MS, 'it says so', async () =>
+      /need a slot each/.test(String((await second.status())['trouble'])),
+    )
+    assert.equal((await second.read('users:1')).tier, 'source', 'it answers all the same')
+    assert.match((await second.http('/ready')).text, /"degraded":\["database 'main': 64 of 64 lanes/)
+    assert.equal((await first.status())['tide'], 'runs')
+    assert.doesNotMatch(first.process.stderr, /the tide stopped/)
+  })
+  test('says in a line what keeps it from starting', async t => {
+    if (postgres === undefined) return t.skip('PostgreSQL is not installed')
+    const attempts: [args: string[], says: RegExp][] = [
+      [['--source=postgres://127.0.0.1:1/none', '--keyspace=users'], /SOURCE_UNAVAILABLE/],
+      [[`--source=${postgres.url()}`, '--keyspace=nothing'], /MAPPING_INVALID.*nothing/],
+    ]
+    for (const [args, says] of attempts) {
+      await assert.rejects(GridServer.start(args), (error: Error) => says.test(error.message))
+    }
+  })
+})
