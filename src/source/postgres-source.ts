@@ -139,6 +139,8 @@ export class PostgresSource implements Source {
 
   async position(): Promise<SourcePosition> {
     const columns = nowSql(this.#options.log)
+    // What was missing may be there by now.
+    if (this.#catalogue.problem !== undefined) await this.#refresh()
     for (let attempt = 1; ; attempt++) {
       const [row] = await this.#positions.query(this.#catalogue.statement('position', columns))
       const [server, layout, position] = row!
