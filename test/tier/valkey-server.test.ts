@@ -116,6 +116,17 @@ describe('a tier on one server', { skip }, () => {
     await subscription.close()
   })
 
+  test("a lane's messages are counted past 32 bits", async () => {
+    const bytes = Buffer.alloc(8)
+    bytes.writeBigUInt64BE(2n ** 32n - 1n)
+    await server.command('SETRANGE', names(scene.lane, 'h'), 14, bytes)
+    assert.equal((await scene.state()).sequence, 2 ** 32 - 1)
+    await scene.put('a', scene.write(1n, 110n))
+    assert.equal((await scene.state()).sequence, 2 ** 32)
+    await scene.apply(150n)
+    assert.equal((await scene.state()).sequence, 2 ** 32 + 1)
+  })
+
   test('keys may hold anything', async () => {
     const keys = ['', ' ', '\0', '\r\n', '{', '}', '{t1}', 'a:{b}:c', '\u00e4\u4e16\ud83d\ude00', 'x'.repeat(5_000)]
     for (const [index, key] of keys.entries()) {
