@@ -37,6 +37,7 @@ import type {
   ValkeyArguments,
   ValkeyClientOptions,
   ValkeyReply,
+  ValkeyTemplate,
   ValkeyTimes,
 } from './valkey-connection.ts'
 import { ValkeyFunctions, type FunctionName } from './valkey-functions.ts'
@@ -96,6 +97,7 @@ export class ValkeyTier implements SharedTier {
   readonly #clock: Clock
   readonly #ttlMsDefault: number
   readonly #functions: ValkeyFunctions
+  readonly #template: ValkeyTemplate
   readonly #nodes: ValkeyNodes
   readonly #names: readonly LaneNames[]
   readonly #subscriptions: ValkeySubscriptions
@@ -114,6 +116,7 @@ export class ValkeyTier implements SharedTier {
     this.#ttlMsDefault = options.ttlMsDefault ?? limits.tierTtlMsDefault
     this.#functions = ValkeyFunctions.read()
     const template = createTemplate(client)
+    this.#template = template
     this.#names = laneTags(lanes).map(tag => new LaneNames(prefix, tag))
     this.#nodes = new ValkeyNodes({
       seeds: options.servers,
@@ -143,7 +146,7 @@ export class ValkeyTier implements SharedTier {
       for (const advice of await adviceOn(tier.#nodes)) warn(advice)
       return tier
     } catch (error) {
-      tier.#nodes.close()
+      tier.#end()
       throw error
     }
   }
@@ -273,8 +276,13 @@ export class ValkeyTier implements SharedTier {
 
   // oxlint-disable-next-line typescript/require-await -- other tiers have something to wait for
   async close(): Promise<void> {
+    this.#end()
+  }
+
+  #end(): void {
     this.#subscriptions.close()
     this.#nodes.close()
+    this.#template.destroy()
   }
 
   #laneOf(key: string): number {
