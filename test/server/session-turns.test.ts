@@ -20,6 +20,8 @@ import type { Store } from '../../src/store/store.ts'
 import { Scene } from '../cache/scene.ts'
 import { eventually, testSettings } from './served-scene.ts'
 
+fc.configureGlobal({ seed: Number(process.env['TIDEMARK_SEED'] ?? 1) })
+
 class PlayedConnection implements Connection {
   readonly remoteAddress = '127.0.0.1:1'
   readonly localAddress = '127.0.0.1:2'

@@ -192,7 +192,7 @@ export const tierCommand: Command = {
   name: 'tm.tier',
   arity: -2,
   flags: ['write', 'no_multi'],
-  categories: ['@admin', '@slow', '@dangerous'],
+  categories: ['@admin', '@write', '@slow', '@dangerous'],
   keys: [0, 0, 0],
   group: 'tidemark',
   since: '0.1.0',
