@@ -2,6 +2,7 @@
 // folders, and the faults that clusters have: a node killed, stopped in its tracks, restarted; a forced failover; a slot
 // migrated, or left half migrated. Everything is ended by pid, by `close` or with the process that started it.
 // Not for: what a client makes of it (that is what the tests are about).
+import type { Place } from './namespaces.ts'
 import { RedisProcess, until } from './redis-process.ts'
 import type { RedisProcessState } from './redis-process.ts'
 import { redisInstalled } from './redis-server.ts'
@@ -15,6 +16,8 @@ export interface RedisClusterOptions {
   readonly nodeTimeoutMs?: number
   /** Further arguments of every redis-server. */
   readonly args?: readonly string[]
+  /** Of each node, primaries first; loopback unless said otherwise. */
+  readonly places?: readonly Place[]
   /** The nodes live on when this process ends; see RedisCluster.attach. */
   readonly detached?: boolean
 }
@@ -47,6 +50,10 @@ export class ClusterNode {
 
   get port(): number {
     return this.process.port
+  }
+
+  get host(): string {
+    return this.process.place.host
   }
 
   get pid(): number {
@@ -90,6 +97,10 @@ function parseNodes(text: string): SeenNode[] {
   })
 }
 
+function placeOf({ places }: RedisClusterOptions, index: number): { readonly place?: Place } {
+  return places === undefined ? {} : { place: places[index]! }
+}
+
 export class RedisCluster {
   /** All nodes ever started, dead ones too; primaries come first, as they were at the start. */
   readonly nodes: readonly ClusterNode[]
@@ -107,12 +118,13 @@ export class RedisCluster {
       // A replica that was cut off for long may still take over: tests are impatient, and that is the harder case.
       '--cluster-replica-validity-factor 0',
       '--repl-diskless-sync yes --repl-diskless-sync-delay 0 --enable-debug-command yes',
+      ...(options.places === undefined ? [] : ['--protected-mode no']),
     ]
     const all = [...settings.flatMap(setting => setting.split(' ')), ...args]
     const servers: RedisProcess[] = []
     try {
       for (let index = 0; index < primaries * (1 + replicas); index++) {
-        servers.push(await RedisProcess.start({ cluster: true, args: all, detached }))
+        servers.push(await RedisProcess.start({ cluster: true, args: all, detached, ...placeOf(options, index) }))
       }
       const nodes: ClusterNode[] = []
       for (const server of servers) nodes.push(new ClusterNode(String(await server.command('CLUSTER', 'MYID')), server))
@@ -136,7 +148,7 @@ export class RedisCluster {
 
   /** `host:port` of every node. */
   get addresses(): readonly string[] {
-    return this.nodes.map(node => `127.0.0.1:${node.port}`)
+    return this.nodes.map(node => `${node.host}:${node.port}`)
   }
 
   async #join(primaries: number): Promise<void> {
@@ -148,7 +160,7 @@ export class RedisCluster {
         const to = Math.floor(((index + 1) * CLUSTER_SLOTS) / primaries) - 1
         await node.command('CLUSTER', 'ADDSLOTSRANGE', from, to)
       }
-      if (node !== first) await node.command('CLUSTER', 'MEET', '127.0.0.1', first.port, first.process.busPort)
+      if (node !== first) await node.command('CLUSTER', 'MEET', first.host, first.port, first.process.busPort)
     }
     for (const node of this.nodes) {
       await until('all nodes know each other', async () => {
@@ -289,7 +301,7 @@ export class SlotMigration {
   async moveKeys(keys?: readonly string[]): Promise<void> {
     const moved = keys ?? (await this.keysLeft())
     if (moved.length === 0) return
-    await this.from.command('MIGRATE', '127.0.0.1', this.to.port, '', 0, 2_000, 'KEYS', ...moved)
+    await this.from.command('MIGRATE', this.to.host, this.to.port, '', 0, 2_000, 'KEYS', ...moved)
   }
 
   /** Gives the slot to its new end. Keys that were left behind have to be moved before. */

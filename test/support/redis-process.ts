@@ -7,6 +7,8 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
+import { inPlace, loopback } from './namespaces.ts'
+import type { Place } from './namespaces.ts'
 import { freePort } from './redis-server.ts'
 import { RespClient } from './resp-client.ts'
 
@@ -15,6 +17,8 @@ export interface RedisProcessOptions {
   readonly args?: readonly string[]
   /** A node of a cluster: its bus gets a free port too. */
   readonly cluster?: boolean
+  /** Its address and network namespace; loopback unless said otherwise. */
+  readonly place?: Place
   /** Lives on when this process ends: whoever starts it ends it, by `pid` (see RedisProcess.attach). */
   readonly detached?: boolean
 }
@@ -26,6 +30,7 @@ export interface RedisProcessState {
   readonly pid: number
   readonly folder: string
   readonly args: readonly string[]
+  readonly place?: Place
 }
 
 const START_ATTEMPTS = 5
@@ -35,7 +40,7 @@ export const COMMAND_MS = 3_000
 
 // The shell tells the server's pid and ends the server as soon as its own input ends: a process that dies, however it dies,
 // takes its servers with it.
-const script = `redis-server "$@" </dev/null >/dev/null 2>&1 & echo $!; trap "kill -9 $! 2>/dev/null" EXIT; cat >/dev/null`
+const script = `"$@" </dev/null >/dev/null 2>&1 & echo $!; trap "kill -9 $! 2>/dev/null" EXIT; cat >/dev/null`
 
 /** Resolves once `condition` does so with something else than false or undefined; rejects, with what it is about, after `ms`. */
 export async function until<T>(
@@ -56,6 +61,7 @@ export class RedisProcess {
   readonly port: number
   readonly busPort: number
   readonly folder: string
+  readonly place: Place
   readonly #args: readonly string[]
   readonly #detached: boolean
   #pid = 0
@@ -65,6 +71,7 @@ export class RedisProcess {
     this.port = state.port
     this.busPort = state.busPort
     this.folder = state.folder
+    this.place = state.place ?? loopback
     this.#args = state.args
     this.#detached = detached
   }
@@ -80,7 +87,8 @@ export class RedisProcess {
           ? []
           : ['--cluster-enabled', 'yes', '--cluster-port', String(busPort), '--cluster-config-file', 'nodes.conf']
       const args = ['--save', '', '--appendonly', 'no', ...cluster, ...(options.args ?? [])]
-      const server = new RedisProcess({ port, busPort, folder, args }, options.detached === true)
+      const { place = loopback } = options
+      const server = new RedisProcess({ port, busPort, folder, args, place }, options.detached === true)
       if (await server.#launch()) return server
       await server.#end()
     }
@@ -100,7 +108,8 @@ export class RedisProcess {
   }
 
   get state(): RedisProcessState {
-    return { port: this.port, busPort: this.busPort, pid: this.#pid, folder: this.folder, args: this.#args }
+    const { port, busPort, folder, place } = this
+    return { port, busPort, pid: this.#pid, folder, args: this.#args, place }
   }
 
   /** Whether its process runs, or is stopped by `pause`. */
@@ -159,7 +168,7 @@ export class RedisProcess {
   }
 
   async #ask(args: readonly (string | Buffer | number)[]): Promise<unknown> {
-    const client = await RespClient.connect(this.port)
+    const client = await RespClient.connect(this.port, { host: this.place.host })
     try {
       const reply = await client.command(...args)
       if (reply instanceof Error) throw reply
@@ -180,8 +189,9 @@ export class RedisProcess {
   }
 
   async #launch(): Promise<boolean> {
-    const settings = ['--port', String(this.port), '--bind', '127.0.0.1', '--dir', this.folder, ...this.#args]
-    const died = this.#detached ? this.#spawnDetached(settings) : await this.#spawnHeld(settings)
+    const settings = ['--port', String(this.port), '--bind', this.place.host, '--dir', this.folder, ...this.#args]
+    const command = inPlace(this.place, ['redis-server', ...settings])
+    const died = this.#detached ? this.#spawnDetached(command) : await this.#spawnHeld(command)
     const polls = START_MS / POLL_MS
     for (let poll = 0; poll < polls && !died() && this.alive; poll++) {
       const answer = await this.command('PING').catch((error: unknown) => error)
@@ -193,16 +203,16 @@ export class RedisProcess {
     return false
   }
 
-  #spawnDetached(settings: readonly string[]): () => boolean {
-    const child = spawn('redis-server', settings, { detached: true, stdio: 'ignore' })
+  #spawnDetached([program, ...args]: readonly string[]): () => boolean {
+    const child = spawn(program!, args, { detached: true, stdio: 'ignore' })
     child.once('error', () => {})
     this.#pid = child.pid ?? 0
     child.unref()
     return () => child.exitCode !== null
   }
 
-  async #spawnHeld(settings: readonly string[]): Promise<() => boolean> {
-    const shell = spawn('sh', ['-c', script, 'sh', ...settings], { stdio: ['pipe', 'pipe', 'ignore'] })
+  async #spawnHeld(command: readonly string[]): Promise<() => boolean> {
+    const shell = spawn('sh', ['-c', script, 'sh', ...command], { stdio: ['pipe', 'pipe', 'ignore'] })
     this.#shell = shell
     shell.stdin.on('error', () => {})
     this.#pid = await new Promise((resolve, reject) => {

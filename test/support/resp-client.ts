@@ -7,6 +7,8 @@ import { ReplyWriter } from '../../src/wire/reply-writer.ts'
 
 export interface RespClientOptions {
   readonly host?: string
+  /** Of this end. */
+  readonly localAddress?: string
   /** Sends AUTH first. */
   readonly password?: string
   /** 3 sends HELLO 3 first. */
@@ -54,7 +56,8 @@ export class RespClient {
   }
 
   static async connect(port: number, options: RespClientOptions = {}): Promise<RespClient> {
-    const socket = connect(port, options.host ?? '127.0.0.1')
+    const { host = '127.0.0.1', localAddress } = options
+    const socket = connect({ port, host, ...(localAddress === undefined ? {} : { localAddress }) })
     await new Promise<void>((resolve, reject) => {
       socket.once('connect', () => {
         socket.removeListener('error', reject)
