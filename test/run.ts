@@ -3,7 +3,7 @@
 // Ends with counts in the form that tools read (`# tests N`, `# pass N`, `# fail N`), and says which tests were skipped
 // and why (a server that is not installed). With TIDEMARK_NO_SKIP=1 a skipped test fails the run: no machine that is
 // meant to run everything passes by running less.
-// Not for: test/chaos (long runs, started by name) and benchmarks.
+// Not for: long runs, which have scripts of their own (test:sim, test:chaos, fuzz), and benchmarks.
 import { globSync } from 'node:fs'
 import { relative, resolve } from 'node:path'
 import { run } from 'node:test'
@@ -21,9 +21,7 @@ interface Skipped {
 function choose(words: readonly string[]): string[] {
   const all = globSync('test/**/*.test.ts', { cwd: root }).sort()
   const wanted = words.map(word => word.replace(/^\.\//, ''))
-  const chosen = all.filter(file =>
-    wanted.length === 0 ? !file.startsWith('test/chaos/') : wanted.some(word => file.includes(word)),
-  )
+  const chosen = all.filter(file => wanted.length === 0 || wanted.some(word => file.includes(word)))
   return chosen.map(file => resolve(root, file))
 }
 
