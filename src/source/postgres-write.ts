@@ -3,9 +3,10 @@
 // Not for: transactions and retries (postgres-writer.ts), SQL text (postgres-statements.ts).
 import { TidemarkError } from '../base/errors.ts'
 import type { Addition } from './field-sum.ts'
-import { JsonError, readMembers, type JsonValue } from './json-scanner.ts'
+import type { JsonValue } from './json-scanner.ts'
+import { plannedFields } from './planned-fields.ts'
 import { parseKey } from './postgres-key.ts'
-import type { KeyspaceMapping } from './postgres-mapping.ts'
+import type { KeyspaceMapping, MappedColumn } from './postgres-mapping.ts'
 import type { Cell, Parameter, Statement } from './postgres-pool.ts'
 import { answer, type PostgresStatements, type WriteShape } from './postgres-statements.ts'
 import { encodeCells, parameterFromBytes, parameterFromJson, parameterOfSum } from './postgres-value.ts'
@@ -33,8 +34,14 @@ export function planWrite(statements: PostgresStatements, write: RowWrite): Writ
   }
   const { operation } = write
   const key = parseKey(mapping.keyspace, mapping.key, write.id)
-  // In the table's order, so that one statement serves every order that clients write them in.
-  const fields = [...planFields(mapping, key, write)].sort(([a], [b]) => a - b)
+  const { columns, values } = plannedFields<MappedColumn, Value>(write, {
+    mapping,
+    table: mapping.from,
+    fromJson: parameterFromJson,
+    fromBytes: parameterFromBytes,
+    fromAmount: amount => amount,
+    isInKey: (column, json) => isInKey(mapping, key, column, json),
+  })
   const conditional = operation.kind === 'replace' || operation.kind === 'update'
   return {
     statements,
@@ -42,113 +49,25 @@ export function planWrite(statements: PostgresStatements, write: RowWrite): Writ
     key,
     kind: operation.kind,
     condition: conditional ? operation.condition : undefined,
-    columns: fields.map(([column]) => column),
-    values: fields.map(([, value]) => value),
-    addition: operation.kind === 'add' && !isPlainSum(mapping, operation) ? operation : undefined,
+    columns,
+    values,
+    addition: operation.kind === 'add' && !isPlainSum(mapping.columns[columns[0]!]!, operation) ? operation : undefined,
   }
 }
 
 /** Whether the database computes the same sum as we would. */
-function isPlainSum(mapping: KeyspaceMapping, operation: Addition & { readonly field: string }): boolean {
-  const column = mapping.columns[positionOf(mapping, operation.field)]!
-  return operation.as === 'integer' && column.kind === 'integer'
+function isPlainSum(column: MappedColumn, addition: Addition): boolean {
+  return addition.as === 'integer' && column.kind === 'integer'
 }
 
-function planFields(mapping: KeyspaceMapping, key: readonly string[], write: RowWrite): Map<number, Value> {
-  const { operation } = write
-  const fields = new Map<number, Value>()
-  switch (operation.kind) {
-    case 'replace':
-      for (const [name, json] of membersOf(mapping, operation.row)) {
-        const column = mapping.columns[positionOf(mapping, name)]!
-        if (column.key) checkKeyMember(mapping, key, write.id, name, json)
-        else fields.set(writablePosition(mapping, name), parameterFromJson(column, json))
-      }
-      break
-    case 'update':
-      // A field given twice counts once, with its last value.
-      for (const [name, bytes] of operation.fields) {
-        const position = writablePosition(mapping, name)
-        fields.set(position, parameterFromBytes(mapping.columns[position]!, bytes))
-      }
-      break
-    case 'add':
-      fields.set(writablePosition(mapping, operation.field), operation.amount)
-      break
-    case 'unset':
-      for (const name of operation.fields) {
-        const position = writablePosition(mapping, name)
-        if (!mapping.columns[position]!.nullable) {
-          throw invalid(mapping, `column ${JSON.stringify(name)} is NOT NULL and cannot be removed`)
-        }
-        fields.set(position, null)
-      }
-      break
-    case 'remove':
-  }
-  return fields
-}
-
-function membersOf(mapping: KeyspaceMapping, row: Uint8Array): [string, JsonValue][] {
-  try {
-    return readMembers(row)
-  } catch (thrown) {
-    if (!(thrown instanceof JsonError)) throw thrown
-    throw new TidemarkError('ROW_INVALID', `table ${mapping.from}: the row is ${thrown.message}`, { cause: thrown })
-  }
-}
-
-function positionOf(mapping: KeyspaceMapping, name: string): number {
-  const position = mapping.columns.findIndex(column => column.name === name)
-  if (position >= 0) return position
-  const names = mapping.columns.map(column => column.name).join(', ')
-  throw invalid(
-    mapping,
-    `there is no column ${JSON.stringify(name)} in keyspace ${mapping.keyspace}; there are: ${names}`,
-  )
-}
-
-function writablePosition(mapping: KeyspaceMapping, name: string): number {
-  const position = positionOf(mapping, name)
-  const column = mapping.columns[position]!
-  if (column.key) {
-    throw new TidemarkError(
-      'ROW_KEY_COLUMN',
-      `table ${mapping.from}: column ${JSON.stringify(name)} is part of the key and cannot be changed;` +
-        ' write the row under its other key and delete this one',
-    )
-  }
-  if (column.generated) {
-    throw invalid(mapping, `column ${JSON.stringify(name)} is generated by the table and cannot be written`)
-  }
-  return position
-}
-
-/** A key column may be in the row as long as it says what the id says. */
-function checkKeyMember(
-  mapping: KeyspaceMapping,
-  key: readonly string[],
-  id: RowId,
-  name: string,
-  json: JsonValue,
-): void {
-  const at = mapping.key.findIndex(column => column.name === name)
+function isInKey(mapping: KeyspaceMapping, key: readonly string[], column: MappedColumn, json: JsonValue): boolean {
+  const at = mapping.key.findIndex(({ name }) => name === column.name)
   const given = parameterFromJson(mapping.key[at]!, json)
   const text = Buffer.isBuffer(given) ? `\\x${given.toString('hex')}` : given
   // In the JSON a boolean is true or false, in an id t or f; char(n) may have its blanks.
   const { keyType } = mapping.key[at]!
-  const same =
-    keyType === 'bool' ? text?.[0] === key[at] : keyType === 'bpchar' ? text?.trimEnd() === key[at] : text === key[at]
-  if (same) return
-  throw new TidemarkError(
-    'ROW_KEY_COLUMN',
-    `table ${mapping.from}: key column ${JSON.stringify(name)} in the row contradicts the key` +
-      ` ${JSON.stringify(`${mapping.keyspace}:${id}`)}; give the same value, or leave the column out`,
-  )
-}
-
-function invalid(mapping: KeyspaceMapping, text: string): TidemarkError {
-  return new TidemarkError('ROW_INVALID', `table ${mapping.from}: ${text}`)
+  if (keyType === 'bool') return text?.[0] === key[at]
+  return keyType === 'bpchar' ? text?.trimEnd() === key[at] : text === key[at]
 }
 
 function shapeOf(plan: WritePlan): WriteShape {
