@@ -73,7 +73,7 @@ export class Faults {
   #crashDatabase([, long]: Dice): void {
     const world = this.#world
     const old = world.postgres
-    if (!old.process.alive) return
+    if (!old.process.alive || old.frozen) return
     old.process.die()
     this.#for(20 + long! * 200, () => {
       const { history, slot } = old.afterCrash()

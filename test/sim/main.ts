@@ -4,6 +4,7 @@ import { systemClock } from '../../src/base/clock.ts'
 import { Progress } from '../../src/cli/progress.ts'
 import { mutate } from './mutate.ts'
 import { mutations } from './mutations.ts'
+import type { Focus } from './plan.ts'
 import { reportOf } from './report.ts'
 
 const usage = `npm run test:sim -- [options]
@@ -13,6 +14,7 @@ const usage = `npm run test:sim -- [options]
   --mutate NAME  with one guard of the product taken out; 'list' names them, one a line
   --only LIST    of a single seed, only these steps of its plan, by number
   --trace        of a single seed, everything that happens
+  --json         the counts and the violations as one line of JSON, and nothing else
 
 Prints what was checked and how often, and ends with 1 when anything was wrong.
 `
@@ -25,6 +27,7 @@ const options = {
   mutate: { type: 'string' },
   only: { type: 'string' },
   trace: { type: 'boolean', default: false },
+  json: { type: 'boolean', default: false },
   help: { type: 'boolean', default: false, short: 'h' },
 } as const
 
@@ -34,6 +37,7 @@ interface Options {
   readonly mutate: string | undefined
   readonly only: ReadonlySet<number> | undefined
   readonly trace: boolean
+  readonly json: boolean
 }
 
 function wholeNumber(name: string, text: string): number {
@@ -53,6 +57,7 @@ function readOptions(values: ReturnType<typeof parseArgs<{ options: typeof optio
     mutate: values.mutate,
     only: values.only === undefined ? undefined : new Set(values.only.split(',').map(Number)),
     trace: values.trace,
+    json: values.json,
   }
 }
 
@@ -65,10 +70,22 @@ function commandOf({ mutate: mutation }: Options, seed: number, more: string): s
 async function runOne(asked: Options): Promise<number> {
   const { planOf } = await import('./swarm.ts')
   const { runPlan } = await import('./world.ts')
-  const outcome = await runPlan(planOf(asked.seed, asked.only), asked.trace)
+  const outcome = await runPlan(planOf(asked.seed, focusOf(asked), asked.only), asked.trace)
   for (const line of outcome.trace) console.log(line)
   console.log(outcome.violation === undefined ? 'nothing is wrong' : `WRONG: ${outcome.violation}`)
   return outcome.violation === undefined ? 0 : 1
+}
+
+/** One line, for the tests. */
+async function runForTest(asked: Options): Promise<number> {
+  const { runSwarm } = await import('./swarm.ts')
+  const { counts, failures, seeds } = await runSwarm({ ...asked, focus: focusOf(asked), failuresMax: 1 })
+  console.log(JSON.stringify({ seeds, counts, failures }))
+  return failures.length === 0 ? 0 : 1
+}
+
+function focusOf({ mutate: mutation }: Options): Focus {
+  return mutation === undefined ? {} : (mutations[mutation]!.focus ?? {})
 }
 
 async function runMany(asked: Options): Promise<number> {
@@ -77,7 +94,13 @@ async function runMany(asked: Options): Promise<number> {
   const progress = new Progress(process.stdout, clock, 'Simulating')
   const startedMs = clock.monotonicMs()
   const cpu = process.cpuUsage()
-  const result = await runSwarm({ ...asked, failuresMax: FAILURES_MAX, progress: done => progress.update(done, asked.seeds, 'seeds') }) // prettier-ignore
+  const focus = focusOf(asked)
+  const result = await runSwarm({
+    ...asked,
+    focus,
+    failuresMax: FAILURES_MAX,
+    progress: done => progress.update(done, asked.seeds, 'seeds'),
+  })
   progress.close()
   const used = process.cpuUsage(cpu)
   const cpuMs = (used.user + used.system) / 1_000
@@ -88,7 +111,7 @@ async function runMany(asked: Options): Promise<number> {
   const [first] = result.failures
   if (first === undefined) return 0
   console.log(`\nMaking seed ${first.seed} smaller...`)
-  const plan = planOf(first.seed, undefined)
+  const plan = planOf(first.seed, focus, undefined)
   const kept = await shrink(plan, SHRINK_RUNS_MAX)
   for (const index of kept) {
     const { atMs, kind, dice } = plan.steps[index]!
@@ -116,7 +139,8 @@ async function main(): Promise<number> {
     await import('./world.ts')
     loaded()
   }
-  return asked.only !== undefined || asked.trace ? runOne(asked) : runMany(asked)
+  if (asked.only !== undefined || asked.trace) return runOne(asked)
+  return asked.json ? runForTest(asked) : runMany(asked)
 }
 
 try {

@@ -1,6 +1,8 @@
 // The product with one guard taken out at a time: each is a change of its source text, made as the module is loaded, for
 // the simulator to show that it would notice. A pattern that does not occur exactly once fails loudly: then the product
 // has changed, and so must this. Not for: what each guard is for (docs/internals/coherence.md).
+import type { Focus } from './plan.ts'
+
 export interface Patch {
   /** Below src/. */
   readonly file: string
@@ -10,6 +12,8 @@ export interface Patch {
 
 export interface Mutation {
   readonly patches: readonly Patch[]
+  /** What the seeds have in common, where the hole needs one kind of fault again and again. */
+  readonly focus?: Focus
   /** From seed 1 on, the simulator finds it within so many. */
   readonly seeds: number
 }

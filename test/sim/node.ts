@@ -1,5 +1,6 @@
 // One process of a deployment: the product's own reader, writer, near cache, sampler and tide keeper, over the simulated
 // database and tier. Not for: what is asked of it (world.ts).
+import { messageOf } from '../../src/base/errors.ts'
 import { seededRandom, type Random } from '../../src/base/random.ts'
 import { Keyspaces, type Backing } from '../../src/cache/keyspaces.ts'
 import { MapNear } from '../../src/cache/map-near.ts'
@@ -118,7 +119,7 @@ function fork(random: Random): Random {
 function observe(count: (what: string) => void): Partial<TideObserver> {
   return {
     opened: () => count('tide opened'),
-    ended: ({ kind }) => count(`tide ended: ${kind}`),
+    ended: end => count(`tide ended: ${end.kind}${end.kind === 'lost' ? `, ${messageOf(end.error)}` : ''}`),
     reset: (_lane, reason) => count(`tide reset: ${reason}`),
     mismatch: () => count('tide mismatch'),
   }

@@ -74,6 +74,12 @@ export interface Config {
   readonly endMs: number
 }
 
+/** What all seeds have in common, for a hole that needs one kind of fault again and again. */
+export interface Focus {
+  readonly faults?: readonly FaultKind[]
+  readonly config?: Partial<Config>
+}
+
 export interface Plan {
   readonly config: Config
   readonly steps: readonly Step[]
@@ -82,9 +88,9 @@ export interface Plan {
 const FAULTS_UNTIL_MS = 2_400
 const SETTLE_MS = 2_200
 
-export function drawPlan(seed: number): Plan {
+export function drawPlan(seed: number, focus: Focus = {}): Plan {
   const random = seededRandom(seed)
-  const config = drawConfig(seed, random)
+  const config = { ...drawConfig(seed, random), ...focus.config }
   const steps = [
     ...drawSteps(random, chooseKinds(random, clientKinds, 2), 'client', 100 + random.below(300)),
     ...drawSteps(
@@ -93,7 +99,7 @@ export function drawPlan(seed: number): Plan {
       'statement',
       random.below(3) === 0 ? random.below(10) : 10 + random.below(80),
     ),
-    ...drawSteps(random, chooseFaults(random, config), 'fault', random.below(10)),
+    ...drawSteps(random, focus.faults ?? chooseFaults(random, config), 'fault', random.below(10)),
   ]
   return { config, steps: steps.toSorted((a, b) => a.atMs - b.atMs) }
 }

@@ -1,5 +1,5 @@
 // Runs seeds one after another, adds up what happened in them, and makes a schedule that fails smaller.
-import { drawPlan, type Plan, type Step } from './plan.ts'
+import { drawPlan, type Focus, type Plan, type Step } from './plan.ts'
 import { runPlan } from './world.ts'
 
 export interface Failure {
@@ -19,28 +19,30 @@ export interface SwarmOptions {
   readonly seeds: number
   /** Ends at so many failing seeds. */
   readonly failuresMax: number
+  readonly focus?: Focus
   readonly progress?: (done: number) => void
 }
 
 export async function runSwarm(options: SwarmOptions): Promise<SwarmResult> {
-  const { seed, seeds, failuresMax, progress } = options
+  const { seed, seeds, failuresMax, focus, progress } = options
   const counts: Record<string, number> = {}
   const failures: Failure[] = []
   let events = 0
   let done = 0
   while (done < seeds && failures.length < failuresMax) {
-    const outcome = await runPlan(drawPlan(seed + done))
+    const outcome = await runPlan(drawPlan(seed + done, focus))
     for (const [what, times] of Object.entries(outcome.counts)) counts[what] = (counts[what] ?? 0) + times
     events += outcome.events
     if (outcome.violation !== undefined) failures.push({ seed: seed + done, violation: outcome.violation })
-    progress?.(++done)
+    done++
+    progress?.(done)
   }
   return { seeds: done, counts, events, failures }
 }
 
 /** The plan with some of its steps alone, by their place in it. */
-export function planOf(seed: number, only: ReadonlySet<number> | undefined): Plan {
-  const plan = drawPlan(seed)
+export function planOf(seed: number, focus: Focus, only: ReadonlySet<number> | undefined): Plan {
+  const plan = drawPlan(seed, focus)
   return only === undefined ? plan : { ...plan, steps: plan.steps.filter((_, index) => only.has(index)) }
 }
 

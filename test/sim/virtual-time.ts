@@ -13,6 +13,11 @@ function before(a: Scheduled, b: Scheduled): boolean {
   return a.atMs !== b.atMs ? a.atMs < b.atMs : a.order < b.order
 }
 
+/** A seed has some thousands of events, a schedule some tens of thousands: whatever goes on for ever ends with an error. */
+const EVENTS_MAX = 1_000_000
+/** The same where no time passes meanwhile. */
+const EVENTS_AT_ONE_INSTANT_MAX = 20_000
+
 export class VirtualTime {
   /** Milliseconds since the beginning. */
   nowMs = 0
@@ -20,6 +25,7 @@ export class VirtualTime {
   events = 0
   readonly #heap: Scheduled[] = []
   #order = 0
+  #eventsNow = 0
   #stopped = false
 
   after(delayMs: number, callback: () => void): Scheduled {
@@ -41,6 +47,11 @@ export class VirtualTime {
       if (event === undefined) {
         if (!this.#stopped) this.nowMs = untilMs
         resolve()
+        return
+      }
+      if (event.atMs > this.nowMs) this.#eventsNow = 0
+      if (++this.#eventsNow > EVENTS_AT_ONE_INSTANT_MAX || this.events >= EVENTS_MAX) {
+        reject(new Error(`it never ends: ${this.#eventsNow} events at ${this.nowMs} ms, ${this.events} in all`))
         return
       }
       this.nowMs = event.atMs

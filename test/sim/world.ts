@@ -54,9 +54,11 @@ export class World {
   #values = 0
   #nodesMade = 0
   #serversMade = 0
+  readonly #layoutOf: (node: number) => string
   #violation: string | undefined
 
-  constructor(config: Config) {
+  constructor(config: Config, layoutOf: (node: number) => string = () => 'layout') {
+    this.#layoutOf = layoutOf
     // Copies, which `#calm` changes.
     const { network, postgres, source, messages } = config
     this.config = { ...config, network: { ...network }, postgres: { ...postgres }, source: { ...source }, messages: { ...messages } } // prettier-ignore
@@ -104,7 +106,7 @@ export class World {
       nearEntries: config.nearEntries,
       tide: index < config.tides,
       formats: config.mixedFormats && index % 2 === 1 ? 2 : 1,
-      layout: 'layout',
+      layout: this.#layoutOf(index),
       newValue: () => this.newValue(),
       count: what => {
         this.say(() => `node-${index}: ${what}`)
@@ -122,6 +124,11 @@ export class World {
 
   say(what: () => string): void {
     if (this.tracing) this.trace.push(`${this.time.nowMs.toFixed(2)} ${what()}`)
+  }
+
+  /** The first thing that was wrong. */
+  get violation(): string | undefined {
+    return this.#violation
   }
 
   violated(what: string): void {
@@ -169,6 +176,10 @@ export class World {
     this.postgres.terminateAll()
     await this.time.run(endMs)
     await this.#settled()
+    return this.outcome()
+  }
+
+  outcome(): Outcome {
     return { violation: this.#violation, counts: this.counts, events: this.time.events, trace: this.trace }
   }
 
@@ -222,6 +233,10 @@ export function runPlan({ config, steps }: Plan, tracing = false): Promise<Outco
     process.on('unhandledRejection', unhandled)
     try {
       return await world.run(steps)
+    } catch (error) {
+      // Of the simulation itself, or in it: either way this seed is not one in which all is well.
+      world.violated(error instanceof Error ? (error.stack ?? error.message) : String(error))
+      return world.outcome()
     } finally {
       process.off('unhandledRejection', unhandled)
     }

@@ -1,0 +1,70 @@
+// A smoke of the simulator: some seeds in which nothing is wrong and everything was tried, one seed twice, and a shrunk
+// schedule. The long runs are `npm run test:sim`; that it finds holes is in mutations.test.ts.
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { faultKinds, statementKinds } from './plan.ts'
+import { simulate } from './simulate.ts'
+
+interface Ran {
+  readonly seeds: number
+  readonly counts: Readonly<Record<string, number>>
+  readonly failures: readonly unknown[]
+}
+
+const SEEDS = 400
+
+test(`nothing is wrong in ${SEEDS} seeds, and every rule, operation and fault was tried`, async () => {
+  const { counts, failures, seeds } = JSON.parse((await simulate(['--seeds', `${SEEDS}`, '--json'])).output) as Ran
+  assert.deepEqual(failures, [])
+  assert.equal(seeds, SEEDS)
+  const atLeast = {
+    'checked: visible': 40_000,
+    'checked: age': 40_000,
+    'checked: session': 2_000,
+    'checked: write': 10_000,
+    'checked: retention': 10_000,
+    'checked: end': 4_000,
+    'read near': 10_000,
+    'read tier': 10_000,
+    'lease granted': 8_000,
+    'fill filled': 5_000,
+    'fill refused': 1_000,
+    'fill other-epoch': 20,
+    'put stored': 6_000,
+    'put late': 150,
+    'put newer': 80,
+    'put uncertain': 80,
+    'put other-epoch': 50,
+    'void voided': 4_000,
+    'apply applied': 50_000,
+    'apply mismatch': 20,
+    'reset reset': 1_000,
+    'tide mismatch': 100,
+  }
+  for (const [what, times] of Object.entries(atLeast)) {
+    assert.ok((counts[what] ?? 0) >= times, `'${what}' came ${counts[what] ?? 0} times, not ${times}`)
+  }
+  for (const kind of [...faultKinds, ...statementKinds]) {
+    assert.ok((counts[kind] ?? 0) >= 20, `'${kind}' came ${counts[kind] ?? 0} times`)
+  }
+})
+
+test('one seed is one run', async () => {
+  for (const seed of [3, 17, 101]) {
+    const one = await simulate(['--seed', `${seed}`, '--trace'])
+    const other = await simulate(['--seed', `${seed}`, '--trace'])
+    assert.ok(one.output.split('\n').length > 100)
+    assert.ok(one.output === other.output, `seed ${seed} is two runs`)
+  }
+})
+
+test('a failing seed is printed with the command that runs it again, and with fewer steps', async () => {
+  const { output, code } = await simulate(['--seeds', '60', '--mutate', 'visibility gate'])
+  assert.equal(code, 1)
+  const again = /npm run test:sim -- (--seed .* --only \S+) --trace/.exec(output)
+  assert.ok(again !== null, output)
+  const argv = [...again[1]!.matchAll(/'([^']*)'|(\S+)/g)].map(([, quoted, plain]) => quoted ?? plain!)
+  const rerun = await simulate([...argv, '--trace'])
+  assert.equal(rerun.code, 1)
+  assert.match(rerun.output, /^WRONG: /m)
+})
