@@ -47,13 +47,22 @@ export class PassThrough {
     const { name, group, handler } = command
     const keys = keyRange(command)
     if (wholesale.has(name)) return () => refuseWholesale(name)
-    if (keys[0] === 0 || group === 'pubsub' || group === 'tidemark') return handler
+    const [first, last] = keys
+    if (first === 0 || group === 'pubsub' || group === 'tidemark') return handler
+    if (first === last && first < Math.abs(command.arity)) {
+      // On the path of a hit: no more than it takes.
+      return call => {
+        const { buffer, start, end } = call
+        if (call.cache.keyspaceOf(buffer, start[first]!, end[first]!) !== undefined) return handler(call)
+        return this.#send(call, 0, call.bytes(first))
+      }
+    }
     return call => {
       const found = keysOf(call, keys)
       if (found === 'rows' || found === 'none') return handler(call)
       if (found === 'mixed') throw mixedKeys(name)
       if (name === 'watch') throw noTransaction()
-      return this.#send(call, 0, call.bytes(keys[0]))
+      return this.#send(call, 0, call.bytes(first))
     }
   }
 
