@@ -23,7 +23,8 @@ for (const [which, names] of Object.entries({ few, many })) {
         assert.equal(found(names, plain), undefined, plain)
       }
     }
-    for (const plain of ['', ':', 'use', 'usert:7', 'x'.repeat(500)]) assert.equal(found(names, plain), undefined, plain)
+    for (const plain of ['', ':', 'use', 'usert:7', 'x'.repeat(500)])
+      assert.equal(found(names, plain), undefined, plain)
   })
 }
 
