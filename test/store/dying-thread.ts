@@ -1,5 +1,6 @@
 // A thread that dies at a chosen place inside the store, for store-death.test.ts. It says that it is there, through the
-// signal word, and then ends by itself or stays busy until it is terminated.
+// signal word, and then ends by itself or waits there until it is terminated (not in a busy loop: where cores are few, the
+// thread that is to terminate it would wait for it).
 import { parentPort, workerData } from 'node:worker_threads'
 import { RecordType, Segment, SegmentState, Shard, Superblock } from '../../src/store/layout.ts'
 import { acquire } from '../../src/store/lock.ts'
@@ -29,7 +30,7 @@ function die({ shared, signal, thread, key, place, exits }: DyingOptions): void 
     Atomics.store(words, 0, 1)
     Atomics.notify(words, 0)
     if (exits) process.exit(0)
-    for (;;) Atomics.load(words, 0)
+    for (;;) Atomics.wait(words, 0, 1)
   }
   const placeRun = (then: () => void): void => {
     let tries = 0

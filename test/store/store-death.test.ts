@@ -3,7 +3,6 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { describe, test } from 'node:test'
-import { setImmediate } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
 import { SegmentState } from '../../src/store/layout.ts'
 import { Store } from '../../src/store/store.ts'
@@ -22,14 +21,19 @@ function shardOf(keyed: KeyedStore, key: string): number {
   return insidesOf(keyed.store).index.shardOf(keyed.hash(key))
 }
 
+/** Resolves when the worker has set the first word of `signal`; rejects when it ends by an error before. */
+async function signalled(signal: SharedArrayBuffer, exit: Promise<unknown>): Promise<void> {
+  const { async, value } = Atomics.waitAsync(new Int32Array(signal), 0, 0)
+  if (async) await Promise.race([value, exit])
+}
+
 /** A thread that dies at `place`, by process.exit() in it or by terminate() from here. Returns when it is dead. */
 async function deathOf(keyed: KeyedStore, place: Place, exits: boolean, thread = 1, key = 'k0'): Promise<void> {
   const signal = new SharedArrayBuffer(4)
   const workerData: DyingOptions = { shared: keyed.store.shared, signal, thread, key, place, exits }
   const worker = new Worker(new URL('dying-thread.ts', import.meta.url), { workerData })
   const exit = once(worker, 'exit')
-  // Not Atomics.wait: the worker needs this thread's loop to start.
-  while (Atomics.load(new Int32Array(signal), 0) === 0) await setImmediate()
+  await signalled(signal, exit)
   if (!exits) await worker.terminate()
   await exit
 }
@@ -121,15 +125,17 @@ describe('the threads that live', () => {
   test('wait for a dead one only until it is recovered: a reader of its bucket, a writer of its shard', async () => {
     const keyed = create()
     await deathOf(keyed, 'half-written', true)
-    const wait = new Int32Array(new SharedArrayBuffer(4))
+    const signal = new SharedArrayBuffer(4)
     const waiter = new Worker(new URL('waiting-thread.ts', import.meta.url), {
-      workerData: { shared: keyed.store.shared, signal: wait.buffer, thread: 2, key: 'k0' },
+      workerData: { shared: keyed.store.shared, signal, thread: 2, key: 'k0' },
     })
     const outcome = once(waiter, 'message')
-    while (Atomics.load(wait, 0) === 0) await setImmediate()
+    // Asked for before the message comes: when this thread is held up, both come in one turn, one right after the other.
+    const exit = once(waiter, 'exit')
+    await signalled(signal, exit)
     assert.equal(keyed.store.recover(1), 1)
     assert.deepEqual((await outcome)[0], { before: 'nothing', stored: 'stored', after: 'mine' })
-    await once(waiter, 'exit')
+    await exit
     keyed.store.check()
     assert.equal(keyed.text('k0'), 'mine')
   })

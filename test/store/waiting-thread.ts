@@ -12,6 +12,7 @@ const { shared, signal, thread, key } = workerData as {
 }
 const keyed = new KeyedStore(Store.attach(shared, thread))
 Atomics.store(new Int32Array(signal), 0, 1)
+Atomics.notify(new Int32Array(signal), 0)
 const before = keyed.text(key) ?? 'nothing'
 const stored = keyed.set(key, 'mine')
 parentPort!.postMessage({ before, stored, after: keyed.text(key) })
