@@ -217,6 +217,20 @@ export class StoreReader {
     this.#copyFound(this.#foundValueAt, this.foundValueBytes, out, at)
   }
 
+  /** The bytes among which the found value lies, from foundValueAt on; foundValueBytes may lead out of them when it is torn. */
+  get foundView(): DataView {
+    return this.memory.views[this.#foundWindow]!
+  }
+
+  get foundValueAt(): number {
+    return this.#foundValueAt
+  }
+
+  /** Copies `length` bytes of foundView from `from` on to `out`, which has room for them at `at`. */
+  copyPart(from: number, length: number, out: Buffer, at: number): void {
+    this.#copyFound(from, length, out, at)
+  }
+
   #copyFound(from: number, length: number, out: Buffer, at: number): void {
     if (length > VIEW_COPY_BYTES_MAX) this.memory.bytes[this.#foundWindow]!.copy(out, at, from, from + length)
     else copyView(this.memory.views[this.#foundWindow]!, from, this.#outView.of(out), at, length)

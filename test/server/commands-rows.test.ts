@@ -1,13 +1,13 @@
 // The commands on row keys, over a real cache and a real SQLite file: what they reply, what they refuse, what the rows are
 // afterwards, and that memory answers when it may.
-import { describe, test } from 'node:test'
+import { describe, mock, test } from 'node:test'
 import assert from 'node:assert/strict'
 import { RecordType } from '../../src/store/layout.ts'
 import { seededRandom } from '../../src/base/random.ts'
 import { randomToken } from '../../src/coherence/record.ts'
 import type { ManualClock } from '../../src/testing/clock.ts'
-import { BOUND_MS } from '../cache/scene.ts'
-import { keyCommands } from '../support/call.ts'
+import { BOUND_MS, Scene } from '../cache/scene.ts'
+import { CommandRunner, keyCommands, plain } from '../support/call.ts'
 import { ANN, BOB, RowScene } from './row-scene.ts'
 
 async function whileTimePasses<T>(clock: ManualClock, promise: Promise<T>): Promise<T> {
@@ -136,6 +136,60 @@ describe('reading row keys', () => {
     ] as const) {
       assert.deepEqual(await rows.run(line), reply, line)
       assert.equal(rows.runner.atOnce, false, line)
+    }
+  })
+
+  test('HGET answers what is there now when the row is changed while it is looked at', async () => {
+    for (const [column, now] of [
+      ['name', 'Eve'],
+      ['id', '1'],
+      ['city', null],
+    ] as const) {
+      await using rows = await RowScene.open()
+      const { store, other } = rows.scene
+      await rows.run('GET users:1')
+      const key = Buffer.from('users:1')
+      const hash = store.hash(key, 0, key.length)
+      const confirm = mock.method(store, 'confirm', () => {
+        // Once: after the column was found and copied, before it counts.
+        confirm.mock.restore()
+        other.exec("UPDATE users SET name = 'Eve', city = NULL WHERE id = 1")
+        store.withLock(hash, () => store.remove(key, 0, key.length, hash))
+        return store.confirm()
+      })
+      assert.equal(await rows.run(`HGET users:1 ${column}`), now)
+      assert.equal(confirm.mock.callCount(), 1)
+      assert.equal(rows.runner.atOnce, false)
+    }
+  })
+
+  test('HGET of a row in memory is right for every spelling of names and values', async () => {
+    const schema = `
+      DROP TABLE users;
+      CREATE TABLE users (id INTEGER PRIMARY KEY, "a""b" TEXT, "größe" TEXT, n REAL, quoted TEXT, data ANY, b BLOB) STRICT;
+      INSERT INTO users VALUES (1, 'x', 'lang', 2.5, 'say "hi"', x'00ff', x'4142'), (2, NULL, '', -0.5, '\\', 'plain', NULL)`
+    await using scene = await Scene.open({ schema })
+    const runner = new CommandRunner(scene.store, scene.cache, scene.clock.wallMs())
+    for (const round of [1, 2]) {
+      for (const [id, column, value] of [
+        [1, 'a"b', 'x'],
+        [1, 'größe', 'lang'],
+        [1, 'n', '2.5'],
+        [1, 'quoted', 'say "hi"'],
+        // Not UTF-8, which the test's own client reads it as.
+        [1, 'data', '\0\ufffd'],
+        [1, 'b', 'AB'],
+        [1, 'a', null],
+        [2, 'b', null],
+        [2, 'a"b', null],
+        [2, 'größe', ''],
+        [2, 'n', '-0.5'],
+        [2, 'quoted', '\\'],
+        [2, 'data', 'plain'],
+      ] as const) {
+        const reply = plain(await runner.raw('HGET', `users:${id}`, column))
+        assert.deepEqual(reply, value, `${column} of row ${id}, time ${round}`)
+      }
     }
   })
 

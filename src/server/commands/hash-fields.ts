@@ -1,7 +1,10 @@
 // Handlers of the commands on hashes: fields of a plain hash (one record, rewritten whole), or columns of a row. The
 // commands' table is in hashes.ts.
-// HGET is on the hot path: on a plain hash it allocates nothing; the record is copied behind the reply's end and searched there.
+// HGET is on the hot path: it allocates nothing on a plain hash, whose record is copied behind the reply's end and searched there,
+// nor on a row with ordinary names and values, which is searched where it lies.
+import { findRowValue, plainValueEnd } from '../../source/row-column.ts'
 import { rowField, rowFields } from '../../source/row-json.ts'
+import type { KeyspaceDescription } from '../../source/source.ts'
 import {
   findHashField,
   getHashFields,
@@ -33,6 +36,8 @@ import {
 } from './lookup.ts'
 import { readRow, replyJson, rowDescription, writeRow } from './rows.ts'
 
+const QUOTE = 0x22
+const LOWER_N = 0x6e
 /** More than the frame that a value's bulk string has around it. */
 const FRAME_BYTES_MAX = 32
 
@@ -41,6 +46,7 @@ export function hget(call: Call): void | Promise<Respond> {
   for (;;) {
     const type = locate(call, 1)
     if (type === ASK_CACHE) return hgetAsking(call)
+    if (type === RecordType.row && replyPlainColumn(call)) return
     const bytes = type === RecordType.hash || type === RecordType.row ? store.foundValueBytes : 0
     // Far enough behind the reply's end that writing the value there does not touch it here.
     out.reserve(2 * bytes + FRAME_BYTES_MAX)
@@ -54,6 +60,41 @@ export function hget(call: Call): void | Promise<Respond> {
     const value = rowField(rowDescription(call, 1), out.buffer.subarray(at, at + bytes), call.text(2))
     return replyJson(out, value ?? null)
   }
+}
+
+/** Replies with the column named by argument 2 of the located row; false, and nothing is written, where it takes more than this. */
+function replyPlainColumn(call: Call): boolean {
+  const { store, out } = call
+  const json = store.foundView
+  const end = store.foundValueAt + store.foundValueBytes
+  const at = findRowValue(json, store.foundValueAt, end, call.buffer, call.start[2]!, call.end[2]!)
+  if (at === -1) return false
+  const valueEnd = plainValueEnd(json, at, end)
+  if (valueEnd === -1) return false
+  const first = json.getUint8(at)
+  const quotes = first === QUOTE ? 1 : 0
+  // In a column for blobs a string is base64.
+  if (quotes === 1 && hasBlobs(rowDescription(call, 1))) return false
+  const bytes = valueEnd - at - 2 * quotes
+  // A number when its end was looked for, a string now.
+  if (bytes < 0) return false
+  const mark = out.length
+  if (first === LOWER_N) out.nil()
+  else {
+    const to = out.beginBulk(bytes)
+    store.copyPart(at + quotes, bytes, out.buffer, to)
+  }
+  if (store.confirm()) {
+    count(call, RecordType.row)
+    return true
+  }
+  out.truncate(mark)
+  return false
+}
+
+function hasBlobs({ columns }: KeyspaceDescription): boolean {
+  for (let i = 0; i < columns.length; i++) if (columns[i]!.type === 'blob') return true
+  return false
 }
 
 function hgetAsking(call: Call): Promise<Respond> {
