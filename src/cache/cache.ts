@@ -9,7 +9,7 @@
 import type { Clock } from '../base/clock.ts'
 import type { Random } from '../base/random.ts'
 import { ticketAfter, type SessionTicket } from '../coherence/session.ts'
-import type { RowBytes, RowOutcome, Source } from '../source/source.ts'
+import type { KeyspaceDescription, RowBytes, RowOutcome, Source } from '../source/source.ts'
 import { RecordType } from '../store/layout.ts'
 import type { Store } from '../store/store.ts'
 import type { LaneTable } from '../tier/lane-table.ts'
@@ -86,6 +86,11 @@ export class Cache {
   tick(monotonicMs: number, wallMs: number): void {
     this.nowMs = monotonicMs
     if (this.#watch.jumped(monotonicMs, wallMs)) this.#trustedFromMs = this.#watch.trustedFromMs
+  }
+
+  /** How keyspaces look from now on: their tables were altered. */
+  describe(descriptions: readonly KeyspaceDescription[]): void {
+    this.#keyspaces.describe(descriptions)
   }
 
   /** The keyspace that a key names, or undefined: a plain key. */

@@ -34,8 +34,10 @@ export interface KeyspaceOptions {
   readonly ttlMs?: number
 }
 
-export interface Keyspace extends KeyspaceOptions {
-  readonly keyColumns: KeyspaceDescription['columns']
+export interface Keyspace extends Omit<KeyspaceOptions, 'description'> {
+  /** As the source last described it: tables are altered. */
+  description: KeyspaceDescription
+  keyColumns: KeyspaceDescription['columns']
   readonly loads: SourceLoads
   readonly calls: TierCalls
   readonly looks: TierReads
@@ -71,11 +73,24 @@ export class Keyspaces {
         }
         shared.set(backing, parts)
       }
-      const byName = new Map(description.columns.map(column => [column.name, column]))
-      const keyColumns = description.keyColumns.map(name => byName.get(name)!)
-      return { ...keyspace, ...parts, keyColumns, memory: 'subscribe' in backing.tier ? 'tier' : 'near' }
+      return {
+        ...keyspace,
+        ...parts,
+        keyColumns: keyColumnsOf(description),
+        memory: 'subscribe' in backing.tier ? 'tier' : 'near',
+      }
     })
     this.#byName = new Map(this.all.map(keyspace => [keyspace.description.name, keyspace]))
+  }
+
+  /** Takes keyspaces as their source describes them from now on. */
+  describe(descriptions: readonly KeyspaceDescription[]): void {
+    for (const description of descriptions) {
+      const keyspace = this.#byName.get(description.name)
+      assert(keyspace !== undefined, 'a source describes the keyspaces that are of it')
+      keyspace.description = description
+      keyspace.keyColumns = keyColumnsOf(description)
+    }
   }
 
   /** Throws ROW_KEY_INVALID for a key that no row can have. */
@@ -87,4 +102,9 @@ export class Keyspaces {
     parseRowId(keyspace.description.name, keyspace.keyColumns, id)
     return { keyspace, key, id, lane: laneOf(keyHash(key), keyspace.backing.tier.lanes) }
   }
+}
+
+function keyColumnsOf({ columns, keyColumns }: KeyspaceDescription): KeyspaceDescription['columns'] {
+  const byName = new Map(columns.map(column => [column.name, column]))
+  return keyColumns.map(name => byName.get(name)!)
 }

@@ -4,8 +4,23 @@ import type { MessagePort } from 'node:worker_threads'
 import type { Clock, Timer } from '../base/clock.ts'
 import { TidemarkError } from '../base/errors.ts'
 import { limits } from '../base/limits.ts'
-import type { LoadResult, RowId, RowWrite, Source, SourcePosition, WriteResult } from '../source/source.ts'
-import { ownBytes, unpackOutcomes, unpackRows, type SourceReply, type SourceRequest } from './source-messages.ts'
+import type {
+  KeyspaceDescription,
+  LoadResult,
+  RowId,
+  RowWrite,
+  Source,
+  SourcePosition,
+  WriteResult,
+} from '../source/source.ts'
+import {
+  ownBytes,
+  unpackOutcomes,
+  unpackRows,
+  type SourceNews,
+  type SourceReply,
+  type SourceRequest,
+} from './source-messages.ts'
 import type { SourceStatus } from './source-status.ts'
 
 interface Waiting {
@@ -23,12 +38,22 @@ export class RemoteSource implements Source {
   #lastId = 0
   #closed = false
 
-  constructor(name: string, epoch: bigint, port: MessagePort, clock: Clock) {
+  /** `described` is told how its keyspaces look whenever that may have changed. */
+  constructor(
+    { name, epoch }: { readonly name: string; readonly epoch: bigint },
+    port: MessagePort,
+    clock: Clock,
+    described: (descriptions: readonly KeyspaceDescription[]) => void,
+  ) {
     this.name = name
     this.#epoch = epoch
     this.#port = port
     this.#clock = clock
-    port.on('message', (reply: SourceReply) => this.#receive(reply))
+    port.on('message', (message: SourceReply | SourceNews) => {
+      if (message.kind !== 'described') return this.#receive(message)
+      this.#epoch = message.epoch
+      described(message.descriptions)
+    })
     port.on('close', () => this.#fail())
     port.unref()
   }

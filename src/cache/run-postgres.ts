@@ -66,7 +66,7 @@ export async function runPostgres(options: PostgresThreadOptions, events: Source
     await source.close()
     throw error
   }
-  const watched = watch(source, clock, gauges)
+  const watched = watch(source, parts, gauges)
   const sampler = new Sampler({ source: watched, clock, onSamples: samples => lanes.prove(samples) })
   const report = new TideReport({ name, lanes: lanesCount, clock, gauges, resets: new ResetLog(), events })
   const feed = (): ChangeFeed => {
@@ -123,8 +123,13 @@ function withCertificates({ name, connection }: PostgresThreadOptions): Postgres
   }
 }
 
-/** Notes when the database answered. */
-function watch(source: PostgresSource, clock: Clock, gauges: SourceGauges): Pick<Source, 'position' | 'epoch'> {
+/** Notes when the database answered, and when it is of another epoch; altered tables make it one. */
+function watch(
+  source: PostgresSource,
+  { clock, events }: Parts,
+  gauges: SourceGauges,
+): Pick<Source, 'position' | 'epoch'> {
+  let latest = source.epoch
   return {
     get epoch() {
       return source.epoch
@@ -132,6 +137,8 @@ function watch(source: PostgresSource, clock: Clock, gauges: SourceGauges): Pick
     position: async () => {
       const answer = await source.position()
       gauges.set('answeredMs', clock.monotonicMs())
+      if (answer.epoch !== latest) events.altered()
+      latest = answer.epoch
       return answer
     },
   }

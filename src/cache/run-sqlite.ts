@@ -31,6 +31,7 @@ export async function runSqlite(options: SqliteThreadOptions, events: SourceEven
   const onReset = (reason: string): void => {
     for (let lane = 0; lane < lanes; lane++) resets.add(reason, clock.wallMs())
     gauges.add('resets', lanes)
+    events.altered()
     events.reset(lanes, reason)
   }
   const { epoch, end: position } = source

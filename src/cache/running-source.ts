@@ -15,6 +15,8 @@ export interface RunningSource {
 export interface SourceEvents {
   /** For people. */
   log(line: string): void
+  /** The epoch, or how the keyspaces look, may be another now. */
+  altered(): void
   /** So many lanes were begun anew, and what was in memory of them given up. */
   reset(lanes: number, reason: string): void
 }

@@ -3,7 +3,7 @@
 import type { ErrorCode } from '../base/errors.ts'
 import type { Position } from '../coherence/mark.ts'
 import type { SourceLoadStamp, WriteStamp } from '../coherence/stamp.ts'
-import type { RowBytes, RowId, RowOutcome, RowWrite } from '../source/source.ts'
+import type { KeyspaceDescription, RowBytes, RowId, RowOutcome, RowWrite } from '../source/source.ts'
 import type { SourceStatus } from './source-status.ts'
 
 export type SourceRequest =
@@ -18,6 +18,13 @@ export type SourceReply =
   | { readonly id: number; readonly kind: 'position'; readonly position: Position; readonly epoch: bigint }
   | { readonly id: number; readonly kind: 'status'; readonly status: SourceStatus }
   | { readonly id: number; readonly kind: 'failed'; readonly error: { code: ErrorCode; message: string } }
+
+/** What a source's thread says unasked: how the keyspaces look from now on. What it answers after this is of that form. */
+export interface SourceNews {
+  readonly kind: 'described'
+  readonly epoch: bigint
+  readonly descriptions: readonly KeyspaceDescription[]
+}
 
 export interface PackedRows {
   readonly bytes: Uint8Array<ArrayBuffer>

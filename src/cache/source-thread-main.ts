@@ -5,7 +5,7 @@ import { assert } from '../base/assert.ts'
 import { messageOf, TidemarkError } from '../base/errors.ts'
 import type * as postgres from './run-postgres.ts'
 import type { RunningSource, SourceEvents } from './running-source.ts'
-import { packOutcomes, packRows, type SourceReply, type SourceRequest } from './source-messages.ts'
+import { packOutcomes, packRows, type SourceNews, type SourceReply, type SourceRequest } from './source-messages.ts'
 import type { SourceThreadMessage, SourceThreadOptions, SourceThreadRequest } from './source-thread.ts'
 
 assert(parentPort !== null, 'this file runs as a worker')
@@ -36,10 +36,38 @@ async function answer({ source, status }: RunningSource, request: SourceRequest)
   }
 }
 
-function serve(running: RunningSource, port: MessagePort): void {
-  port.on('message', (request: SourceRequest) => {
-    void answer(running, request).then(reply => port.postMessage(reply))
-  })
+/** The threads that ask, each with a port. All are told of another epoch, and how keyspaces look, before they get rows of it. */
+class Askers {
+  readonly #running: RunningSource
+  readonly #ports = new Set<MessagePort>()
+  #told: bigint
+
+  constructor(running: RunningSource) {
+    this.#running = running
+    this.#told = running.source.epoch
+  }
+
+  add(port: MessagePort): void {
+    this.#ports.add(port)
+    port.on('close', () => this.#ports.delete(port))
+    port.on('message', (request: SourceRequest) => {
+      void answer(this.#running, request).then(reply => {
+        if (this.#running.source.epoch !== this.#told) this.describe()
+        port.postMessage(reply)
+      })
+    })
+    // What the supervisor told it is of the start.
+    port.postMessage(this.#news())
+  }
+
+  describe(): void {
+    this.#told = this.#running.source.epoch
+    for (const port of this.#ports) port.postMessage(this.#news())
+  }
+
+  #news(): SourceNews {
+    return { kind: 'described', epoch: this.#told, descriptions: this.#running.describe() }
+  }
 }
 
 async function open(options: SourceThreadOptions, events: SourceEvents): Promise<RunningSource> {
@@ -59,12 +87,16 @@ async function importPostgres(): Promise<typeof postgres> {
 }
 
 async function main(): Promise<void> {
+  let askers: Askers | undefined
   const running = await open(workerData as SourceThreadOptions, {
+    altered: () => askers?.describe(),
     log: line => tell({ kind: 'log', line }),
     reset: (lanes, reason) => tell({ kind: 'reset', lanes, reason }),
   })
+  const all = new Askers(running)
+  askers = all
   parent.on('message', (request: SourceThreadRequest) => {
-    if (request.kind === 'connect') serve(running, request.port)
+    if (request.kind === 'connect') all.add(request.port)
     else void running.stop().then(() => process.exit(0))
   })
   tell({ kind: 'ready', epoch: running.source.epoch, descriptions: running.describe() })

@@ -10,6 +10,7 @@ import { StoreNear } from '../cache/store-near.ts'
 import { EmbeddedTier } from '../tier/embedded-tier.ts'
 import { LaneTable } from '../tier/lane-table.ts'
 import { openTier } from '../tier/open-tier.ts'
+import type { KeyspaceDescription } from '../source/source.ts'
 import type { SharedTier } from '../tier/tier.ts'
 import { CountedTier } from './counted-tier.ts'
 import type { CacheParts, OpenCache } from './run-thread.ts'
@@ -19,7 +20,9 @@ export async function openCache(parts: CacheParts): Promise<OpenCache> {
   const { start, store, metrics, clock } = parts
   const table = LaneTable.attach(start.laneTable, start.thread)
   const tier = await sharedTier(parts)
-  const connected = new Map(start.databases.map(link => [link.database, connect(parts, table, link, tier)]))
+  // They come later: nothing is awaited between here and the cache.
+  const described = (descriptions: readonly KeyspaceDescription[]): void => cache.describe(descriptions)
+  const connected = new Map(start.databases.map(link => [link.database, connect(parts, table, link, tier, described)]))
   const keyspaces = start.settings.keyspaces.map((settings): KeyspaceOptions => {
     const database = connected.get(settings.database)
     const description = database?.link.descriptions.find(each => each.name === settings.name)
@@ -35,8 +38,9 @@ export async function openCache(parts: CacheParts): Promise<OpenCache> {
     loadErrors: metrics.counterView('tidemark_load_errors_total'),
     writes: metrics.counterView('tidemark_writes_total'),
   }
+  const cache = new Cache({ store, table, keyspaces, counters, clock, random: systemRandom() })
   return {
-    cache: new Cache({ store, table, keyspaces, counters, clock, random: systemRandom() }),
+    cache,
     sources: () => Promise.all([...connected.values()].map(({ source }) => source.status())),
     close: async () => {
       for (const { source } of connected.values()) await source.close()
@@ -63,12 +67,13 @@ function connect(
   table: LaneTable,
   link: DatabaseLink,
   shared: SharedTier | undefined,
+  described: (descriptions: readonly KeyspaceDescription[]) => void,
 ): Connected {
   const numbers = new Map(start.settings.keyspaces.map(({ name }, number) => [name, number]))
   const { firstLane, lanes } = link
   const keyspaceOf = (key: string): number => numbers.get(key.slice(0, key.indexOf(':')))!
   const memory = { store, table, firstLane, lanes, clock, keyspaceOf }
-  const source = new RemoteSource(link.database, link.epoch, link.port, clock)
+  const source = new RemoteSource({ name: link.database, epoch: link.epoch }, link.port, clock, described)
   const proofs = new TableProofs(table, firstLane)
   if (!link.shared) return { link, source, backing: { source, tier: new EmbeddedTier(memory), proofs } }
   assert(shared !== undefined, 'a database behind a tier has one')

@@ -13,6 +13,13 @@ database.prepare('UPDATE users SET name = ? WHERE id = ?').run(process.argv[2], 
 database.close()
 `
 
+const EXECUTE = `
+const { DatabaseSync } = require('node:sqlite')
+const database = new DatabaseSync(process.argv[1])
+database.exec(process.argv[2])
+database.close()
+`
+
 await test('a row changed by another process is answered as changed, by every thread', async t => {
   const app = makeApp(10)
   const server = new ServeProcess([...app.args, '--threads', '2'])
@@ -36,6 +43,30 @@ await test('a row changed by another process is answered as changed, by every th
       }
       assert.equal(seen, name)
     }
+  }
+  for (const client of clients) client.close()
+})
+
+await test('a table that another process has altered is taken as it is then, by every thread', async t => {
+  const app = makeApp(10)
+  const server = new ServeProcess([...app.args, '--threads', '2'])
+  t.after(async () => {
+    await server.interrupt()
+    app.remove()
+  })
+  const { port } = await server.ready()
+  const clients = await Promise.all(Array.from({ length: 8 }, () => RespClient.connect(port)))
+  for (const client of clients) assert.equal(await client.command('HGET', 'users:3', 'photo'), null)
+  const sql = `ALTER TABLE users ADD COLUMN photo BLOB DEFAULT x'616263'`
+  const child = spawnSync(process.execPath, ['-e', EXECUTE, app.file, sql], { encoding: 'utf8' })
+  assert.equal(child.status, 0, child.stderr)
+  for (const client of clients) {
+    let seen: unknown = null
+    for (let tries = 0; seen === null && tries < 1_000; tries++) {
+      seen = await client.command('HGET', 'users:3', 'photo')
+      if (seen === null) await new Promise(resolve => setTimeout(resolve, 5))
+    }
+    assert.equal(seen, 'abc', 'its bytes, where a thread that knows the columns of the start would answer their base64')
   }
   for (const client of clients) client.close()
 })

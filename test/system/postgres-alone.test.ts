@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test, type TestContext } from 'node:test'
 import { PostgresServer } from '../support/postgres.ts'
+import { RespClient } from '../support/resp-client.ts'
 import { GridServer, within } from './grid-scene.ts'
 
 const DEADLINE_MS = 30_000
@@ -35,6 +36,14 @@ describe('a server in front of Postgres alone', { concurrency: 1 }, () => {
     return server
   }
 
+  /** The flag of a file with a database `main`. */
+  function configured(database: string, log: object, keyspaces: object): string {
+    const main = { kind: 'postgres', url: postgres!.url(database), ...log }
+    const file = join(folder, `${database}.mjs`)
+    writeFileSync(file, `export default ${JSON.stringify({ databases: { main }, keyspaces })}`)
+    return `--config=${file}`
+  }
+
   async function fresh(server: GridServer): Promise<void> {
     await within(DEADLINE_MS, 'lanes are fresh', async () => (((await server.status())['age'] ?? 9999) as number) < 400)
   }
@@ -43,15 +52,9 @@ describe('a server in front of Postgres alone', { concurrency: 1 }, () => {
     test(`sees plain SQL by ${log}, in tables and in views`, async t => {
       if (postgres === undefined) return t.skip('PostgreSQL is not installed')
       const database = await postgres.createDatabase(TABLES)
-      const main = {
-        kind: 'postgres',
-        url: postgres.url(database),
-        ...(log === 'the log' ? { slot: 'first' } : { outbox: 'changes' }),
-      }
       const keyspaces = { users: { database: 'main' }, totals: { database: 'main', view: TOTALS } }
-      const file = join(folder, `${database}.mjs`)
-      writeFileSync(file, `export default ${JSON.stringify({ databases: { main }, keyspaces })}`)
-      const server = await start(t, [`--config=${file}`, '--threads=2'])
+      const config = configured(database, log === 'the log' ? { slot: 'first' } : { outbox: 'changes' }, keyspaces)
+      const server = await start(t, [config, '--threads=2'])
       await fresh(server)
       assert.equal((await server.read('users:1')).tier, 'source')
       await within(DEADLINE_MS, 'the row is near', async () => (await server.read('users:1')).tier === 'near')
@@ -84,6 +87,36 @@ describe('a server in front of Postgres alone', { concurrency: 1 }, () => {
     assert.match((await second.http('/ready')).text, /"degraded":\["database 'main': 64 of 64 lanes/)
     assert.equal((await first.status())['tide'], 'runs')
     assert.doesNotMatch(first.process.stderr, /the tide stopped/)
+  })
+  test('takes its tables as they are after others have altered them, in every thread', async t => {
+    if (postgres === undefined) return t.skip('PostgreSQL is not installed')
+    const database = await postgres.createDatabase(TABLES)
+    const config = configured(database, { slot: 'altered' }, { users: { database: 'main' } })
+    const server = await start(t, [config, '--threads=2'])
+    const clients = await Promise.all(Array.from({ length: 8 }, () => RespClient.connect(server.port)))
+    t.after(() => clients.forEach(client => client.close()))
+    await fresh(server)
+    for (const client of clients) assert.equal(await client.command('HGET', 'users:1', 'name'), 'user 1')
+    await postgres.query("ALTER TABLE users ADD COLUMN photo bytea DEFAULT 'abc'", [], database)
+    for (const client of clients) {
+      // As bytes, where a thread that knows the columns of the start would answer their base64.
+      await within(DEADLINE_MS, 'the column is there', async () => {
+        const photo = await client.command('HGET', 'users:1', 'photo')
+        assert.ok(photo === null || photo === 'abc', String(photo))
+        return photo !== null
+      })
+    }
+    await postgres.query('ALTER TABLE users ALTER COLUMN id TYPE text', [], database)
+    for (const client of clients) {
+      const key = `users:x${clients.indexOf(client)}`
+      await within(DEADLINE_MS, 'such keys are taken', async () => {
+        const reply = await client.command('HSET', key, 'name', 'by name')
+        if (reply instanceof Error) assert.match(reply.message, /^ROW_KEY_INVALID /)
+        return reply === 1 || reply === 2
+      })
+    }
+    const rows = await postgres.query("SELECT id FROM users WHERE name = 'by name'", [], database)
+    assert.equal(rows.length, clients.length)
   })
   test('says in a line what keeps it from starting', async t => {
     if (postgres === undefined) return t.skip('PostgreSQL is not installed')
