@@ -9,9 +9,11 @@ import { benchChurn } from './churn.ts'
 import { describeMachine } from './machine.ts'
 import { stages } from './scenarios.ts'
 import { benchServer } from './server.ts'
+import { benchTide } from './tide.ts'
 
 const usage = `npm run bench -- server [options]
 npm run bench -- churn [options], which --help tells
+npm run bench -- tide [options], which --help tells
 
   --only LIST      these scenarios or stages alone
   --list           say which there are
@@ -46,6 +48,7 @@ async function main(): Promise<void> {
     process.exitCode = await benchChurn(process.argv.slice(3))
     return
   }
+  if (process.argv[2] === 'tide') return benchTide(process.argv.slice(3))
   const { values, positionals } = parseArgs({ options, allowPositionals: true })
   const [benchmark] = positionals
   if (values.help || benchmark !== 'server' || positionals.length > 1) {

@@ -1,0 +1,156 @@
+// `npm run bench -- tide [options]`: what the tide, the tier and the write path cost, on real servers that are started for the
+// run: a Postgres, a cluster of three primaries, a Tidemark server. Prints each bar with what was measured.
+// Not for: how fast the server is next to others (server.ts), faults (test/chaos/).
+import { execFileSync } from 'node:child_process'
+import { randomInt } from 'node:crypto'
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { resolve } from 'node:path'
+import { parseArgs } from 'node:util'
+import { seededRandom } from '../src/base/random.ts'
+import { describeMachine } from './machine.ts'
+import { Progress } from './progress.ts'
+import { table } from './table.ts'
+import { barLines, headLines } from './tables.ts'
+import { measureCalls } from './tide/calls.ts'
+import { TideFigures, tideBars } from './tide/figures.ts'
+import { measureFollow } from './tide/follow.ts'
+import { measureIdle } from './tide/idle.ts'
+import { measureNearHits } from './tide/near-hits.ts'
+import type { TideRun } from './tide/run.ts'
+import type { TideReport, TideSample } from './tide/sample.ts'
+import { TideScene } from './tide/scene.ts'
+import { measureSetGet } from './tide/set-get.ts'
+
+const usage = `npm run bench -- tide [options]
+
+  --only LIST      of these: set, miss, set-get, near, follow, idle
+  --rounds N       measurements of each kind, taken in turns (5)
+  --seed N         chooses the keys (random, and printed)
+  --unflushed      Postgres with fsync off: commits wait for no disk, and cost next to nothing, bare ones too
+  --json FILE      write all samples
+  --save           write them to bench/results/tide-DATE-COMMIT.json
+  --smoke          a small size, to see that it works: its figures say nothing
+`
+
+const options = {
+  only: { type: 'string', default: '' },
+  rounds: { type: 'string' },
+  seed: { type: 'string' },
+  unflushed: { type: 'boolean', default: false },
+  json: { type: 'string' },
+  save: { type: 'boolean', default: false },
+  smoke: { type: 'boolean', default: false },
+  help: { type: 'boolean', default: false, short: 'h' },
+} as const
+
+interface Stage {
+  readonly names: readonly string[]
+  /** Measurements, for each round. */
+  readonly steps: number
+  readonly measure: (run: TideRun) => Promise<void>
+}
+
+const stages: readonly Stage[] = [
+  { names: ['idle'], steps: 1, measure: measureIdle },
+  { names: ['set', 'miss'], steps: 1, measure: measureCalls },
+  { names: ['set-get'], steps: 1, measure: measureSetGet },
+  { names: ['near'], steps: 1, measure: measureNearHits },
+  { names: ['follow'], steps: 4, measure: measureFollow },
+]
+
+const ROWS = 100_000
+
+function wholeNumber(name: string, text: string): number {
+  const value = Number(text)
+  if (Number.isInteger(value) && value > 0) return value
+  throw new Error(`--${name} ${text}: expected a whole number above 0`)
+}
+
+function chosen(list: string): Set<string> {
+  const all = stages.flatMap(({ names }) => names)
+  const names = list === '' ? all : list.split(',')
+  for (const name of names) if (!all.includes(name)) throw new Error(`--only ${name}: there are ${all.join(', ')}`)
+  return new Set(names)
+}
+
+function installedVersions(): Record<string, string> {
+  const versionOf = (program: string): string => /\d+\.[\d.]+/.exec(execFileSync(program, ['--version'], { encoding: 'utf8' }))?.[0] ?? 'unknown' // prettier-ignore
+  return { redis: versionOf('redis-server'), load: versionOf('redis-benchmark') }
+}
+
+/** All that was measured, as a table for reading: medians over the rounds. */
+export function figureLines(samples: readonly TideSample[]): string[] {
+  const figures = new TideFigures(samples)
+  const lines: string[] = []
+  for (const [stage, own] of Map.groupBy(samples, sample => sample.stage)) {
+    const names = [...new Set(own.flatMap(sample => Object.keys(sample.figures)))]
+    const series = [...new Set(own.map(sample => sample.series))]
+    const text = (value: number | undefined): string =>
+      value === undefined ? '' : value.toFixed(value >= 100 ? 0 : value >= 10 ? 1 : 3)
+    const rows = series.map(each => [stage, each, ...names.map(name => text(figures.of(stage, each, name)))])
+    lines.push('', ...table([['', '', ...names], ...rows]))
+  }
+  return lines
+}
+
+/** Runs the benchmark; `args` as on the command line. */
+export async function benchTide(args: readonly string[]): Promise<void> {
+  const { values } = parseArgs({ args: [...args], options })
+  if (values.help) {
+    process.stderr.write(usage)
+    return
+  }
+  if (process.platform !== 'linux') throw new Error('processor time is read from /proc: this benchmark needs Linux')
+  const { smoke, unflushed } = values
+  const wanted = chosen(values.only)
+  const rounds = wholeNumber('rounds', values.rounds ?? (smoke ? '1' : '5'))
+  const seed = wholeNumber('seed', values.seed ?? String(randomInt(1, 2 ** 31)))
+  const random = seededRandom(seed)
+  const machine = await describeMachine()
+  const startedMs = performance.now()
+  const samples: TideSample[] = []
+  const scene = await TideScene.start(smoke ? 1_000 : ROWS, !unflushed)
+  const server = await scene.postgres.query<{ server_version: string }>('SHOW server_version')
+  const versions = { ...installedVersions(), postgres: server[0]!.server_version }
+  for (const line of headLines(machine, versions, { rounds, seed, pin: false })) console.log(line)
+  const stagesWanted = stages.filter(({ names }) => names.some(name => wanted.has(name)))
+  const progress = new Progress(stagesWanted.reduce((sum, { steps }) => sum + steps * rounds, 0))
+  const run: TideRun = {
+    scene,
+    rounds,
+    smoke,
+    wants: stage => wanted.has(stage),
+    random: below => random.below(below),
+    keep: sample => void samples.push(sample),
+    progress: stage => progress.step(stage),
+  }
+  try {
+    for (const { names, measure } of stagesWanted) {
+      progress.stage(names.join(', '))
+      await measure(run)
+    }
+  } finally {
+    progress.end()
+    await scene.close()
+  }
+  const bars = tideBars(samples)
+  for (const line of [...figureLines(samples), ...barLines(bars)]) console.log(line)
+  if (smoke) console.log('Smoke size: the figures above say nothing about speed.')
+  const seconds = Math.round((performance.now() - startedMs) / 1_000)
+  const report: TideReport = { benchmark: 'tide', machine, versions, settings: { rounds, seed, smoke, unflushed }, seconds, bars, samples } // prettier-ignore
+  write(report, values.json, values.save)
+}
+
+function write(report: TideReport, json: string | undefined, save: boolean): void {
+  const { machine } = report
+  const files = json === undefined ? [] : [json]
+  if (save) {
+    const folder = resolve(import.meta.dirname, 'results')
+    mkdirSync(folder, { recursive: true })
+    files.push(resolve(folder, `tide-${machine.at.slice(0, 10)}-${machine.commit}.json`))
+  }
+  for (const file of files) {
+    writeFileSync(file, `${JSON.stringify(report, null, 1)}\n`)
+    console.log(`samples: ${file}`)
+  }
+}

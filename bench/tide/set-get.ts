@@ -1,0 +1,121 @@
+// Whether a row that was just written through Tidemark is in the tier: one node writes it, another one that does not hold it
+// reads it at once. Quiet, and while several processes write other rows as fast as is asked of them.
+import { spawn, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { resolve } from 'node:path'
+import { TideNode } from './node.ts'
+import type { TideRun } from './run.ts'
+import type { WriterPlan, WriterReport } from './writer-main.ts'
+
+const PROCESSES = 2
+const WRITES_PER_SECOND = 5_000
+const PROBE_EVERY_MS = 10
+
+export async function measureSetGet(run: TideRun): Promise<void> {
+  await run.scene.serve()
+  const writer = await TideNode.open(run.scene.shared)
+  const reader = await TideNode.open(run.scene.shared)
+  try {
+    await probe(run, writer, reader, 1_000)
+    for (let round = 0; round < run.rounds; round++) {
+      const quiet = await probe(run, writer, reader, run.smoke ? 200 : 3_000)
+      run.keep({
+        stage: 'set-get',
+        series: 'quiet',
+        round,
+        figures: { ...quiet, writesPerSecond: quiet.probesPerSecond },
+      })
+      run.keep({ stage: 'set-get', series: 'busy', round, figures: await underLoad(run, writer, reader) })
+      run.progress('set-get')
+    }
+  } finally {
+    await reader.close()
+    await writer.close()
+  }
+}
+
+interface Probed extends Readonly<Record<string, number>> {
+  readonly hitShare: number
+  readonly probesPerSecond: number
+}
+
+async function probe(run: TideRun, writer: TideNode, reader: TideNode, ms: number): Promise<Probed> {
+  const begunMs = performance.now()
+  const from = { near: 0, tier: 0, source: 0 }
+  let probes = 0
+  while (performance.now() - begunMs < ms) {
+    const id = run.random(run.scene.rows) + 1
+    await writer.set(id, `written ${probes}`, probes)
+    from[(await reader.get(id)).tier]++
+    probes++
+    await new Promise(resolve => setTimeout(resolve, PROBE_EVERY_MS))
+  }
+  const seconds = (performance.now() - begunMs) / 1_000
+  // What the reader holds near is the row of before, unless it was told already: then it comes from the tier too.
+  return {
+    hitShare: (from.near + from.tier) / probes,
+    nearShare: from.near / probes,
+    probes,
+    probesPerSecond: probes / seconds,
+  }
+}
+
+async function underLoad(run: TideRun, writer: TideNode, reader: TideNode): Promise<Readonly<Record<string, number>>> {
+  const plan: WriterPlan = {
+    place: { ...run.scene.shared, connectionsMax: 8 },
+    rows: run.scene.rows,
+    writesPerSecond: (run.smoke ? 200 : WRITES_PER_SECOND) / PROCESSES,
+    seconds: run.smoke ? 1 : 5,
+  }
+  const processes = Array.from({ length: PROCESSES }, () => new WriterProcess(plan))
+  try {
+    await Promise.all(processes.map(each => each.ready()))
+    for (const each of processes) each.begin()
+    await new Promise(resolve => setTimeout(resolve, run.smoke ? 200 : 1_000))
+    const probed = await probe(run, writer, reader, run.smoke ? 300 : 3_000)
+    const reports = await Promise.all(processes.map(each => each.report()))
+    const writesPerSecond = reports.reduce((sum, { writes, seconds }) => sum + writes / seconds, 0)
+    return { ...probed, writesPerSecond }
+  } finally {
+    for (const each of processes) each.end()
+  }
+}
+
+/** writer-main.ts: says 'ready', waits for a line, writes, and prints its report. */
+class WriterProcess {
+  readonly #child: ChildProcess
+  readonly #exited: Promise<unknown>
+  #said = ''
+  #heard = Promise.withResolvers<void>()
+
+  constructor(plan: WriterPlan) {
+    const program = resolve(import.meta.dirname, 'writer-main.ts')
+    const args = ['--conditions=tidemark-source', program, JSON.stringify(plan)]
+    this.#child = spawn(process.execPath, args, { stdio: ['pipe', 'pipe', 'inherit'] })
+    this.#exited = once(this.#child, 'exit')
+    this.#child.stdout!.setEncoding('utf8').on('data', (text: string) => {
+      this.#said += text
+      this.#heard.resolve()
+    })
+    void this.#exited.then(() => this.#heard.resolve())
+  }
+
+  async ready(): Promise<void> {
+    await this.#heard.promise
+    if (!this.#said.startsWith('ready')) throw new Error('a process that writes did not start')
+  }
+
+  begin(): void {
+    this.#child.stdin!.write('go\n')
+  }
+
+  async report(): Promise<WriterReport> {
+    await this.#exited
+    return JSON.parse(this.#said.slice('ready\n'.length)) as WriterReport
+  }
+
+  end(): void {
+    this.#child.stdin!.end()
+    this.#child.kill('SIGKILL')
+  }
+}
