@@ -38,35 +38,30 @@ async function answer({ source, status }: RunningSource, request: SourceRequest)
 
 /** The threads that ask, each with a port. All are told of another epoch, and how keyspaces look, before they get rows of it. */
 class Askers {
-  readonly #running: RunningSource
-  readonly #ports = new Set<MessagePort>()
-  #told: bigint
+  readonly #ports = new Map<MessagePort, RunningSource>()
+  #told = 0n
 
-  constructor(running: RunningSource) {
-    this.#running = running
-    this.#told = running.source.epoch
-  }
-
-  add(port: MessagePort): void {
-    this.#ports.add(port)
+  add(port: MessagePort, running: RunningSource): void {
+    this.#ports.set(port, running)
     port.on('close', () => this.#ports.delete(port))
     port.on('message', (request: SourceRequest) => {
-      void answer(this.#running, request).then(reply => {
-        if (this.#running.source.epoch !== this.#told) this.describe()
+      void answer(running, request).then(reply => {
+        if (running.source.epoch !== this.#told) this.describe()
         port.postMessage(reply)
       })
     })
     // What the supervisor told it is of the start.
-    port.postMessage(this.#news())
+    this.#tell(port, running)
   }
 
   describe(): void {
-    this.#told = this.#running.source.epoch
-    for (const port of this.#ports) port.postMessage(this.#news())
+    for (const [port, running] of this.#ports) this.#tell(port, running)
   }
 
-  #news(): SourceNews {
-    return { kind: 'described', epoch: this.#told, descriptions: this.#running.describe() }
+  #tell(port: MessagePort, running: RunningSource): void {
+    const { epoch } = running.source
+    this.#told = epoch
+    port.postMessage({ kind: 'described', epoch, descriptions: running.describe() } satisfies SourceNews)
   }
 }
 
@@ -87,16 +82,14 @@ async function importPostgres(): Promise<typeof postgres> {
 }
 
 async function main(): Promise<void> {
-  let askers: Askers | undefined
+  const askers = new Askers()
   const running = await open(workerData as SourceThreadOptions, {
-    altered: () => askers?.describe(),
+    altered: () => askers.describe(),
     log: line => tell({ kind: 'log', line }),
     reset: (lanes, reason) => tell({ kind: 'reset', lanes, reason }),
   })
-  const all = new Askers(running)
-  askers = all
   parent.on('message', (request: SourceThreadRequest) => {
-    if (request.kind === 'connect') all.add(request.port)
+    if (request.kind === 'connect') askers.add(request.port, running)
     else void running.stop().then(() => process.exit(0))
   })
   tell({ kind: 'ready', epoch: running.source.epoch, descriptions: running.describe() })

@@ -42,7 +42,6 @@ export async function runServe(args: readonly string[], terminal: Terminal): Pro
     const configFile = findConfig(flags.get('config') ?? (terminal.env['TIDEMARK_CONFIG'] || undefined), terminal.cwd())
     const resolved = await readConfiguration(configFile, flags, terminal)
     makeDataFolder(resolved.settings.dataFolder)
-    for (const setup of resolved.setups) await create(setup, terminal, clock, stop.signal)
     return await serveUntilStopped(resolved, configFile, terminal, clock, stop)
   } finally {
     stop.close()
@@ -84,7 +83,7 @@ async function create(setup: DatabaseSetup, terminal: Terminal, clock: Clock, si
 
 /** undefined: Ctrl-C came before the server was up. */
 async function start(
-  settings: ServerSettings,
+  { settings, setups }: Resolved,
   terminal: Terminal,
   clock: Clock,
   log: (line: string) => void,
@@ -96,8 +95,11 @@ async function start(
   const loadProgress = (done: number, total: number): void => {
     if (clock.monotonicMs() - startedMs >= quietLoadMs) progress.update(done, total, 'keys')
   }
+  const prepare = async (): Promise<void> => {
+    for (const setup of setups) await create(setup, terminal, clock, stop.signal)
+  }
   try {
-    return await startServer(settings, { clock, log, startAdmin, loadProgress, signal: stop.signal })
+    return await startServer(settings, { clock, log, startAdmin, prepare, loadProgress, signal: stop.signal })
   } catch (thrown) {
     if (thrown === stop.signal.reason) return undefined
     throw thrown
@@ -107,7 +109,7 @@ async function start(
 }
 
 async function serveUntilStopped(
-  { settings }: Resolved,
+  resolved: Resolved,
   configFile: string | undefined,
   terminal: Terminal,
   clock: Clock,
@@ -120,8 +122,9 @@ async function serveUntilStopped(
   const snapshot = (): void => void snapshotBySignal(server, log)
   terminal.on('SIGUSR2', snapshot)
   try {
-    server = await start(settings, terminal, clock, log, stop)
-    return server === undefined ? exitCodes.done : await closeWhenStopped(server, terminal, stop, settings, configFile)
+    server = await start(resolved, terminal, clock, log, stop)
+    if (server === undefined) return exitCodes.done
+    return await closeWhenStopped(server, terminal, stop, resolved.settings, configFile)
   } finally {
     terminal.off('SIGUSR2', snapshot)
   }

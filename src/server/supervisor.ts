@@ -48,6 +48,8 @@ export interface ServerIo {
   readonly log: (line: string) => void
   /** Listens for HTTP (admin/http.ts); the server does not know what HTTP is. */
   readonly startAdmin: (view: AdminView) => Promise<RunningAdmin>
+  /** Runs once the address is known to be free and the data folder taken, before the databases are opened. */
+  readonly prepare?: () => Promise<void>
   /** How far a snapshot has been loaded. */
   readonly loadProgress?: (records: number, total: number) => void
   /** Aborted: do not go on starting. */
@@ -136,6 +138,7 @@ class Supervisor {
     const store = Store.create({ memoryBytes: this.#settings.memoryBytes, threads, seed: systemRandom().uint32() })
     const metrics = serverMetrics(commandNames, threads, 0)
     const served = servedTier(this.#settings, threads)
+    await this.#io.prepare?.()
     const databases = await Databases.start({
       settings: this.#settings,
       store: store.shared,

@@ -187,6 +187,13 @@ describe('a start that cannot be', () => {
     const third = await refusal([`--port=${(other.address() as AddressInfo).port}`])
     other.close()
     assert.match(third.line, /^tidemark: ADDRESS_TAKEN .*--port/)
+    const create = "({ file }) => { throw new Error('made ' + file) }"
+    const database = write(
+      'makes.mjs',
+      `export default { databases: { d: { kind: 'sqlite', file: 'd.db', create: ${create} } } }`,
+    )
+    const making = await refusal([`--config=${database}`, `--port=${port}`])
+    assert.match(making.line, /^tidemark: ADDRESS_TAKEN /, 'no database is made for a server that cannot start')
   })
   test('with a data folder that another server uses, or that cannot be one, names the setting', async () => {
     const server = serve(['--data=d'])
