@@ -4,14 +4,14 @@
 import { sleep } from '../../src/base/clock.ts'
 import type { Clock } from '../../src/base/clock.ts'
 import type { Random } from '../../src/base/random.ts'
-import { keyspace } from './demo-table.ts'
+import { keyspace, pickKey } from './demo-table.ts'
 import { Line } from './endpoint.ts'
 import type { Endpoint } from './endpoint.ts'
-import type { History } from './history.ts'
+import type { History, Row, Sighting } from './history.ts'
 
 export interface Answer {
   /** undefined: no such row. */
-  readonly version: number | undefined
+  readonly row: Row | undefined
   readonly ageMs: number | undefined
   readonly tier: string
   readonly stale: boolean
@@ -39,11 +39,34 @@ export function parseAnswer(reply: unknown): Answer | undefined {
   if (!Array.isArray(reply)) return undefined
   const [, value, , age, , tier, , stale, , ticket] = reply as unknown[]
   return {
-    version: typeof value === 'string' ? Number(/"version":(\d+)/.exec(value)![1]) : undefined,
+    row: typeof value === 'string' ? (JSON.parse(value) as Row) : undefined,
     ageMs: typeof age === 'number' ? age : undefined,
     tier: String(tier),
     stale: stale === 1,
     ticket: typeof ticket === 'string' ? ticket : undefined,
+  }
+}
+
+/** Hands one answer to the history. `mayBeStale`: the call said that it would take one that is. */
+export function sawAnswer(
+  history: History,
+  asked: Omit<Sighting, 'row' | 'ageMs'>,
+  answer: Answer,
+  mayBeStale = false,
+): void {
+  // prettier-ignore
+  const { row, ageMs, tier, stale } = answer
+  const from = `${asked.from}, ${tier}`
+  const boundMs = stale ? Infinity : asked.boundMs
+  history.saw({ ...asked, row, boundMs, ageMs, from })
+  history.readFrom(stale ? `${tier}, marked as stale` : tier)
+  if (stale && !mayBeStale) history.wrong(`${from}: key ${asked.key} came as stale, and nobody asked for that`)
+  // A load takes its time, and its age counts from before it. Other answers were judged when it was asked for, at the earliest.
+  const atFirstMs = (ageMs ?? Infinity) - (asked.receivedMs - asked.sentMs)
+  if (!stale && tier !== 'source' && atFirstMs > asked.boundMs + 1) {
+    history.wrong(
+      `${from}: key ${asked.key} came as fresh, ${ageMs ?? 'unknown'} ms old; the bound is ${asked.boundMs}`,
+    )
   }
 }
 
@@ -57,7 +80,7 @@ export async function readWithBounds(endpoint: Endpoint, options: ReaderOptions)
       continue
     }
     const asked = Array.from({ length: PIPELINE }, () => ({
-      key: random.below(history.keys),
+      key: pickKey(random, history.keys),
       boundMs: boundsMs[random.below(boundsMs.length)],
       serve: random.below(4) === 0,
     }))
@@ -73,11 +96,8 @@ export async function readWithBounds(endpoint: Endpoint, options: ReaderOptions)
     for (const [i, reply] of replies.entries()) {
       const answer = parseAnswer(reply)
       if (answer === undefined) continue
-      const { key, boundMs = options.boundMs } = asked[i]!
-      const { version, ageMs, tier, stale } = answer
-      const from = `${endpoint.name}, ${tier}`
-      history.saw({ key, version, sentMs, receivedMs, boundMs: stale ? Infinity : boundMs, ageMs, from })
-      history.readFrom(tier)
+      const { key, boundMs = options.boundMs, serve } = asked[i]!
+      sawAnswer(history, { key, sentMs, receivedMs, boundMs, from: endpoint.name }, answer, serve)
     }
     await sleep(clock, options.pauseMs)
   }
@@ -129,12 +149,11 @@ export class SessionReader {
     const [reply] = (await line.ask([['TM.READ', `${keyspace}:${key}`, ...session]])) ?? []
     const answer = parseAnswer(reply)
     if (answer === undefined) return
-    const { version, ageMs, tier, stale } = answer
-    const from = `${line.endpoint.name}, ${tier}, in a session`
-    const receivedMs = clock.monotonicMs()
-    history.saw({ key, version, sentMs, receivedMs, boundMs: stale ? Infinity : boundMs, ageMs, from })
-    if (!stale) history.sawInSession(`${this.#name} at ${from}`, key, before, version ?? 0)
-    this.#seen.set(key, Math.max(before, version ?? 0))
+    const from = `${line.endpoint.name}, in ${this.#name}`
+    sawAnswer(history, { key, sentMs, receivedMs: clock.monotonicMs(), boundMs, from }, answer)
+    const version = answer.row?.version ?? 0
+    history.sawInSession(`${from}, ${answer.tier}`, key, before, version)
+    this.#seen.set(key, Math.max(before, version))
     this.#ticket = laterTicket(this.#ticket, answer.ticket)
     this.steps++
   }
@@ -142,13 +161,14 @@ export class SessionReader {
   async #write(line: Line, key: number): Promise<void> {
     const { history, clock } = this.#options
     const name = `${keyspace}:${key}`
+    const sentMs = clock.monotonicMs()
     const replies = await line.ask([['HINCRBY', name, 'version', 1], ['TM.SESSION', name]]) // prettier-ignore
     const [version, ticket] = replies ?? []
     if (typeof version !== 'number') {
       history.forget(key)
       return
     }
-    history.acknowledge(key, clock.monotonicMs(), { version })
+    history.acknowledge(key, sentMs, clock.monotonicMs(), { version })
     if (typeof ticket !== 'string') return
     this.#seen.set(key, Math.max(this.#seen.get(key) ?? 0, version))
     this.#ticket = laterTicket(this.#ticket, ticket)

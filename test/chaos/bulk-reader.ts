@@ -1,12 +1,13 @@
-// One connection that reads rows in bulk, by pipelined GET and MGET, and hands every answer to the history. It connects again
-// when the server is gone or does not answer, and counts what it could not read.
+// One connection that reads rows in bulk, by pipelined GET and MGET, and hands every answer to the history. While a server is
+// silent it goes on asking, so that there is something that was asked for late in the silence and is answered at its end. It
+// connects again when the server is gone or silent for too long, and counts what it could not read.
 // Not for: reads that say how old they are, and sessions (asking-reader.ts).
 import { connect } from 'node:net'
 import type { Socket } from 'node:net'
 import type { Clock, Timer } from '../../src/base/clock.ts'
 import type { Random } from '../../src/base/random.ts'
 import { ReplyWriter } from '../../src/wire/reply-writer.ts'
-import { keyspace } from './demo-table.ts'
+import { keyspace, pickKey } from './demo-table.ts'
 import type { Endpoint } from './endpoint.ts'
 import type { History } from './history.ts'
 import { RowScanner } from './row-scanner.ts'
@@ -15,6 +16,8 @@ export interface BulkReaderOptions {
   readonly endpoint: Endpoint
   readonly history: History
   readonly batches: readonly Batch[]
+  /** Small ones, for a server that is silent: what it cannot answer is not to become more and more. */
+  readonly lateBatches: readonly Batch[]
   readonly clock: Clock
   readonly random: Random
   readonly boundMs: number
@@ -26,28 +29,37 @@ export interface BulkReaderOptions {
 export interface Batch {
   readonly bytes: Uint8Array
   readonly keys: Uint32Array
-  readonly replies: number
+  /** For each reply: how many of the keys come before it. */
+  readonly begins: Uint32Array
+}
+
+/** A batch on its way. */
+interface Asked {
+  readonly batch: Batch
+  readonly sentMs: number
 }
 
 const RECONNECT_MS = 100
 const SILENCE_MS = 8_000
+const LATE_MS = 250
 
-/** Half of the commands are GET, and half MGET of `width` keys: each batch reads 8 + 8 * width rows. */
-export function makeBatch(random: Random, keys: number, width: number): Batch {
+/** Half of the commands are GET, and half MGET of `width` keys: 16 commands read 8 + 8 * width rows. */
+export function makeBatch(random: Random, keys: number, commands: number, width: number): Batch {
   const out = new ReplyWriter(1_024)
   const asked: number[] = []
-  const replies = 16
-  for (let command = 0; command < replies; command++) {
+  const begins = new Uint32Array(commands)
+  for (let command = 0; command < commands; command++) {
     const count = command % 2 === 0 ? 1 : width
+    begins[command] = asked.length
     out.array(1 + count)
     out.text(count === 1 ? 'GET' : 'MGET')
     for (let i = 0; i < count; i++) {
-      const key = random.below(keys)
+      const key = pickKey(random, keys)
       asked.push(key)
       out.text(`${keyspace}:${key}`)
     }
   }
-  return { bytes: out.detach(), keys: Uint32Array.from(asked), replies }
+  return { bytes: out.detach(), keys: Uint32Array.from(asked), begins }
 }
 
 export class BulkReader {
@@ -56,13 +68,13 @@ export class BulkReader {
   readonly #from: string
   #socket: Socket | undefined
   #scanner: RowScanner | undefined
-  #batch: Batch | undefined
-  #sentMs = 0
+  /** On their way, in order; what comes belongs to the first. */
+  #asked: Asked[] = []
   #receivedMs = 0
   #replies = 0
-  #rows = 0
-  #failed = false
-  #timer: Timer | undefined
+  #row = 0
+  #pause: Timer | undefined
+  #late: Timer | undefined
   #silence: Timer | undefined
   #closed = false
 
@@ -74,9 +86,14 @@ export class BulkReader {
 
   close(): void {
     this.#closed = true
-    this.#timer?.cancel()
-    this.#silence?.cancel()
+    this.#rest()
     this.#socket?.destroy()
+  }
+
+  #rest(): void {
+    this.#pause?.cancel()
+    this.#late?.cancel()
+    this.#silence?.cancel()
   }
 
   #connect(): void {
@@ -85,9 +102,10 @@ export class BulkReader {
     const socket = connect({ host, port, ...(localAddress === undefined ? {} : { localAddress }) })
     this.#socket = socket
     this.#scanner = new RowScanner({
-      row: (id, version, seal, writer) => this.#row(id, version, seal, writer),
+      row: (id, version, seal, writer) => this.#saw(id, version, seal, writer),
       absent: () => this.#absent(),
-      error: text => this.#error(text),
+      // Where the next reply begins is known all the same. The greeting is answered with a text too.
+      error: text => void (this.errors += text.startsWith('-') ? 1 : 0),
       replyEnd: () => this.#replyEnd(),
     })
     socket.setNoDelay(true)
@@ -98,66 +116,68 @@ export class BulkReader {
     socket.on('error', () => {})
     socket.on('close', () => {
       if (this.#socket !== socket || this.#closed) return
-      if (this.#batch !== undefined) this.errors++
-      this.#batch = undefined
-      this.#silence?.cancel()
-      this.#timer?.cancel()
-      this.#timer = clock.timer(RECONNECT_MS, () => this.#connect())
+      this.errors += this.#asked.length
+      this.#rest()
+      this.#pause = clock.timer(RECONNECT_MS, () => this.#connect())
     })
     // Its reply is taken like that of a batch without rows.
     const greeting = password === undefined ? ['PING'] : ['AUTH', password]
     const out = new ReplyWriter(64)
     out.array(greeting.length)
     for (const word of greeting) out.text(word)
-    this.#send({ bytes: out.detach(), keys: new Uint32Array(0), replies: 1 })
+    this.#asked = []
+    this.#send({ bytes: out.detach(), keys: new Uint32Array(0), begins: new Uint32Array(1) })
   }
 
   #send(batch: Batch): void {
     const { clock } = this.#options
-    this.#batch = batch
-    this.#replies = 0
-    this.#rows = 0
-    this.#failed = false
-    this.#silence?.cancel()
-    this.#silence = clock.timer(SILENCE_MS, () => this.#socket?.destroy())
-    this.#sentMs = clock.monotonicMs()
+    if (this.#asked.length === 0) {
+      this.#begin()
+      this.#silence?.cancel()
+      this.#silence = clock.timer(SILENCE_MS, () => this.#socket?.destroy())
+    }
+    this.#late?.cancel()
+    this.#late = clock.timer(LATE_MS, () => this.#send(this.#anyOf(this.#options.lateBatches)))
+    this.#asked.push({ batch, sentMs: clock.monotonicMs() })
     this.#socket!.write(batch.bytes)
   }
 
-  #row(id: number, version: number, seal: number, writer: number): void {
-    if (this.#batch === undefined) return
+  #anyOf(batches: readonly Batch[]): Batch {
+    return batches[this.#options.random.below(batches.length)]!
+  }
+
+  #begin(): void {
+    this.#replies = 0
+    this.#row = 0
+  }
+
+  #saw(id: number, version: number, seal: number, writer: number): void {
     const { history, boundMs } = this.#options
-    const sighting = { sentMs: this.#sentMs, receivedMs: this.#receivedMs, boundMs, from: this.#from }
-    history.sawRow(this.#batch.keys[this.#rows++]!, id, version, seal, writer, sighting)
+    const { batch, sentMs } = this.#asked[0]!
+    const sighting = { sentMs, receivedMs: this.#receivedMs, boundMs, from: this.#from }
+    history.sawRow(batch.keys[this.#row++]!, id, version, seal, writer, sighting)
   }
 
   #absent(): void {
-    if (this.#batch === undefined) return
     const { history, boundMs } = this.#options
-    const key = this.#batch.keys[this.#rows++]!
-    history.saw({ key, version: undefined, sentMs: this.#sentMs, receivedMs: this.#receivedMs, boundMs, from: this.#from }) // prettier-ignore
-  }
-
-  #error(text: string): void {
-    // What rows the rest of the replies are about is not known any more: the batch ends with the connection.
-    if (text.startsWith('+')) return
-    this.errors++
-    this.#failed = true
+    const { batch, sentMs } = this.#asked[0]!
+    const key = batch.keys[this.#row++]!
+    history.saw({ key, row: undefined, sentMs, receivedMs: this.#receivedMs, boundMs, from: this.#from })
   }
 
   #replyEnd(): void {
-    const { clock, random, batches, pauseMs } = this.#options
-    if (this.#batch === undefined) return
-    this.#replies++
-    if (this.#failed) {
-      this.#batch = undefined
-      this.#socket?.destroy()
+    const { clock, pauseMs } = this.#options
+    const asked = this.#asked[0]
+    if (asked === undefined || this.#closed) return
+    const { begins } = asked.batch
+    if (++this.#replies < begins.length) {
+      this.#row = begins[this.#replies]!
       return
     }
-    if (this.#replies < this.#batch.replies) return
-    this.#batch = undefined
-    this.#timer = clock.timer(pauseMs, () => {
-      if (!this.#closed) this.#send(batches[random.below(batches.length)]!)
-    })
+    this.#asked.shift()
+    this.#begin()
+    if (this.#asked.length > 0) return
+    this.#rest()
+    this.#pause = clock.timer(pauseMs, () => this.#send(this.#anyOf(this.#options.batches)))
   }
 }

@@ -1,6 +1,7 @@
 // One run of chaos: a load on a grid, and one fault after another in an order drawn from the seed; then quiet, and the last
 // checks. What comes out is raw figures.
 // Not for: words about them (report.ts).
+import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { sleep } from '../../src/base/clock.ts'
 import type { Clock } from '../../src/base/clock.ts'
 import { seededRandom } from '../../src/base/random.ts'
@@ -10,15 +11,20 @@ import type { Grid } from './grid.ts'
 import type { DemoTable } from './demo-table.ts'
 import { History } from './history.ts'
 import type { Violation } from './history.ts'
-import { beginHistory, Load, settleHistory } from './load.ts'
+import type { StalenessHistogram } from './staleness.ts'
+import { beginHistory, endpointsOf, Load, settleHistory } from './load.ts'
 import { longestGapMs, recoveredMs } from './prober.ts'
 import type { Prober } from './prober.ts'
+import { quantileOf, QuietProbe } from './quiet-probe.ts'
+import type { QuietFigures } from './quiet-probe.ts'
 
 export interface ChaosOptions {
   readonly grid: Grid
   readonly table: DemoTable
   readonly seed: number
   readonly seconds: number
+  /** Before the faults, with a light load. */
+  readonly quietSeconds: number
   /** Names of faults; undefined: all that the grid allows. */
   readonly only: readonly string[] | undefined
   readonly clock: Clock
@@ -33,9 +39,14 @@ export interface ServerOutcome {
   /** The longest time without an answer to reads, and to writes; 0: none. */
   readonly readGapMs: number
   readonly writeGapMs: number
-  /** From the fault, and from its end, until all reads were answered and proved fresh for good; undefined: not before the next fault. */
+  /**
+   * From the fault, and from its end, until reads and writes were answered for good, reads mostly by the cache and proved
+   * fresh; undefined: not before the next fault.
+   */
   readonly recoveryMs: number | undefined
   readonly recoveryAfterMs: number | undefined
+  /** What went wrong with reads and writes, each once, with how often. */
+  readonly errors: Readonly<Record<string, number>>
 }
 
 export interface FaultOutcome {
@@ -57,13 +68,19 @@ export interface ChaosOutcome {
   readonly unknown: number
   readonly violationCount: number
   readonly violations: readonly Violation[]
+  readonly contested: number
   readonly staleness: Readonly<Record<string, number>>
+  readonly slack: Readonly<Record<string, number>>
+  /** How late the load's own event loop was, in milliseconds. */
+  readonly loopDelay: Readonly<Record<string, number>>
+  readonly quiet: Readonly<Record<keyof QuietFigures, Readonly<Record<string, number>>>>
   readonly partitions: string
   readonly faults: readonly FaultOutcome[]
 }
 
 export const BOUND_MS = 500
 const WARM_MS = 4_000
+const QUIET_SLOWNESS = 20
 const SETTLE_MS = 3_000
 const SETTLE_MAX_MS = 20_000
 
@@ -86,7 +103,13 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosOutcome> {
   const chosen = chooseFaults(grid, options.only)
   const history = new History(table.rows + table.passing)
   await beginHistory(grid, history, clock)
+  const quiet = await quietPhase(options, history)
+  progress(
+    `${quiet.dropMs.length} changes and ${quiet.ageMs.length} ages seen in ${options.quietSeconds} s without faults`,
+  )
   const load = new Load({ grid, table, history, clock, random: seededRandom(seed), boundMs: BOUND_MS, slowness: 1 })
+  const loop = monitorEventLoopDelay({ resolution: 5 })
+  loop.enable()
   const scene: FaultScene = { grid, clock, random: seededRandom(seed + 1) }
   const startMs = clock.monotonicMs()
   await sleep(clock, WARM_MS)
@@ -99,6 +122,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosOutcome> {
     outcomes.push(outcome)
     progress(`${lineOf(outcome)} ${history.reads} reads checked, ${history.violationCount} violations`)
   }
+  loop.disable()
   await load.stop()
   await settleHistory(grid, history, clock)
   return {
@@ -112,16 +136,42 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosOutcome> {
     unknown: history.unknown,
     violationCount: history.violationCount,
     violations: history.violations,
-    staleness: stalenessOf(history),
+    contested: history.contested,
+    staleness: { 'not stale': history.staleness.current, ...quantilesOf(history.staleness) },
+    slack: quantilesOf(history.slack),
+    loopDelay: { p99: loop.percentile(99) / 1e6, max: loop.max / 1e6 },
+    quiet: {
+      dropMs: sharesOf(quiet.dropMs),
+      dropAfterAckMs: sharesOf(quiet.dropAfterAckMs),
+      ageMs: sharesOf(quiet.ageMs),
+    },
     partitions: typeof grid.namespaces === 'string' ? grid.namespaces : 'network namespaces',
     faults: outcomes,
   }
 }
 
-function stalenessOf({ staleness }: History): Record<string, number> {
+/** A light load, and the probe beside it. */
+async function quietPhase(options: ChaosOptions, history: History): Promise<QuietFigures> {
+  const { grid, table, clock, seed, quietSeconds } = options
+  const common = { table, history, clock, boundMs: BOUND_MS }
+  const load = new Load({ ...common, grid, random: seededRandom(seed + 2), slowness: QUIET_SLOWNESS })
+  await sleep(clock, WARM_MS)
+  const endpoints = endpointsOf(grid)
+  const probing = { ...common, endpoints, url: grid.postgres.url(), random: seededRandom(seed + 3), forMs: quietSeconds * 1000 } // prettier-ignore
+  const figures = await QuietProbe.run(probing)
+  await load.stop()
+  return figures
+}
+
+function quantilesOf(histogram: StalenessHistogram): Record<string, number> {
   const shares = [0.5, 0.9, 0.99, 0.999, 0.9999, 0.99999]
-  const quantiles = shares.map(share => [`p${Number((share * 100).toFixed(3))}`, staleness.quantile(share)] as const)
-  return { 'not stale': staleness.current, ...Object.fromEntries(quantiles), max: staleness.maxMs }
+  const quantiles = shares.map(share => [`p${Number((share * 100).toFixed(3))}`, histogram.quantile(share)] as const)
+  return { ...Object.fromEntries(quantiles), max: histogram.maxMs }
+}
+
+function sharesOf(sorted: readonly number[]): Record<string, number> {
+  const shares = [0.5, 0.9, 0.99].map(share => [`p${share * 100}`, quantileOf(sorted, share)] as const)
+  return { count: sorted.length, ...Object.fromEntries(shares), max: sorted.at(-1) ?? NaN }
 }
 
 function shuffled<T>(items: readonly T[], { random }: FaultScene): T[] {
@@ -144,24 +194,46 @@ async function oneFault(scene: FaultScene, fault: Fault, probers: readonly Probe
   // Until the probes are well for a while, or for ever so long.
   const endMs = (): number => clock.monotonicMs()
   const well = (): boolean =>
-    probers.every(({ reads }) => {
-      const since = recoveredMs(reads, beganMs, endMs(), BOUND_MS)
+    probers.every(prober => {
+      const since = recovered(prober, beganMs, endMs())
       return since !== undefined && endMs() - since >= SETTLE_MS
     })
   while (!well() && endMs() - healedMs < SETTLE_MAX_MS) await sleep(clock, 100)
   const toMs = endMs()
-  const servers = probers.map(({ endpoint, reads, writes }) => {
-    const recovered = recoveredMs(reads, beganMs, toMs, BOUND_MS)
+  const servers = probers.map(prober => {
+    const { endpoint, reads, writes } = prober
+    const sinceMs = recovered(prober, beganMs, toMs)
     return {
       server: endpoint.name,
       hit: ongoing.down.includes(endpoint.name),
       readGapMs: longestGapMs(reads, beganMs, toMs),
       writeGapMs: longestGapMs(writes, beganMs, toMs),
-      recoveryMs: recovered === undefined ? undefined : recovered - beganMs,
-      recoveryAfterMs: recovered === undefined ? undefined : Math.max(0, recovered - healedMs),
+      recoveryMs: sinceMs === undefined ? undefined : sinceMs - beganMs,
+      recoveryAfterMs: sinceMs === undefined ? undefined : Math.max(0, sinceMs - healedMs),
+      errors: errorsOf(prober, beganMs),
     }
   })
+  const failedOverMs = ongoing.failedOverMs?.()
+  if (failedOverMs !== undefined) {
+    const recoveries = servers.map(({ recoveryMs }) => beganMs + (recoveryMs ?? SETTLE_MAX_MS) - failedOverMs)
+    ongoing.figures['recovered after the failover'] = Math.max(0, ...recoveries)
+  }
   return { fault: fault.name, target: ongoing.target, lastedMs: healedMs - beganMs, figures: ongoing.figures, servers }
+}
+
+/** When reads and writes went well again, for good. */
+function recovered({ reads, writes }: Prober, fromMs: number, toMs: number): number | undefined {
+  const read = recoveredMs(reads, fromMs, toMs, BOUND_MS)
+  const wrote = recoveredMs(writes, fromMs, toMs, BOUND_MS)
+  return read === undefined || wrote === undefined ? undefined : Math.max(read, wrote)
+}
+
+function errorsOf({ reads, writes }: Prober, fromMs: number): Record<string, number> {
+  const counts: Record<string, number> = {}
+  for (const { doneMs, error } of [...reads, ...writes]) {
+    if (error !== undefined && doneMs >= fromMs) counts[error] = (counts[error] ?? 0) + 1
+  }
+  return counts
 }
 
 function worstOf(values: readonly (number | undefined)[]): string {

@@ -27,6 +27,8 @@ export interface Ongoing {
   readonly down: readonly string[]
   /** What there is to tell once it is known: milliseconds by name. */
   readonly figures: Record<string, number>
+  /** When another primary had taken over; for faults that take one away. */
+  failedOverMs?(): number
   /** Undoes it; resolves once all processes run again. */
   heal(): Promise<void>
 }
@@ -48,6 +50,7 @@ interface Reached {
 }
 
 const FAILOVER_MS = 30_000
+const FAILOVER = 'cluster failover'
 const ANSWER_MS = 300
 
 function pick<T>(random: Random, items: readonly T[]): T {
@@ -83,7 +86,7 @@ async function awaitFailover(
 ): Promise<void> {
   // prettier-ignore
   await grid.cluster.successorOf(primary, slotOf, FAILOVER_MS)
-  figures['cluster failover'] = clock.monotonicMs() - fromMs
+  figures[FAILOVER] = clock.monotonicMs() - fromMs
 }
 
 async function firstSlotOf(primary: ClusterNode): Promise<number> {
@@ -110,7 +113,7 @@ async function losePrimary(
     await failover
     await back(primary)
   }
-  return { target: portName(scene, primary), down: [], figures, heal }
+  return { target: portName(scene, primary), down: [], figures, heal, failedOverMs: () => fromMs + figures[FAILOVER]! }
 }
 
 /** Of these servers the one that runs the tide, as they say themselves; undefined: none that answers. */

@@ -12,13 +12,14 @@ const KEY = 3
 function scene(): History {
   const history = new History(10)
   history.begin(KEY, 1, 0)
-  history.acknowledge(KEY, 1_000, { version: 2 })
-  history.acknowledge(KEY, 2_000, { version: 3 })
+  history.acknowledge(KEY, 990, 1_000, { version: 2 })
+  history.acknowledge(KEY, 1_990, 2_000, { version: 3 })
   return history
 }
 
 function read(history: History, version: number | undefined, sentMs: number, more: Partial<Sighting> = {}): void {
-  history.saw({ key: KEY, version, sentMs, receivedMs: sentMs + 1, boundMs: 500, from: 'test', ...more })
+  const row = version === undefined ? undefined : { id: KEY, version, seal: sealOf(KEY, version, 7), writer: 7 }
+  history.saw({ key: KEY, row, sentMs, receivedMs: sentMs + 1, boundMs: 500, from: 'test', ...more })
 }
 
 function kinds(history: History): string[] {
@@ -66,7 +67,7 @@ describe('the bound', () => {
   })
   test('a write that does not tell its version supersedes all that were known when it was sent', () => {
     const history = scene()
-    history.acknowledge(KEY, 3_000, { knownBefore: 3 })
+    history.acknowledge(KEY, 2_990, 3_000, { knownBefore: 3 })
     read(history, 3, 3_400)
     assert.deepEqual(kinds(history), [])
     read(history, 3, 3_501)
@@ -74,7 +75,8 @@ describe('the bound', () => {
   })
   test('a version far out of memory is still a violation', () => {
     const history = scene()
-    for (let version = 4; version < 500; version++) history.acknowledge(KEY, 2_000 + version * 100, { version })
+    for (let version = 4; version < 500; version++)
+      history.acknowledge(KEY, 2_000 + version * 100, 2_000 + version * 100, { version })
     read(history, 1, 60_000)
     assert.deepEqual(kinds(history), ['bound'])
   })
@@ -124,6 +126,97 @@ describe('values read in bulk', () => {
     row(history, KEY, 2, sealOf(KEY, 2, 7), { ...sighting, sentMs: 2_501 })
     assert.deepEqual(kinds(history), ['bound'])
   })
+  test('two contents of one version are a violation', () => {
+    const history = scene()
+    history.sawRow(KEY, KEY, 3, sealOf(KEY, 3, 7), 7, sighting)
+    history.sawRow(KEY, KEY, 3, sealOf(KEY, 3, 7), 7, sighting)
+    assert.deepEqual(kinds(history), [])
+    history.sawRow(KEY, KEY, 3, sealOf(KEY, 3, 8), 8, sighting)
+    assert.deepEqual(kinds(history), ['whole'])
+  })
+  test('what changed within the bound before is counted', () => {
+    const history = scene()
+    row(history, KEY, 3, sealOf(KEY, 3, 7))
+    row(history, KEY, 2, sealOf(KEY, 2, 7))
+    assert.equal(history.contested, 2)
+    row(history, KEY, 3, sealOf(KEY, 3, 7), { ...sighting, sentMs: 2_501 })
+    assert.equal(history.contested, 2)
+  })
+})
+
+describe('the witness', () => {
+  test('what the database shows supersedes before anybody has an answer', () => {
+    const history = scene()
+    history.witnessed({ id: KEY, version: 4, seal: sealOf(KEY, 4, 7), writer: 7 }, 3_000)
+    read(history, 3, 3_501)
+    assert.deepEqual(kinds(history), ['bound'])
+  })
+  test('how late a commit was known is counted from when the write was sent', () => {
+    const history = scene()
+    history.witnessed({ id: KEY, version: 4, seal: sealOf(KEY, 4, 7), writer: 7 }, 3_004)
+    history.acknowledge(KEY, 3_000, 6_000, { version: 4 })
+    assert.equal(history.slack.maxMs, 10)
+    assert.equal(history.slack.total, 3)
+  })
+})
+
+describe("the database's list of changes", () => {
+  const changes = [
+    { id: KEY, version: 1, writer: 0 },
+    { id: KEY, version: 2, writer: 7 },
+    { id: KEY, version: 3, writer: 8 },
+    { id: KEY, version: 4, writer: 8 },
+  ]
+  test('what was acknowledged and read, and is in it, is none', () => {
+    const history = scene()
+    history.acknowledge(KEY, 2_990, 3_000, { version: 4 })
+    history.acknowledge(KEY, 2_990, 3_000, { knownBefore: 1, mark: 7 })
+    read(history, 2, 2_001)
+    history.audit(changes)
+    assert.deepEqual(kinds(history), [])
+  })
+  test('an acknowledged write that is not in it is a violation, even where the count is right', () => {
+    const history = scene()
+    history.acknowledge(KEY, 2_990, 3_000, { knownBefore: 1, mark: 9 })
+    history.forget(KEY, 7)
+    history.settle(KEY, 4)
+    assert.deepEqual(kinds(history), [])
+    history.audit(changes)
+    assert.deepEqual(kinds(history), ['lost'])
+  })
+  test('an acknowledged version that is not in it is a violation', () => {
+    const history = scene()
+    history.audit(changes.slice(0, 2))
+    assert.deepEqual(kinds(history), ['lost'])
+  })
+  test('a version that was acknowledged to one and is by another is a violation', () => {
+    const history = scene()
+    history.acknowledge(KEY, 2_990, 3_000, { version: 4, mark: 7 })
+    history.audit(changes)
+    assert.deepEqual(kinds(history), ['lost'])
+  })
+  test('a write that happened twice is a violation, acknowledged or not', () => {
+    const twice = [...changes, { id: KEY, version: 5, writer: 7 }]
+    const history = scene()
+    history.forget(KEY, 7)
+    history.audit(twice)
+    assert.deepEqual(kinds(history), ['twice'])
+  })
+  test('a version acknowledged to two writes is a violation', () => {
+    const history = scene()
+    history.acknowledge(KEY, 2_990, 3_000, { version: 3 })
+    assert.deepEqual(kinds(history), ['twice'])
+  })
+  test('a value that was read and never committed is a violation', () => {
+    const history = scene()
+    read(history, 3, 2_001)
+    history.audit(changes)
+    assert.deepEqual(kinds(history), ['invented'])
+    const rolledBack = scene()
+    read(rolledBack, 5, 2_001)
+    rolledBack.audit(changes)
+    assert.deepEqual(kinds(rolledBack), ['invented'])
+  })
 })
 
 describe('sessions', () => {
@@ -148,7 +241,7 @@ describe('at the end', () => {
   })
   test('a row that lacks an acknowledged write is a violation', () => {
     const history = scene()
-    history.acknowledge(KEY, 3_000, { knownBefore: 1 })
+    history.acknowledge(KEY, 2_990, 3_000, { knownBefore: 1 })
     history.settle(KEY, 3)
     assert.deepEqual(kinds(history), ['lost'])
   })

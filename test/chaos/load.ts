@@ -11,6 +11,7 @@ import type { Endpoint } from './endpoint.ts'
 import type { Grid } from './grid.ts'
 import type { History } from './history.ts'
 import { Prober } from './prober.ts'
+import { witness } from './witness.ts'
 import { PassingRows, writeBySql, writeInTransactions, writeThrough } from './writers.ts'
 
 export interface LoadOptions {
@@ -42,14 +43,16 @@ export class Load {
   constructor(options: LoadOptions) {
     const { grid, table, history, clock, random, boundMs, slowness } = options
     const endpoints = endpointsOf(grid)
-    const batches = Array.from({ length: BATCHES }, () => makeBatch(random, table.rows + table.passing, BATCH_WIDTH))
+    const keys = table.rows + table.passing
+    const batches = Array.from({ length: BATCHES }, () => makeBatch(random, keys, 16, BATCH_WIDTH))
+    const lateBatches = Array.from({ length: BATCHES }, () => makeBatch(random, keys, 4, 1))
     const stopped = (): boolean => this.#stopped
     const each = <T>(count: number, make: (endpoint: Endpoint) => T): T[] =>
       endpoints.flatMap(endpoint => Array.from({ length: count }, () => make(endpoint)))
     const reading = { endpoints, history, clock, random, boundMs, stopped }
     const writing = { history, table, url: grid.postgres.url(), clock, random, stopped }
     this.#bulk = each(READERS_PER_SERVER, endpoint => {
-      return new BulkReader({ endpoint, history, batches, clock, random, boundMs, pauseMs: 20 * slowness })
+      return new BulkReader({ endpoint, history, batches, lateBatches, clock, random, boundMs, pauseMs: 20 * slowness })
     })
     this.probers = endpoints.map(endpoint => new Prober(endpoint, { history, table, clock, random, boundMs, stopped }))
     this.sessions = Array.from({ length: SESSIONS }, (_, i) => {
@@ -64,6 +67,7 @@ export class Load {
       ...Array.from({ length: 2 }, () => writeBySql({ ...writing, pauseMs: 20 * slowness })),
       ...Array.from({ length: 2 }, () => writeInTransactions({ ...writing, pauseMs: 50 * slowness })),
       new PassingRows(endpoints, { ...writing, pauseMs: 20 * slowness }).run(),
+      witness({ history, url: grid.postgres.url(), clock, stopped, pauseMs: 100 * slowness }),
     ])
     // A mistake in here is to end the run, not to be found at its end.
     this.#running.catch((error: unknown) => {
@@ -84,7 +88,7 @@ export class Load {
   }
 }
 
-function endpointsOf(grid: Grid): Endpoint[] {
+export function endpointsOf(grid: Grid): Endpoint[] {
   return grid.servers.map(({ name, place, port }) => ({
     name,
     host: place.host,
@@ -109,6 +113,8 @@ export async function settleHistory(grid: Grid, history: History, clock: Clock):
   }
   const versions = new Map(rows.map(({ id, version }) => [id, version]))
   for (let key = 0; key < history.keys; key++) history.settle(key, versions.get(key))
+  const changes = await grid.postgres.query<Record<'id' | 'version' | 'writer', string>>('SELECT id, version, writer FROM changes') // prettier-ignore
+  history.audit(changes.map(({ id, version, writer }) => ({ id: Number(id), version: Number(version), writer: Number(writer) }))) // prettier-ignore
 }
 
 async function rowsOf(grid: Grid): Promise<{ readonly id: number; readonly version: number }[]> {

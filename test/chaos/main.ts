@@ -12,6 +12,7 @@ import { reportOf } from './report.ts'
 const usage = `npm run test:chaos -- [options]
 
   --seconds N       how long faults go on (300)
+  --quiet N         seconds without faults before, for the figures of a healthy deployment (10)
   --seed S          which faults in which order, and the load (1)
   --only A,B        only these faults; 'list' names them
   --json FILE       the raw figures too
@@ -23,6 +24,7 @@ fault follows another, and checks every answer. Ends with 1 when anything was wr
 
 const options = {
   seconds: { type: 'string', default: '300' },
+  quiet: { type: 'string', default: '10' },
   seed: { type: 'string', default: '1' },
   only: { type: 'string' },
   json: { type: 'string' },
@@ -42,6 +44,7 @@ type Values = ReturnType<typeof parseArgs<{ options: typeof options }>>['values'
 
 async function run(values: Values): Promise<number> {
   const seconds = wholeNumber('seconds', values.seconds)
+  const quietSeconds = wholeNumber('quiet', values.quiet)
   const seed = wholeNumber('seed', values.seed)
   const only = values.only?.split(',')
   // A wrong name is told before anything is started.
@@ -65,7 +68,7 @@ async function run(values: Values): Promise<number> {
   try {
     if (typeof grid.namespaces === 'string')
       console.log(`!!!! NO PARTITIONS: no network namespaces: ${grid.namespaces}`)
-    const outcome = await runChaos({ grid, table, seed, seconds, only, clock, progress })
+    const outcome = await runChaos({ grid, table, seed, seconds, quietSeconds, only, clock, progress })
     console.log(`\n${reportOf(outcome)}`)
     if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(outcome, undefined, 2)}\n`)
     wrong = outcome.violationCount > 0 || outcome.reads === 0

@@ -37,3 +37,8 @@ test('recovered is once all is answered and fresh to the end', () => {
   assert.equal(recoveredMs(probes, 1_000, 4_000, 500), 2_202)
   assert.equal(recoveredMs(old, 1_000, 4_000, 500), undefined)
 })
+
+test('what comes from the database is not recovered', () => {
+  const loads = line(1_000, 2_000, { loaded: 5 })
+  assert.equal(recoveredMs([...loads, ...line(2_000, 3_000, { loaded: 4 })], 1_000, 3_000, 500), 2_002)
+})

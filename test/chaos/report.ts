@@ -8,6 +8,10 @@ function seconds(ms: number): string {
   return `${(ms / 1000).toFixed(2)} s`
 }
 
+function millis(figures: Readonly<Record<string, number>>): string {
+  return Object.entries(figures).map(([name, value]) => name === 'count' ? `${value} times` : `${name} ${value.toFixed(1)} ms`).join(', ') // prettier-ignore
+}
+
 /** The worst of all; a minus where nobody was asked. */
 function worst(values: readonly (number | undefined)[]): string {
   if (values.length === 0) return '-'
@@ -56,7 +60,10 @@ export function reportOf(outcome: ChaosOutcome): string {
     ...tableOf(rows),
     '',
     `${outcome.faults.length} faults in ${outcome.seconds.toFixed(0)} s from seed ${outcome.seed}; partitions: ${outcome.partitions}`,
-    `True staleness: ${staleness.join(', ')}`,
+    `Without faults, from COMMIT to the last near cache dropping the row: ${millis(outcome.quiet.dropMs)}; from the answer to COMMIT: ${millis(outcome.quiet.dropAfterAckMs)}`,
+    `Without faults, the age that near answers tell: ${millis(outcome.quiet.ageMs)}`,
+    `True staleness: ${staleness.join(', ')}; ${outcome.contested} reads were of rows that had changed in the 500 ms before`,
+    `The checker knew of a commit after it was sent: ${millis(outcome.slack)}; its own event loop was late by ${millis(outcome.loopDelay)}`,
     `Of answers that say where they come from: ${from.join(', ')}; ${outcome.sessionSteps} steps of sessions`,
     `${outcome.acknowledged} writes acknowledged, ${outcome.unknown} of unknown outcome, ${outcome.readErrors} requests for rows refused or cut off`,
     `${outcome.reads} reads checked, ${outcome.violationCount} violations`,

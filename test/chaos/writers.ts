@@ -1,15 +1,15 @@
 // Those who change rows while chaos runs: through Tidemark, by plain SQL, in transactions that take their time or are rolled
 // back, and rows that are removed and come again. Each tells the history what was sent and what was acknowledged.
 // Not for: reading.
-import pg from 'pg'
 import { sleep } from '../../src/base/clock.ts'
 import type { Clock } from '../../src/base/clock.ts'
 import type { Random } from '../../src/base/random.ts'
-import { keyspace } from './demo-table.ts'
+import { keyspace, pickKey } from './demo-table.ts'
 import type { DemoTable } from './demo-table.ts'
 import { Line } from './endpoint.ts'
 import type { Endpoint } from './endpoint.ts'
 import type { History } from './history.ts'
+import { SqlLine } from './sql-line.ts'
 
 export interface WriterOptions {
   readonly history: History
@@ -34,71 +34,25 @@ export async function writeThrough(endpoint: Endpoint, options: WriterOptions): 
       await sleep(clock, RETRY_MS)
       continue
     }
-    const key = random.below(table.rows)
+    const key = pickKey(random, table.rows)
     const name = `${keyspace}:${key}`
-    const writer = random.below(1_000_000)
+    const writer = history.nextMark()
     const command = [
       ['HINCRBY', name, 'version', 1],
       ['HSET', name, 'writer', writer],
       ['SET', name, `{"version":0,"seal":0,"writer":${writer},"note":"set"}`],
     ][random.below(3)]!
+    const counts = command[0] === 'HINCRBY'
     const knownBefore = history.highest(key)
+    const sentMs = clock.monotonicMs()
     const [reply] = (await line.ask([command])) ?? []
     const nowMs = clock.monotonicMs()
-    if (reply === undefined || reply instanceof Error) history.forget(key)
-    else if (command[0] === 'HINCRBY') history.acknowledge(key, nowMs, { version: Number(reply) })
-    else history.acknowledge(key, nowMs, { knownBefore })
+    if (reply === undefined || reply instanceof Error) history.forget(key, counts ? undefined : writer)
+    else if (counts) history.acknowledge(key, sentMs, nowMs, { version: Number(reply) })
+    else history.acknowledge(key, sentMs, nowMs, { knownBefore, mark: writer })
     await sleep(clock, pauseMs)
   }
   line.close()
-}
-
-/** A connection to the database that comes again by itself. A statement whose answer does not come because the connection broke is over: it was committed or never will be. */
-class SqlLine {
-  readonly #url: string
-  readonly #clock: Clock
-  readonly #stopped: () => boolean
-  #client: pg.Client | undefined
-
-  constructor({ url, clock, stopped }: WriterOptions) {
-    this.#url = url
-    this.#clock = clock
-    this.#stopped = stopped
-  }
-
-  /** undefined: the connection is gone, or the statement was refused. */
-  async query<Row extends pg.QueryResultRow>(sql: string, values: readonly unknown[] = []): Promise<Row[] | undefined> {
-    const client = await this.#open()
-    if (client === undefined) return undefined
-    try {
-      return (await client.query<Row>(sql, [...values])).rows
-    } catch {
-      // A transaction that is open in it ends with the connection.
-      this.close()
-      return undefined
-    }
-  }
-
-  async #open(): Promise<pg.Client | undefined> {
-    while (this.#client === undefined) {
-      const client = new pg.Client({ connectionString: this.#url })
-      client.on('error', () => {})
-      try {
-        await client.connect()
-        this.#client = client
-      } catch {
-        if (this.#stopped()) return undefined
-        await sleep(this.#clock, RETRY_MS)
-      }
-    }
-    return this.#client
-  }
-
-  close(): void {
-    const client = this.#client
-    this.#client = undefined
-    client?.end().catch(() => {})
-  }
 }
 
 interface Changed {
@@ -111,12 +65,16 @@ export async function writeBySql(options: WriterOptions): Promise<void> {
   const { history, clock, random, stopped, table, pauseMs } = options
   const line = new SqlLine(options)
   while (!stopped()) {
-    const count = random.below(4) === 0 ? 8 : 1
-    const keys = [...new Set(Array.from({ length: count }, () => random.below(table.rows)))]
-    const changed = await line.query<Changed>(updateSql, [keys, random.below(1_000_000)])
+    const many = random.below(4) === 0
+    const several = (): number[] => [...new Set(Array.from({ length: 8 }, () => random.below(table.rows)))]
+    const keys = many ? several() : [pickKey(random, table.rows)]
+    const writer = history.nextMark()
+    const sentMs = clock.monotonicMs()
+    const changed = await line.query<Changed>(updateSql, [keys, writer])
     const nowMs = clock.monotonicMs()
-    if (changed === undefined) for (const key of keys) history.forget(key)
-    else for (const { id, version } of changed) history.acknowledge(Number(id), nowMs, { version: Number(version) })
+    const own = many ? {} : { mark: writer }
+    if (changed === undefined) for (const key of keys) history.forget(key, own.mark)
+    else for (const { id, version } of changed) history.acknowledge(Number(id), sentMs, nowMs, { version: Number(version), ...own }) // prettier-ignore
     await sleep(clock, pauseMs)
   }
   line.close()
@@ -131,7 +89,7 @@ export async function writeInTransactions(options: WriterOptions): Promise<void>
     let changed: Changed[] | undefined = []
     let complete = (await line.query('BEGIN')) !== undefined
     for (const key of keys) {
-      const more = complete ? await line.query<Changed>(updateSql, [[key], random.below(1_000_000)]) : undefined
+      const more = complete ? await line.query<Changed>(updateSql, [[key], history.nextMark()]) : undefined
       complete &&= more !== undefined
       changed = more === undefined ? changed : [...changed, ...more]
       await sleep(clock, random.below(60))
@@ -139,11 +97,12 @@ export async function writeInTransactions(options: WriterOptions): Promise<void>
     const rolledBack = random.below(4) === 0
     if (complete && rolledBack) await line.query('ROLLBACK')
     if (complete && !rolledBack) {
+      const sentMs = clock.monotonicMs()
       const committed = await line.query('COMMIT')
       const nowMs = clock.monotonicMs()
       for (const { id, version } of changed) {
         if (committed === undefined) history.forget(Number(id))
-        else history.acknowledge(Number(id), nowMs, { version: Number(version) })
+        else history.acknowledge(Number(id), sentMs, nowMs, { version: Number(version) })
       }
     }
     await sleep(clock, pauseMs)
@@ -164,7 +123,9 @@ export class PassingRows {
     this.#sql = new SqlLine(options)
     this.#lines = endpoints.map(endpoint => new Line(endpoint, options.clock, TIMEOUT_MS))
     const { rows, passing } = options.table
-    for (let key = rows; key < rows + passing; key++) this.#versions.set(key, 1)
+    for (let key = rows; key < rows + passing; key++) {
+      if (options.history.absence(key) < Infinity) this.#versions.set(key, options.history.highest(key))
+    }
   }
 
   async run(): Promise<void> {
@@ -200,6 +161,7 @@ export class PassingRows {
     const state = this.#versions.get(key)! + 1
     history.removing(key, state)
     const [reply] = (await line.ask([['DEL', `${keyspace}:${key}`]])) ?? []
+    if (reply === 0) history.wrong(`${line.endpoint.name}: DEL of key ${key} says that there is no row, and there is`)
     if (reply !== 1) return this.#leave(key)
     history.known(key, state, clock.monotonicMs())
     this.#versions.set(key, state)
