@@ -124,7 +124,7 @@ export class LaneWorker {
   #turn(): Promise<void> | undefined {
     if (!this.#known) return this.#look()
     const state = this.#state
-    if (state === undefined) return this.#beginAnew('it has no header')
+    if (state === undefined) return this.#beginAnew('nothing was there')
     const reason = this.#whyAnew(state)
     if (reason !== undefined) return this.#beginAnew(reason)
     if (state.mark.lsn < this.#term.memory.start) {

@@ -41,7 +41,7 @@ export function welcome({ server, settings, configFile }: WelcomeInputs): string
     '',
     `  Redis protocol  ${endpoint(server.address, server.port)}${settings.requirepass === undefined ? '' : ' (password required)'}`,
     `  HTTP            http://${endpoint(server.adminAddress, server.adminPort)}/health  /ready  /metrics`,
-    `  Configuration   ${configFile ?? 'none: a plain cache'}`,
+    `  Configuration   ${configFile ?? (server.keyspaces.length === 0 ? 'none: a plain cache' : 'none: flags and environment')}`,
   ]
   if (settings.tier !== undefined) lines.push(`  Tier            ${tierLine(settings.tier)}`)
   if (settings.snapshot !== undefined) lines.push(`  Snapshot        ${snapshotLine(settings.snapshot)}`)
@@ -55,6 +55,7 @@ export function welcome({ server, settings, configFile }: WelcomeInputs): string
     const where = database.kind === 'sqlite' ? database.file : `database ${database.name} (Postgres)`
     lines.push(`  Keyspace        ${keyspaceLine(keyspace, description, glimpse, where)}`)
     if (tries.length === 0) tries.push(...commands(description, glimpse))
+    if (tries.length === 0) tries.push(...unseenCommands(description))
   }
   if (tries.length === 0) tries.push('SET greeting hello EX 60', 'GET greeting', 'TTL greeting')
   const ours = import.meta.filename.endsWith('.ts') ? 'npm run -s tidemark -- cli' : 'npx tidemark cli'
@@ -93,6 +94,14 @@ function commands(description: KeyspaceDescription, { id, number }: Glimpse): st
   // Its own value, so that trying it does no harm.
   const third = number === undefined ? `EXISTS ${key}` : `HSET ${key} ${number[0]} ${number[1]}`
   return [`GET ${key}`, `HGETALL ${key}`, third]
+}
+
+/** Without having looked: an answer, be it that there is no such row. */
+function unseenCommands({ name, columns, keyColumns }: KeyspaceDescription): string[] {
+  const integer = keyColumns.every(key => columns.some(column => column.name === key && column.type === 'integer'))
+  if (!integer) return ['TM.STATUS']
+  const key = [name, ...keyColumns.map(() => '1')].join(':')
+  return [`GET ${key}`, `TM.READ ${key}`, 'TM.STATUS']
 }
 
 function look(file: string, description: KeyspaceDescription): Glimpse {

@@ -84,8 +84,8 @@ export class Databases {
     const { name } = database
     const started = await startSourceThread(threadOptions(settings, database, parts), {
       reset: (lanes, reason) => {
-        const which = lanes === range.lanes ? 'all of its rows' : `the rows of ${lanes} of its ${range.lanes} lanes`
-        log(`database '${name}': ${which} in memory were given up: ${reason}`)
+        const which = lanes === range.lanes ? `all ${lanes} lanes begin` : `${lanes} of ${range.lanes} lanes begin`
+        log(`database '${name}': ${which} anew, their rows are loaded when they are asked for: ${reason}`)
       },
       log,
       died: error => died(name, thread, error === undefined ? 'it exited' : messageOf(error)),

@@ -18,6 +18,7 @@ import { readDatabases, readinessOf } from './database-report.ts'
 import { DataLock } from './data-lock.ts'
 import { Databases } from './databases.ts'
 import { LiveState } from './live-state.ts'
+import { ReadinessLog } from './readiness-log.ts'
 import { type ServerMetrics, Statistics, serverMetrics } from './metrics.ts'
 import { ServedTierMemory } from './served-tier.ts'
 import type { ServerSettings } from './settings.ts'
@@ -156,6 +157,12 @@ class Supervisor {
     const shared = { store, served, metrics, counts, databases, threads, serverThreads, port, reusePort }
     await this.#startThreads(shared)
     const admin = await this.#startAdmin(shared)
+    const readiness = new ReadinessLog({
+      clock: this.#io.clock,
+      log: this.#io.log,
+      readiness: () => readinessOf(databases, this.#settings, this.#io.clock.monotonicMs()),
+    })
+    this.#closers.push(() => readiness.stop())
     if (this.#closing !== undefined) throw await this.#failed.promise
     this.#snapshots?.start()
     return {

@@ -101,7 +101,7 @@ await test('a lane begins anew at once, whatever is under way, where a mark show
   scene.memory.loseHeader(3)
   scene.start()
   await scene.pass(0)
-  assert.deepEqual(scene.resets.at(-1), { lane: 3, reason: 'it has no header' })
+  assert.deepEqual(scene.resets.at(-1), { lane: 3, reason: 'nothing was there' })
   assert.ok(scene.lane(3).mark.lsn >= 100n)
 })
 

@@ -53,6 +53,8 @@ describe('TM.READ', () => {
     assert.equal(served.scene.source.loads.length, 1)
     assert.equal((await read('users:9'))['value'], null)
     assert.equal((await read('users:9'))['tier'], 'near')
+    const { hits, misses } = served.scene.counters
+    assert.deepEqual([hits[0], misses[0]], [2, 2])
   })
   test('reads the database when memory is older than MAXSTALE, and always with 0', async t => {
     const { served, read } = await scene(t)

@@ -98,6 +98,10 @@ describe('a grid of which a part is gone', { concurrency: 1 }, () => {
     for (const node of grid.cluster.nodes) await node.process.restart()
     await grid.cluster.ready()
     await grid.fresh(servers)
+    assert.match(one.process.stderr, /64 of 64 lanes are not proved to be fresh, .*; they are read from the database\n/)
+    await within(DEADLINE_MS, 'its end is told', () =>
+      Promise.resolve(/all rows are proved to be fresh again, after/.test(one.process.stderr)),
+    )
     for (const server of servers) {
       await within(DEADLINE_MS, 'rows are near again', async () => (await server.read('users:3')).tier === 'near')
       assert.match((await server.read('users:3')).value!, /written/)
@@ -120,6 +124,7 @@ describe('a grid of which a part is gone', { concurrency: 1 }, () => {
     assert.deepEqual([stale.value, stale.stale], ['{"id":4,"name":"user 4","visits":0}', true])
     assert.ok(stale.age! > 400)
     await within(DEADLINE_MS, 'it is not ready', async () => (await one.http('/ready')).status === 503)
+    await within(DEADLINE_MS, 'it is told', () => Promise.resolve(/and it does not answer\n/.test(one.process.stderr)))
     await grid.postgres.start()
     await grid.sql("UPDATE users SET name = 'restarted' WHERE id = 4")
     await within(

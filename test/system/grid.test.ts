@@ -157,6 +157,9 @@ describe('servers that share a tier', { concurrency: 1 }, () => {
     assert.equal(new Set(states.map(state => state['epoch'])).size, 1)
     let held = 0
     for (const server of grid.servers) {
+      const { stdout } = server.process
+      assert.match(stdout, /Configuration   none: flags and environment\n  Tier            valkey:/)
+      assert.match(stdout, /\n  GET users:1\n  TM.READ users:1\n  TM.STATUS\n/)
       const ready = await server.http('/ready')
       assert.equal(ready.status, 200, ready.text)
       held += await server.metric('tidemark_tides_held')

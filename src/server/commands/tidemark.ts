@@ -67,6 +67,8 @@ async function read(call: ServerCall): Promise<Respond> {
   const { cache } = call
   const answer = await cache.ask(requireRow(call, 1), readOptions(call))
   const ageMs = cache.age(answer.asOfMs)
+  const counter = answer.tier === 'near' ? cache.hits : cache.misses
+  counter[0]!++
   return out => {
     out.map(5)
     out.text('value')
