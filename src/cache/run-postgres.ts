@@ -181,7 +181,7 @@ async function sharedLanes(parts: Parts, place: NonNullable<PostgresThreadOption
     clock,
     keyspaceOf: keyspaceNumbers(options),
   })
-  const tier = await openTier(place, { clock, random, warn: message => events.log(message) })
+  const tier = await openTier(place, { clock, random, warn: message => events.log(`tier: ${message}`) })
   const subscription = await NearSubscription.open({ tier, near, clock })
   return {
     tier,

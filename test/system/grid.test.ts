@@ -58,8 +58,7 @@ describe('servers that share a tier', { concurrency: 1 }, () => {
       Array.from({ length: 60 }, (_, i) => RespClient.connect(grid!.servers[i % 3]!.port)),
     )
     const asked: number[] = []
-    // Who has waited for another's load for `limits.fillWaitMs` loads by itself: on a busy machine that may happen.
-    for (let id = 71; id < 79 && asked.at(-1) !== 1; id++) {
+    for (let id = 71; id < 79; id++) {
       const [loadsBefore, queriesBefore] = [await loads(), queries()]
       const replies = await Promise.all(
         Array.from({ length: 1000 }, (_, i) => clients[i % 60]!.command('GET', `users:${id}`)),
@@ -68,8 +67,9 @@ describe('servers that share a tier', { concurrency: 1 }, () => {
       asked.push((await loads()) - loadsBefore)
       assert.equal(queries() - queriesBefore, asked.at(-1))
     }
-    t.diagnostic(`queries for 1,000 misses of one row, until it was one: ${asked.join(', ')}`)
-    assert.equal(asked.at(-1), 1)
+    t.diagnostic(`queries for 1,000 misses of one row, of 8 rows: ${asked.join(', ')}`)
+    // Who has waited for another's load for `limits.fillWaitMs` loads by itself: on a busy machine that may happen.
+    assert.ok(asked.filter(queries => queries === 1).length >= 6, asked.join(', '))
     for (const client of clients) client.close()
     await grid.postgres.set({ log_statement: "'none'" })
   })
