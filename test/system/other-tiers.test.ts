@@ -70,10 +70,9 @@ describe('two servers', { concurrency: 1 }, () => {
   test('share one with TLS, a user and a password, and will not talk to one that nobody vouches for', async t => {
     if (postgres === undefined) return t.skip('PostgreSQL is not installed')
     const [key, certificate] = [join(folder, 'key.pem'), join(folder, 'certificate.pem')]
-    const made = spawnSync('openssl', [
-      ...['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2'],
-      ...['-subj', '/CN=tier', '-addext', 'subjectAltName=IP:127.0.0.1', '-keyout', key, '-out', certificate],
-    ])
+    const kind = ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2']
+    const name = ['-subj', '/CN=tier', '-addext', 'subjectAltName=IP:127.0.0.1']
+    const made = spawnSync('openssl', [...kind, ...name, '-keyout', key, '-out', certificate])
     assert.equal(made.status, 0, `openssl: ${made.error?.message ?? String(made.stderr)}`)
     const port = await freePort()
     const tls = ['--tls-port', `${port}`, '--tls-cert-file', certificate, '--tls-key-file', key]
@@ -82,9 +81,9 @@ describe('two servers', { concurrency: 1 }, () => {
     if (redis === undefined) return t.skip('redis-server is not installed')
     t.after(() => redis.stop())
     const url = `valkeys://tide:secret@127.0.0.1:${port}`
-    const name = await database()
-    await share(await start(t, [`--tier=${url}`, `--tier-ca=${certificate}`], name), name)
-    const [distrustful] = await start(t, [`--tier=${url}`], name)
+    const shop = await database()
+    await share(await start(t, [`--tier=${url}`, `--tier-ca=${certificate}`], shop), shop)
+    const [distrustful] = await start(t, [`--tier=${url}`], shop)
     assert.match(distrustful!.process.stderr, /^tier: no server answers: .*self-signed certificate/m)
     assert.equal((await distrustful!.read('users:1')).tier, 'source')
     const { stdout, stderr } = distrustful!.process
