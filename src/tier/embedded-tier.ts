@@ -6,7 +6,7 @@
 import { assert } from '../base/assert.ts'
 import type { Clock } from '../base/clock.ts'
 import type { Generation } from '../coherence/generation.ts'
-import { keyHash, laneOf, laneState, type LaneHeader, type LaneState } from '../coherence/lane.ts'
+import { keyHash, laneOf, type LaneHeader, type LaneState } from '../coherence/lane.ts'
 import * as coherence from '../coherence/operations.ts'
 import type { ApplyRequest, Decision, LaneMessage } from '../coherence/operations.ts'
 import { isLive, type RecordHead, type TierRecord, type Token } from '../coherence/record.ts'
@@ -63,11 +63,11 @@ export class EmbeddedTier implements Tier {
     return keys.map(text => {
       const place = this.#place(text)
       return this.#table.withLane(place.lane, () => {
-        const header = this.#table.header(place.lane)
-        if (header === undefined) return { lane: undefined, record: undefined }
-        const record = this.#store.withLock(place.hash, () => this.#record(place, header, true))
-        const live = record !== undefined && isLive(record, header, this.#clock.monotonicMs())
-        return { lane: laneState(header), record: live ? record : undefined }
+        const lane = this.#table.state(place.lane)
+        if (lane === undefined) return { lane: undefined, record: undefined }
+        const record = this.#store.withLock(place.hash, () => this.#record(place, lane, true))
+        const live = record !== undefined && isLive(record, lane, this.#clock.monotonicMs())
+        return { lane, record: live ? record : undefined }
       })
     })
   }
@@ -81,7 +81,7 @@ export class EmbeddedTier implements Tier {
         coherence.lease(header, record, { token, epoch, nowMs, untilMs: nowMs + leaseMs }),
       )
       assert(outcome !== 'too-large', 'a lease fits')
-      return { outcome, lane: this.#state(place.lane) }
+      return { outcome, lane: this.#table.state(place.lane) }
     })
   }
 
@@ -128,7 +128,7 @@ export class EmbeddedTier implements Tier {
 
   lane(lane: number): LaneState | undefined {
     const at = this.#firstLane + lane
-    return this.#table.withLane(at, () => this.#state(at))
+    return this.#table.withLane(at, () => this.#table.state(at))
   }
 
   apply(lane: number, request: ApplyRequest): TierLane<coherence.ApplyOutcome> {
@@ -141,7 +141,7 @@ export class EmbeddedTier implements Tier {
       }
       if (next !== 'keep') this.#table.setHeader(at, next)
       if (message !== undefined) this.#publish?.(lane, message)
-      return { outcome, lane: this.#state(at) }
+      return { outcome, lane: this.#table.state(at) }
     })
   }
 
@@ -166,7 +166,7 @@ export class EmbeddedTier implements Tier {
         this.#store.changes.rowsChanged()
       }
       if (message !== undefined) this.#publish?.(lane, message)
-      return { outcome, lane: this.#state(at) }
+      return { outcome, lane: this.#table.state(at) }
     })
   }
 
@@ -192,11 +192,6 @@ export class EmbeddedTier implements Tier {
   #place(text: string): Place {
     const key = Buffer.from(text)
     return { key, hash: this.#store.hash(key, 0, key.length), lane: this.#firstLane + this.laneOf(text) }
-  }
-
-  #state(lane: number): LaneState | undefined {
-    const header = this.#table.header(lane)
-    return header === undefined ? undefined : laneState(header)
   }
 
   #run<Outcome>(
@@ -263,7 +258,7 @@ export class EmbeddedTier implements Tier {
 
   // Under the lane's and the record's lock. What is no record of the protocol's (a plain key from before the key's prefix
   // named a keyspace) counts as nothing. `withPayload` false leaves payloads empty.
-  #record(place: Place, header: LaneHeader, withPayload: boolean): TierRecord | undefined {
+  #record(place: Place, header: Pick<LaneState, 'generation'>, withPayload: boolean): TierRecord | undefined {
     const { key, hash, lane } = place
     const store = this.#store
     const type = store.find(key, 0, key.length, hash, this.#clock.wallMs())

@@ -6,7 +6,7 @@
 //     int32   0: lock   1: waiters   2: present   3: tag   4: nonce   6: recent changes, how many
 //     double  5: as of, monotonic ms (-Infinity: nothing is proved)
 //     int64   6: epoch   7: mark.lsn   8: mark.sub   9: recent is complete from
-//     double 10: sequence (messages of years do not fit 32 bits)
+//     double 10: sequence (messages of years do not fit 32 bits)   11: how often the recent changes were stored
 //     int64  16 + 4i: lsn, xid, change, key hash of the i-th recent change, oldest first
 //
 // The tag stands for the generation in records: 32 bits, drawn from a counter and so never twice.
@@ -14,7 +14,7 @@ import { assert } from '../base/assert.ts'
 import { limits } from '../base/limits.ts'
 import { NO_PROOF } from '../coherence/freshness.ts'
 import { generationsEqual } from '../coherence/generation.ts'
-import type { LaneHeader, LaneState, RecentChange } from '../coherence/lane.ts'
+import type { LaneHeader, LaneState, RecentChanges } from '../coherence/lane.ts'
 import { acquire, release } from '../store/lock.ts'
 import { KEY_CHANGE_COUNTERS, KeyChanges } from './key-changes.ts'
 
@@ -25,7 +25,7 @@ const CHANGES_BYTE = 64
 export const HEAD_DOUBLES: number = 8 + KEY_CHANGE_COUNTERS / 2
 
 const Word = { lock: 0, waiters: 1, present: 2, tag: 3, nonce: 4, recent: 6 } as const
-const Double = { asOf: 5, epoch: 6, lsn: 7, sub: 8, completeFrom: 9, sequence: 10, changes: 16 } as const
+const Double = { asOf: 5, epoch: 6, lsn: 7, sub: 8, completeFrom: 9, sequence: 10, stored: 11, changes: 16 } as const
 
 /** Headers have no home but this memory. */
 export const EMBEDDED_SHARD = 'memory'
@@ -39,6 +39,8 @@ export class LaneTable {
   readonly #doubles: Float64Array<SharedArrayBuffer>
   readonly #longs: BigInt64Array<SharedArrayBuffer>
   readonly #thread: number
+  /** Recent changes as this thread last read or stored them, and which storing that was: most steps leave them as they are. */
+  readonly #recent: ({ readonly stored: number; readonly recent: RecentChanges } | undefined)[] = []
 
   private constructor(shared: SharedArrayBuffer, thread: number) {
     this.shared = shared
@@ -103,16 +105,6 @@ export class LaneTable {
     const word = this.#wordAt(lane)
     if (this.#words[word + Word.present] === 0) return undefined
     const at = this.#doubleAt(lane)
-    const changes: RecentChange[] = []
-    for (let i = 0; i < this.#words[word + Word.recent]!; i++) {
-      const change = at + Double.changes + 4 * i
-      changes.push({
-        lsn: this.#longs[change]!,
-        xid: this.#longs[change + 1]!,
-        change: this.#longs[change + 2]!,
-        keyHash: Number(this.#longs[change + 3]!),
-      })
-    }
     return {
       // Epochs are unsigned, and an Int64Array is not.
       generation: {
@@ -122,8 +114,32 @@ export class LaneTable {
       sequence: this.#doubles[at + Double.sequence]!,
       mark: { lsn: this.#longs[at + Double.lsn]!, sub: this.#longs[at + Double.sub]! },
       shard: EMBEDDED_SHARD,
-      recent: { changes, completeFrom: this.#longs[at + Double.completeFrom]! },
+      recent: this.#recentOf(lane),
     }
+  }
+
+  #recentOf(lane: number): RecentChanges {
+    const known = this.#knownRecent(lane)
+    if (known !== undefined) return known
+    const at = this.#doubleAt(lane)
+    const changes = Array.from({ length: this.#words[this.#wordAt(lane) + Word.recent]! }, (_, i) => {
+      const change = at + Double.changes + 4 * i
+      return {
+        lsn: this.#longs[change]!,
+        xid: this.#longs[change + 1]!,
+        change: this.#longs[change + 2]!,
+        keyHash: Number(this.#longs[change + 3]!),
+      }
+    })
+    const recent = { changes, completeFrom: this.#longs[at + Double.completeFrom]! }
+    this.#recent[lane] = { stored: this.#doubles[at + Double.stored]!, recent }
+    return recent
+  }
+
+  /** What this thread knows them to be; undefined when another thread has stored others since. */
+  #knownRecent(lane: number): RecentChanges | undefined {
+    const known = this.#recent[lane]
+    return known?.stored === this.#doubles[this.#doubleAt(lane) + Double.stored] ? known?.recent : undefined
   }
 
   /** The header without its recent changes. Under the lane's lock. */
@@ -149,7 +165,7 @@ export class LaneTable {
 
   /** Stores a header. Under the lane's lock. Another generation proves nothing yet, and its records get another tag. */
   setHeader(lane: number, header: LaneHeader): void {
-    const before = this.header(lane)
+    const before = this.state(lane)
     const word = this.#wordAt(lane)
     const at = this.#doubleAt(lane)
     if (before === undefined || !generationsEqual(before.generation, header.generation)) {
@@ -161,20 +177,24 @@ export class LaneTable {
     this.#doubles[at + Double.sequence] = header.sequence
     this.#longs[at + Double.lsn] = header.mark.lsn
     this.#longs[at + Double.sub] = header.mark.sub
-    this.#longs[at + Double.completeFrom] = header.recent.completeFrom
-    if (before === undefined || before.recent !== header.recent) this.#setRecent(word, at, header.recent.changes)
+    if (before === undefined || this.#knownRecent(lane) !== header.recent) this.#setRecent(lane, header.recent)
     this.#words[word + Word.present] = 1
   }
 
-  #setRecent(word: number, at: number, changes: readonly RecentChange[]): void {
-    this.#words[word + Word.recent] = changes.length
-    for (const [i, change] of changes.entries()) {
+  #setRecent(lane: number, recent: RecentChanges): void {
+    const at = this.#doubleAt(lane)
+    this.#longs[at + Double.completeFrom] = recent.completeFrom
+    this.#words[this.#wordAt(lane) + Word.recent] = recent.changes.length
+    for (const [i, change] of recent.changes.entries()) {
       const place = at + Double.changes + 4 * i
       this.#longs[place] = change.lsn
       this.#longs[place + 1] = change.xid
       this.#longs[place + 2] = change.change
       this.#longs[place + 3] = BigInt(change.keyHash)
     }
+    const stored = this.#doubles[at + Double.stored]! + 1
+    this.#doubles[at + Double.stored] = stored
+    this.#recent[lane] = { stored, recent }
   }
 
   /**
