@@ -2,6 +2,7 @@
 // other's answers; values come as the text that the server writes, unparsed, so that no digit is lost.
 // Connect directly, or through a pooler that gives each connection a session of its own: statements are prepared.
 // Not for: the replication protocol (postgres-replication.ts), what is asked.
+import type { Writable } from 'node:stream'
 import pg from 'pg'
 import { TidemarkError } from '../base/errors.ts'
 import { refusal, sqlState, unreachable } from './postgres-errors.ts'
@@ -115,6 +116,18 @@ export class Session {
       rowMode: 'array',
     })
     return result.rows
+  }
+
+  /** What `send` asks for leaves in one packet, and the server reads it at once: one system call and one wake-up less at each end. */
+  inOnePacket<Result>(send: () => Result): Result {
+    // pg sends on this stream, and has its types not say so.
+    const { stream } = (this.#client as unknown as { readonly connection: { readonly stream: Writable } }).connection
+    stream.cork()
+    try {
+      return send()
+    } finally {
+      stream.uncork()
+    }
   }
 
   /** The types of the columns that `text` would give, by their numbers in pg_type. */

@@ -62,7 +62,9 @@ export class PostgresWriter {
 
   /** undefined: do it again. */
   async #one(session: Session, plan: WritePlan): Promise<Written | undefined> {
-    const [rows, upto] = await both(session.queryHere(statementOf(plan)), session.query(this.#upto))
+    const [rows, upto] = await session.inOnePacket(() =>
+      both(session.queryHere(statementOf(plan)), session.query(this.#upto)),
+    )
     const cells = rows[0]!
     const outcome = outcomeOf(plan, cells, plan.condition === 'and-absent')
     return outcome === undefined ? undefined : written(session, [outcome], cells, upto)
@@ -75,7 +77,9 @@ export class PostgresWriter {
       const locked = both(begun, lockAll(session, plans))
       const [, { outcomes, last }] = await both(locked, this.#inTransaction(session, plans))
       // A deferred constraint is checked by COMMIT, which then is an error.
-      const [, upto] = await both(session.query({ text: 'COMMIT' }), session.query(this.#upto))
+      const [, upto] = await session.inOnePacket(() =>
+        both(session.query({ text: 'COMMIT' }), session.query(this.#upto)),
+      )
       // A row that another write of this transaction acted on may differ from what was returned.
       const exact = outcomes.every(outcome => outcome.exact)
       return written(session, exact ? outcomes : outcomes.map(outcome => ({ ...outcome, exact: false })), last, upto)
