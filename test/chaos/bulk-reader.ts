@@ -1,6 +1,5 @@
-// One connection that reads rows in bulk, by pipelined GET and MGET, and hands every answer to the history. While a server is
-// silent it goes on asking, so that there is something that was asked for late in the silence and is answered at its end. It
-// connects again when the server is gone or silent for too long, and counts what it could not read.
+// One connection that reads rows in bulk, by pipelined GET and MGET, and hands every answer to the history. It connects
+// again when the server is gone or silent for too long, and counts what it could not read.
 // Not for: reads that say how old they are, and sessions (asking-reader.ts).
 import { connect } from 'node:net'
 import type { Socket } from 'node:net'
@@ -16,13 +15,12 @@ export interface BulkReaderOptions {
   readonly endpoint: Endpoint
   readonly history: History
   readonly batches: readonly Batch[]
-  /** Small ones, for a server that is silent: what it cannot answer is not to become more and more. */
-  readonly lateBatches: readonly Batch[]
   readonly clock: Clock
   readonly random: Random
   readonly boundMs: number
-  /** Between the end of a batch and the next. */
+  /** Between the end of a batch and the next: up to so many milliseconds, or always as many where it is `steady`. */
   readonly pauseMs: number
+  readonly steady: boolean
 }
 
 /** Requests made once, and the keys that their replies are about. */
@@ -41,7 +39,6 @@ interface Asked {
 
 const RECONNECT_MS = 100
 const SILENCE_MS = 8_000
-const LATE_MS = 250
 
 /** Half of the commands are GET, and half MGET of `width` keys: 16 commands read 8 + 8 * width rows. */
 export function makeBatch(random: Random, keys: number, commands: number, width: number): Batch {
@@ -68,13 +65,11 @@ export class BulkReader {
   readonly #from: string
   #socket: Socket | undefined
   #scanner: RowScanner | undefined
-  /** On their way, in order; what comes belongs to the first. */
-  #asked: Asked[] = []
+  #asked: Asked | undefined
   #receivedMs = 0
   #replies = 0
   #row = 0
   #pause: Timer | undefined
-  #late: Timer | undefined
   #silence: Timer | undefined
   #closed = false
 
@@ -92,7 +87,6 @@ export class BulkReader {
 
   #rest(): void {
     this.#pause?.cancel()
-    this.#late?.cancel()
     this.#silence?.cancel()
   }
 
@@ -116,7 +110,7 @@ export class BulkReader {
     socket.on('error', () => {})
     socket.on('close', () => {
       if (this.#socket !== socket || this.#closed) return
-      this.errors += this.#asked.length
+      if (this.#asked !== undefined) this.errors++
       this.#rest()
       this.#pause = clock.timer(RECONNECT_MS, () => this.#connect())
     })
@@ -125,59 +119,45 @@ export class BulkReader {
     const out = new ReplyWriter(64)
     out.array(greeting.length)
     for (const word of greeting) out.text(word)
-    this.#asked = []
     this.#send({ bytes: out.detach(), keys: new Uint32Array(0), begins: new Uint32Array(1) })
   }
 
   #send(batch: Batch): void {
     const { clock } = this.#options
-    if (this.#asked.length === 0) {
-      this.#begin()
-      this.#silence?.cancel()
-      this.#silence = clock.timer(SILENCE_MS, () => this.#socket?.destroy())
-    }
-    this.#late?.cancel()
-    this.#late = clock.timer(LATE_MS, () => this.#send(this.#anyOf(this.#options.lateBatches)))
-    this.#asked.push({ batch, sentMs: clock.monotonicMs() })
-    this.#socket!.write(batch.bytes)
-  }
-
-  #anyOf(batches: readonly Batch[]): Batch {
-    return batches[this.#options.random.below(batches.length)]!
-  }
-
-  #begin(): void {
     this.#replies = 0
     this.#row = 0
+    this.#silence?.cancel()
+    this.#silence = clock.timer(SILENCE_MS, () => this.#socket?.destroy())
+    this.#asked = { batch, sentMs: clock.monotonicMs() }
+    this.#socket!.write(batch.bytes)
   }
 
   #saw(id: number, version: number, seal: number, writer: number): void {
     const { history, boundMs } = this.#options
-    const { batch, sentMs } = this.#asked[0]!
+    const { batch, sentMs } = this.#asked!
     const sighting = { sentMs, receivedMs: this.#receivedMs, boundMs, from: this.#from }
     history.sawRow(batch.keys[this.#row++]!, id, version, seal, writer, sighting)
   }
 
   #absent(): void {
     const { history, boundMs } = this.#options
-    const { batch, sentMs } = this.#asked[0]!
+    const { batch, sentMs } = this.#asked!
     const key = batch.keys[this.#row++]!
     history.saw({ key, row: undefined, sentMs, receivedMs: this.#receivedMs, boundMs, from: this.#from })
   }
 
   #replyEnd(): void {
-    const { clock, pauseMs } = this.#options
-    const asked = this.#asked[0]
+    const { clock, random, batches, pauseMs, steady } = this.#options
+    const asked = this.#asked
     if (asked === undefined || this.#closed) return
     const { begins } = asked.batch
     if (++this.#replies < begins.length) {
       this.#row = begins[this.#replies]!
       return
     }
-    this.#asked.shift()
-    this.#begin()
-    if (this.#asked.length > 0) return
+    this.#asked = undefined
     this.#rest()
-    this.#pause = clock.timer(pauseMs, () => this.#send(this.#anyOf(this.#options.batches)))
+    const idleMs = steady ? pauseMs : random.below(pauseMs)
+    this.#pause = clock.timer(idleMs, () => this.#send(batches[random.below(batches.length)]!))
   }
 }

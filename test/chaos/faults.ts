@@ -211,7 +211,7 @@ async function pickServer(scene: FaultScene): Promise<TidemarkProcess> {
 
 async function cutServer(
   scene: FaultScene,
-  from: { readonly postgres: boolean; readonly cluster: boolean },
+  from: { readonly postgres: boolean; readonly cluster: boolean; readonly hears?: true },
 ): Promise<Ongoing> {
   // prettier-ignore
   const { grid } = scene
@@ -221,7 +221,10 @@ async function cutServer(
     ...(from.postgres ? [namespaces.outside.host] : []),
     ...(from.cluster ? grid.cluster.nodes.map(node => node.host) : []),
   ]
-  for (const host of hosts) namespaces.cut(server.place, host)
+  for (const host of hosts) {
+    if (from.hears) namespaces.mute(server.place, host)
+    else namespaces.cut(server.place, host)
+  }
   return ongoing(server.name, () => namespaces.heal(server.place), [server.name])
 }
 
@@ -361,6 +364,13 @@ export const faults: readonly Fault[] = [
     begin: scene => cutServer(scene, { postgres: true, cluster: true }),
   },
   {
+    name: 'mute-server',
+    help: 'what a server sends to Postgres and the cluster is lost, and only that',
+    partition: true,
+    lastsMs: 4_000,
+    begin: scene => cutServer(scene, { postgres: true, cluster: true, hears: true }),
+  },
+  {
     name: 'mute-primary',
     help: 'what a primary sends to one server is lost, and only that',
     partition: true,
@@ -369,7 +379,7 @@ export const faults: readonly Fault[] = [
       const namespaces = scene.grid.namespaces as Namespaces
       const primary = await pickPrimary(scene)
       const server = await pickServer(scene)
-      namespaces.cut(primary.process.place, server.place.host)
+      namespaces.mute(primary.process.place, server.place.host)
       const target = `${portName(scene, primary)} to ${server.name}`
       return ongoing(target, () => namespaces.heal(primary.process.place), [server.name])
     },

@@ -27,6 +27,8 @@ export interface LoadOptions {
 }
 
 const READERS_PER_SERVER = 4
+const IDLERS_PER_SERVER = 24
+const IDLE_MS = 8_000
 const BATCHES = 256
 const BATCH_WIDTH = 48
 const SESSIONS = 12
@@ -45,15 +47,22 @@ export class Load {
     const endpoints = endpointsOf(grid)
     const keys = table.rows + table.passing
     const batches = Array.from({ length: BATCHES }, () => makeBatch(random, keys, 16, BATCH_WIDTH))
-    const lateBatches = Array.from({ length: BATCHES }, () => makeBatch(random, keys, 4, 1))
+    const smallBatches = Array.from({ length: BATCHES }, () => makeBatch(random, keys, 8, 1))
     const stopped = (): boolean => this.#stopped
     const each = <T>(count: number, make: (endpoint: Endpoint) => T): T[] =>
       endpoints.flatMap(endpoint => Array.from({ length: count }, () => make(endpoint)))
     const reading = { endpoints, history, clock, random, boundMs, stopped }
     const writing = { history, table, url: grid.postgres.url(), clock, random, stopped }
-    this.#bulk = each(READERS_PER_SERVER, endpoint => {
-      return new BulkReader({ endpoint, history, batches, lateBatches, clock, random, boundMs, pauseMs: 20 * slowness })
-    })
+    const bulk = { history, clock, random, boundMs }
+    this.#bulk = [
+      ...each(READERS_PER_SERVER, endpoint => {
+        return new BulkReader({ ...bulk, endpoint, batches, pauseMs: 20 * slowness, steady: true })
+      }),
+      // Most of them are idle when a server falls silent, and ask while it is: their requests are not behind any other.
+      ...each(IDLERS_PER_SERVER, endpoint => {
+        return new BulkReader({ ...bulk, endpoint, batches: smallBatches, pauseMs: IDLE_MS, steady: false })
+      }),
+    ]
     this.probers = endpoints.map(endpoint => new Prober(endpoint, { history, table, clock, random, boundMs, stopped }))
     this.sessions = Array.from({ length: SESSIONS }, (_, i) => {
       const keys = Array.from({ length: SESSION_KEYS }, () => random.below(table.rows))

@@ -80,6 +80,9 @@ async function run(values: Values): Promise<number> {
   return wrong ? 1 : 0
 }
 
+// Whatever this has started ends with it, by listeners of its exit.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130))
+
 try {
   const { values } = parseArgs({ options })
   if (values.help) console.log(usage)

@@ -46,6 +46,7 @@ const TIMEOUT_MS = 5_000
 const ASK_EVERY_MS = 1
 const ROUND_EVERY_MS = 15
 const AGES = 16
+const NEW_MS = 5_000
 
 function ascending(a: number, b: number): number {
   return a - b
@@ -114,12 +115,14 @@ export class QuietProbe {
     this.#dropsAfterAck.push(Math.max(0, lastMs - ackMs))
   }
 
-  /** Asks until the answer is this version or a later one; when that request was sent. undefined: a request failed. */
+  /** Asks until the answer is this version or a later one, or for too long; when that request was sent. undefined: it failed. */
   async #firstNew(line: Line, key: number, version: number): Promise<number | undefined> {
+    const { clock } = this.#options
+    const untilMs = clock.monotonicMs() + NEW_MS
     for (;;) {
       const reply = await this.#ask(line, key)
-      if (reply === undefined || reply.version >= version) return reply?.sentMs
-      await sleep(this.#options.clock, ASK_EVERY_MS)
+      if (reply === undefined || reply.version >= version || reply.sentMs > untilMs) return reply?.sentMs
+      await sleep(clock, ASK_EVERY_MS)
     }
   }
 

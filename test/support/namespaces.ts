@@ -1,5 +1,5 @@
 // Network namespaces on one bridge, for partitions between real processes: each place has an address of its own, and a cut
-// throws away what one address sends to another, without a word to either. Everything is named after this process, and gone
+// throws away what they send to each other, without a word to either. Everything is named after this process, and gone
 // with `close`. Needs root and the program `ip`.
 // Not for: what is cut when (test/chaos/faults.ts).
 import { spawnSync } from 'node:child_process'
@@ -32,6 +32,7 @@ export class Namespaces {
   readonly #subnet: string
   #made = 0
   readonly #namespaces: string[] = []
+  readonly #atExit = (): void => this.close()
 
   /** A reason, as text, where the machine does not allow them. */
   static open(): Namespaces | string {
@@ -51,6 +52,7 @@ export class Namespaces {
   }
 
   #open(): string | undefined {
+    process.once('exit', this.#atExit)
     const bridge = this.#name
     const failure =
       ip('link', 'add', bridge, 'type', 'bridge') ??
@@ -59,7 +61,7 @@ export class Namespaces {
       ip('link', 'set', bridge, 'up')
     if (failure !== undefined) return failure
     try {
-      this.make()
+      this.#filter(this.make(), 0)
       return undefined
     } catch (error) {
       return String(error)
@@ -88,16 +90,30 @@ export class Namespaces {
     return { host, namespace }
   }
 
-  /** From now on what `from` sends to `to` is lost. Connections stay open. */
-  cut(from: Place, to: string): void {
+  /** From now on what `from` sends to `to` is lost, and only that. Connections stay open. */
+  mute(from: Place, to: string): void {
     const failure = ip('-n', this.#of(from), 'route', 'add', 'blackhole', `${to}/32`)
     if (failure !== undefined) throw new Error(`cannot cut ${from.host} off from ${to}: ${failure}`)
   }
 
-  /** Ends all cuts of what `from` sends. */
+  /** From now on nothing passes between `from` and `to`. Connections stay open. */
+  cut(from: Place, to: string): void {
+    this.mute(from, to)
+    // What comes from where nothing could be sent to is thrown away.
+    this.#filter(from, 1)
+  }
+
+  /** Ends whatever keeps `from` from sending and hearing. */
   heal(from: Place): void {
+    this.#filter(from, 0)
     const failure = ip('-n', this.#of(from), 'route', 'flush', 'type', 'blackhole')
     if (failure !== undefined) throw new Error(`cannot heal ${from.host}: ${failure}`)
+  }
+
+  #filter(place: Place, strict: 0 | 1): void {
+    const script = `echo ${strict} > /proc/sys/net/ipv4/conf/all/rp_filter`
+    const failure = ip('netns', 'exec', this.#of(place), 'sh', '-c', script)
+    if (failure !== undefined) throw new Error(`cannot cut ${place.host} off: ${failure}`)
   }
 
   #of(place: Place): string {
@@ -111,6 +127,7 @@ export class Namespaces {
   }
 
   close(): void {
+    process.removeListener('exit', this.#atExit)
     for (const namespace of this.#namespaces) ip('netns', 'delete', namespace)
     ip('link', 'delete', this.#name)
   }
