@@ -176,7 +176,7 @@ export class LaneWorker {
   }
 
   async #reset(to: Position, reason: string): Promise<void> {
-    const { tier, clock, random, start, observer } = this.#term
+    const { tier, random, start, observer } = this.#term
     const state = this.#state
     const expected = state === undefined ? undefined : { generation: state.generation, mark: state.mark }
     const generation = { epoch: start.epoch, nonce: random.uint32() }
@@ -185,7 +185,8 @@ export class LaneWorker {
     const result = await this.#ask(tier.reset(this.#lane, { expected, to, generation }))
     if (this.#term.ended) return
     if (!this.#answered(result)) return
-    this.#movedAtMs = clock.monotonicMs()
+    // The heartbeat that it waited for comes next: the lane moves with that, and not with the one after.
+    this.#movedAtMs = -Infinity
     observer.reset?.(this.#lane, reason)
   }
 

@@ -72,6 +72,8 @@ export class TideTerm implements LaneTerm {
   #askedAtMs: number | undefined
   /** A heartbeat is on its way into the log. */
   #beating = false
+  /** One was committed in this term: the database is the primary still, and not one that its standbys have left. */
+  #hasBeaten = false
   /** Since when one is in it and was not told. */
   #untoldSinceMs: number | undefined
   /** Everything up to where the log was opened is visible to every query from now on. */
@@ -265,7 +267,10 @@ export class TideTerm implements LaneTerm {
   firstMark(): Position | undefined {
     // Who committed before that position may still be invisible: a load of the row of before would be kept.
     if (!this.#settled) return undefined
-    return this.memory.end
+    // A log that begins here moves its position by itself, on a primary that was replaced too: it would prove things to itself.
+    if (this.#hasBeaten) return this.memory.end
+    this.#beatOnce()
+    return undefined
   }
 
   // ---- the beat
@@ -279,7 +284,7 @@ export class TideTerm implements LaneTerm {
         const text = `a heartbeat was committed, and did not come back within ${limits.tideStallMs} ms`
         return this.#finish({ kind: 'lost', error: new TidemarkError('FEED_LOST', text) })
       }
-      if (!this.#changedSinceBeat && !this.#beating) void this.#heartbeat()
+      if (!this.#changedSinceBeat) this.#beatOnce()
       this.#changedSinceBeat = false
       this.#advance(0)
       this.#confirm(nowMs)
@@ -287,11 +292,18 @@ export class TideTerm implements LaneTerm {
     }
   }
 
+  #beatOnce(): void {
+    if (!this.#beating && !this.#ended) void this.#heartbeat()
+  }
+
   async #heartbeat(): Promise<void> {
     this.#beating = true
     const sentAtMs = this.clock.monotonicMs()
     try {
       await this.#options.feed.heartbeat()
+      const isFirst = !this.#hasBeaten
+      this.#hasBeaten = true
+      if (isFirst) for (const worker of this.#workers) worker.wake()
       if (this.#toldAtMs < sentAtMs) this.#untoldSinceMs ??= this.clock.monotonicMs()
     } catch (error) {
       // The database takes no commits at the moment. The hold on the log is another matter.

@@ -5,18 +5,32 @@ import { limits } from '../../src/base/limits.ts'
 import { TidemarkError } from '../../src/base/errors.ts'
 import { keyOf, LANES, settle, TideScene } from './tide-scene.ts'
 
-await test('lanes without a header begin where the log does, and a change moves the mark of its lane at once', async () => {
+await test('lanes without a header begin with the first heartbeat, and a change moves the mark of its lane at once', async () => {
   const scene = new TideScene()
   scene.start()
   await scene.pass(0)
-  assert.deepEqual(scene.marks(), [100n, 100n, 100n, 100n])
+  assert.deepEqual(scene.marks(), [101n, 101n, 101n, 101n])
   const { lsn } = scene.log.write([keyOf(2)])
   await scene.pass(0)
-  assert.deepEqual(scene.marks(), [100n, 100n, lsn, 100n])
+  assert.deepEqual(scene.marks(), [101n, 101n, lsn, 101n])
   assert.deepEqual(scene.appliedTo(2), [lsn])
   await scene.pass(50)
   assert.ok(scene.marks().every(mark => mark >= lsn))
   assert.equal(scene.counts.applied, 1)
+})
+
+await test('no lane begins where no heartbeat is committed: a primary that was replaced may be asked for a new log', async () => {
+  const scene = new TideScene()
+  scene.log.heartbeatFailure = new TidemarkError('SOURCE_UNAVAILABLE', 'its standbys do not answer')
+  scene.start()
+  await scene.pass(0)
+  scene.log.write([keyOf(2)])
+  await scene.pass(500)
+  for (let lane = 0; lane < LANES; lane++) assert.equal(scene.memory.lane(lane), undefined)
+  scene.log.heartbeatFailure = undefined
+  await scene.pass(100)
+  const { lsn } = scene.log.items.at(-2)!
+  assert.ok(scene.marks().every(mark => mark >= lsn))
 })
 
 await test('a commit that others do not see yet holds back its mark and all behind it, and nothing before it', async () => {

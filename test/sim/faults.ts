@@ -124,10 +124,14 @@ export class Faults {
     })
     if (how === 'dies') return
     // It takes itself for a primary until it hears of the new one; in a minority it may give up before.
-    if (knows! < 0.5) this.#for(20 + long! * 200, () => (old.down = true))
-    this.#for(250 + staying! * 500, () => {
+    const isMinority = knows! < 0.5
+    if (isMinority) this.#for(20 + long! * 200, () => (old.down = true))
+    this.#for((isMinority ? 250 : 20 + long! * 200) + staying! * 500, () => {
       goOn?.()
-      this.#for(goOn === undefined ? 0 : 30, () => old.process.die())
+      this.#for(goOn === undefined ? 0 : 30, () => {
+        old.demote()
+        this.#for(staying! * 100, () => old.process.die())
+      })
     })
   }
 

@@ -12,6 +12,7 @@ const usage = `npm run test:sim -- [options]
   --seeds N      how many seeds to run (1000)
   --seed S       the first of them (1)
   --mutate NAME  with one guard of the product taken out; 'list' names them, one a line
+  --focus NAME   the deployments and faults in which that mutation is looked for, of the product as it is
   --only LIST    of a single seed, only these steps of its plan, by number
   --trace        of a single seed, everything that happens
   --json         the counts and the violations as one line of JSON, and nothing else
@@ -25,6 +26,7 @@ const options = {
   seeds: { type: 'string', default: '1000' },
   seed: { type: 'string', default: '1' },
   mutate: { type: 'string' },
+  focus: { type: 'string' },
   only: { type: 'string' },
   trace: { type: 'boolean', default: false },
   json: { type: 'boolean', default: false },
@@ -35,6 +37,7 @@ interface Options {
   readonly seeds: number
   readonly seed: number
   readonly mutate: string | undefined
+  readonly focus: string | undefined
   readonly only: ReadonlySet<number> | undefined
   readonly trace: boolean
   readonly json: boolean
@@ -47,14 +50,17 @@ function wholeNumber(name: string, text: string): number {
 }
 
 function readOptions(values: ReturnType<typeof parseArgs<{ options: typeof options }>>['values']): Options {
-  if (values.mutate !== undefined && mutations[values.mutate] === undefined) {
-    throw new Error(`--mutate ${values.mutate}: there is no such mutation; --mutate list names them`)
+  for (const option of ['mutate', 'focus'] as const) {
+    const name = values[option]
+    if (name === undefined || mutations[name] !== undefined) continue
+    throw new Error(`--${option} ${name}: there is no such mutation; --mutate list names them`)
   }
   const single = values.only !== undefined || values.trace
   return {
     seeds: single ? 1 : wholeNumber('seeds', values.seeds),
     seed: wholeNumber('seed', values.seed),
     mutate: values.mutate,
+    focus: values.focus ?? values.mutate,
     only: values.only === undefined ? undefined : new Set(values.only.split(',').map(Number)),
     trace: values.trace,
     json: values.json,
@@ -62,8 +68,9 @@ function readOptions(values: ReturnType<typeof parseArgs<{ options: typeof optio
 }
 
 /** The command that runs this again. */
-function commandOf({ mutate: mutation }: Options, seed: number, more: string): string {
-  const mutated = mutation === undefined ? '' : ` --mutate '${mutation}'`
+function commandOf({ mutate: mutation, focus }: Options, seed: number, more: string): string {
+  const focused = focus === undefined || focus === mutation ? '' : ` --focus '${focus}'`
+  const mutated = mutation === undefined ? focused : ` --mutate '${mutation}'${focused}`
   return `npm run test:sim -- --seed ${seed} --seeds 1${mutated}${more}`
 }
 
@@ -84,8 +91,8 @@ async function runForTest(asked: Options): Promise<number> {
   return failures.length === 0 ? 0 : 1
 }
 
-function focusOf({ mutate: mutation }: Options): Focus {
-  return mutation === undefined ? {} : (mutations[mutation]!.focus ?? {})
+function focusOf({ focus }: Options): Focus {
+  return focus === undefined ? {} : (mutations[focus]!.focus ?? {})
 }
 
 async function runMany(asked: Options): Promise<number> {

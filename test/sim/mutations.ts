@@ -47,10 +47,27 @@ export const mutations: Readonly<Record<string, Mutation>> = {
     patches: [
       patch(operations, "if (!generationsEqual(record.generation, generation)) return unchanged('refused')", ''),
     ],
+    focus: {
+      statements: ['truncate', 'update'],
+      faults: ['slot is lost'],
+      faultSteps: 12,
+      config: {
+        plainKeys: 1,
+        cluster: { lanes: 1 },
+        source: { slowOneIn: 2, slowMs: 150 },
+        limits: { leaseMs: 2_000 },
+      },
+    },
     seeds: 0,
   },
   'epoch of a load': {
     patches: [patch(operations, 'if (request.stamp.epoch !== generation.epoch)', 'if (false)')],
+    focus: {
+      statements: ['update'],
+      faults: ['database is isolated'],
+      faultSteps: 4,
+      config: { plainKeys: 1, postgres: { synchronousStandby: true }, source: { connections: 3 } },
+    },
     seeds: 0,
   },
   'voiding of leases': {
@@ -75,10 +92,31 @@ export const mutations: Readonly<Record<string, Mutation>> = {
   },
   'sub-position of a put': {
     patches: [patch(operations, 'if (mark.sub !== 0n && stamp.at <= mark.sub) return false', '')],
+    focus: {
+      clients: ['write several'],
+      config: {
+        plainKeys: 8,
+        cluster: { lanes: 1 },
+        source: { hiddenTriggerOneIn: 1 },
+        limits: { tideApplyChangesMax: 1 },
+      },
+    },
     seeds: 0,
   },
   'sub-position of an apply': {
     patches: [patch(operations, '|| compareMarks(prev, header.mark) !== 0) {', '|| prev.lsn !== header.mark.lsn) {')],
+    focus: {
+      clients: ['write'],
+      statements: ['copy'],
+      faults: ['primary is isolated', 'primary is replaced while it stops'],
+      faultSteps: 8,
+      config: {
+        plainKeys: 40,
+        network: { delayMs: 4 },
+        cluster: { lanes: 1, shardIs: 'shard' },
+        limits: { tideApplyChangesMax: 1 },
+      },
+    },
     seeds: 0,
   },
   'last change of an event': {
@@ -87,6 +125,23 @@ export const mutations: Readonly<Record<string, Mutation>> = {
   },
   'flushed position of a load': {
     patches: [patch(operations, "(snapshotSees(stamp.snapshot, event.xid) === 'yes' && event.lsn <= stamp.flush)", "snapshotSees(stamp.snapshot, event.xid) === 'yes'")], // prettier-ignore
+    focus: {
+      clients: ['read'],
+      statements: ['abort', 'abort', 'abort', 'update'],
+      faults: ['database crashes', 'record is evicted'],
+      faultSteps: 20,
+      config: {
+        plainKeys: 1,
+        triggeredKeys: 0,
+        nearEntries: 1,
+        maxStalenessMs: 2_000,
+        asynchronousCommits: false,
+        cluster: { lanes: 1 },
+        postgres: { synchronousStandby: false, runIsKnown: false },
+        source: { asynchronous: false, slowOneIn: 0 },
+        limits: { tideHeartbeatMs: 150 },
+      },
+    },
     seeds: 0,
   },
   'doubt of a snapshot': {
@@ -97,6 +152,13 @@ export const mutations: Readonly<Record<string, Mutation>> = {
     patches: [
       patch(lane, 'return header !== undefined && header.shard === shard ? header : undefined', 'return header'),
     ],
+    focus: {
+      clients: ['read', 'write'],
+      statements: ['update'],
+      faults: ['lane migrates', 'primary dies'],
+      faultSteps: 12,
+      config: { plainKeys: 8, cluster: { lanes: 1, shards: 2, shardIs: 'shard' } },
+    },
     seeds: 0,
   },
   'session: stamp': {
@@ -105,10 +167,21 @@ export const mutations: Readonly<Record<string, Mutation>> = {
   },
   'session: what a load vouches for': {
     patches: [patch('coherence/session.ts', "return stamp.kind === 'write' ? stamp.at : stamp.lsn", "return stamp.kind === 'write' ? stamp.at : stamp.upto")], // prettier-ignore
+    focus: {
+      clients: ['session read', 'session write'],
+      faults: ['network is cut', 'node stops'],
+      faultSteps: 6,
+      config: { plainKeys: 1, triggeredKeys: 0, tides: 1, maxStalenessMs: 5_000, source: { slowOneIn: 2, slowMs: 30 } },
+    },
     seeds: 0,
   },
   'near rule': {
     patches: [patch(near, 'if (compareMarks(near.mark, laneAsRead.mark) > 0) return false', '')],
+    focus: {
+      faults: ['primary is isolated', 'primary is replaced while it stops'],
+      faultSteps: 5,
+      config: { plainKeys: 3, cluster: { lanes: 1, shardIs: 'shard' } },
+    },
     seeds: 0,
   },
   'near rule and generation, and tickets': {
@@ -128,6 +201,13 @@ export const mutations: Readonly<Record<string, Mutation>> = {
   },
   'strictness of the proof': {
     patches: [patch('coherence/freshness.ts', 'if (sample.position < lane.mark.lsn) latest', 'if (sample.position <= lane.mark.lsn) latest')], // prettier-ignore
+    focus: {
+      clients: ['read', 'patient read'],
+      statements: ['update'],
+      faults: ['database is isolated', 'node dies', 'node stops'],
+      faultSteps: 5,
+      config: { tides: 1, postgres: { synchronousStandby: true } },
+    },
     seeds: 0,
   },
   'epoch of a sample': {
@@ -163,6 +243,13 @@ export const mutations: Readonly<Record<string, Mutation>> = {
   },
   'suspended machines': {
     patches: [patch('cache/suspend-watch.ts', 'if (Math.abs(wallMs - monotonicMs - this.#apartMs) <= limits.clockJumpMs) return false', 'return false')], // prettier-ignore
+    seeds: 0,
+  },
+  'a log of another history': {
+    patches: [
+      patch('cache/tide-term.ts', 'this.#isElsewhere = !settled && first > confirmed', 'this.#isElsewhere = false'),
+    ],
+    focus: { faults: ['database fails over'], faultSteps: 6 },
     seeds: 0,
   },
   'bound of an answer': {

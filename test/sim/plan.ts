@@ -74,10 +74,16 @@ export interface Config {
   readonly endMs: number
 }
 
-/** What all seeds have in common, for a hole that needs one kind of fault again and again. */
+type Parts<T> = { readonly [K in keyof T]?: T[K] extends object ? Partial<T[K]> : T[K] }
+
+/** What all seeds have in common, for a hole that needs one kind of thing again and again. */
 export interface Focus {
+  readonly clients?: readonly ClientKind[]
+  readonly statements?: readonly StatementKind[]
   readonly faults?: readonly FaultKind[]
-  readonly config?: Partial<Config>
+  /** How many of these. */
+  readonly faultSteps?: number
+  readonly config?: Parts<Config>
 }
 
 export interface Plan {
@@ -86,22 +92,29 @@ export interface Plan {
 }
 
 const FAULTS_UNTIL_MS = 2_400
-const SETTLE_MS = 2_200
+/** Longer than any lease, which a user who went away may have left behind. */
+const SETTLE_MS = 2_500
 
 export function drawPlan(seed: number, focus: Focus = {}): Plan {
   const random = seededRandom(seed)
-  const config = { ...drawConfig(seed, random), ...focus.config }
-  const steps = [
-    ...drawSteps(random, chooseKinds(random, clientKinds, 2), 'client', 100 + random.below(300)),
-    ...drawSteps(
-      random,
-      chooseKinds(random, statementKinds, 1),
-      'statement',
-      random.below(3) === 0 ? random.below(10) : 10 + random.below(80),
-    ),
-    ...drawSteps(random, focus.faults ?? chooseFaults(random, config), 'fault', random.below(10)),
-  ]
+  const config = focused(drawConfig(seed, random), focus.config ?? {})
+  const clients = focus.clients ?? chooseKinds(random, clientKinds, 2)
+  const clientSteps = drawSteps(random, clients, 'client', 100 + random.below(300))
+  const statements = focus.statements ?? chooseKinds(random, statementKinds, 1)
+  const statementCount = random.below(3) === 0 ? random.below(10) : 10 + random.below(80)
+  const statementSteps = drawSteps(random, statements, 'statement', statementCount)
+  const faults = focus.faults ?? chooseFaults(random, config)
+  const steps = [...clientSteps, ...statementSteps, ...drawSteps(random, faults, 'fault', focus.faultSteps ?? random.below(10))] // prettier-ignore
   return { config, steps: steps.toSorted((a, b) => a.atMs - b.atMs) }
+}
+
+function focused(config: Config, parts: Parts<Config>): Config {
+  const merged: Record<string, unknown> = { ...config }
+  for (const [name, part] of Object.entries(parts)) {
+    const whole = config[name as keyof Config]
+    merged[name] = typeof whole === 'object' ? { ...whole, ...(part as object) } : part
+  }
+  return merged as unknown as Config
 }
 
 function drawConfig(seed: number, random: Random): Config {

@@ -329,6 +329,36 @@ test('an old primary whose log stands still where the marks do proves nothing', 
     }
   }))
 
+test('a log that is begun anew on a primary that was replaced makes nothing fresh: it commits nothing any more', () =>
+  within(
+    {
+      config: { tides: 1, nodes: 2, maxStalenessMs: 5_000, postgres: { ...calm.postgres, synchronousStandby: true } },
+    },
+    async scene => {
+      const [node] = scene.nodes
+      assert.equal(scene.holder(), node)
+      // The tide stays with the first primary for as long as that lasts, and goes from there to the second, which it has
+      // heard of; that was replaced meanwhile, too.
+      strike(scene, 'database is isolated', 0, 0, 0, 0.3)
+      await scene.pass(40)
+      const between = scene.postgres
+      strike(scene, 'database is isolated', 0, 0, 0.999, 0.999)
+      await scene.pass(40)
+      assert.notEqual(scene.postgres, between)
+      const epoch = scene.lane()?.generation.epoch
+      const written = scene.sql(KEY)
+      await scene.until('the tide is at the primary of between', () => between.slot !== undefined)
+      await scene.wait(written)
+      const { nowMs } = scene.world.time
+      while (scene.world.time.nowMs < nowMs + 250) {
+        await scene.pass(20)
+        await scene.read(0)
+      }
+      assert.ok(between.process.alive)
+      assert.equal(scene.lane()?.generation.epoch, epoch, 'no lane begins anew there')
+    },
+  ))
+
 test('a node whose keyspaces are laid out otherwise proves nothing of the lanes of others', () =>
   within({ config: { nodes: 2, tides: 1 }, layoutOf: node => `layout ${node}` }, async scene => {
     await scene.read(0)

@@ -8,7 +8,7 @@ import type { LoadResult, RowOutcome, RowWrite, Source, SourcePosition, WriteRes
 import { Connection, ConnectionLost, type Network } from './network.ts'
 import type { SimProcess } from './machine.ts'
 import type { Postgres, Transaction } from './postgres.ts'
-import { PLAIN, rowOf, TRIGGERED, valueOf } from './row.ts'
+import { rowOf, TRIGGERED, valueOf } from './row.ts'
 
 /** What a process knows of the database: which server it would connect to now, and how lanes and keyspaces are laid out. */
 export interface Directory {
@@ -233,15 +233,13 @@ class WriteTransaction {
     })
   }
 
-  /** After the rows were returned: a trigger that is known, and for the last row perhaps one that is not. */
+  /** After the rows were returned: a trigger that is known; or one that is not, which then changes all rows again. */
   #fireTriggers(): void {
     const { shape, random, newValue } = this.#options
     const hidden = shape.hiddenTriggerOneIn > 0 && random.below(shape.hiddenTriggerOneIn) === 0
-    for (const [index, { key, write }] of this.#writes.entries()) {
+    for (const { key, write } of this.#writes.toReversed()) {
       if (write.operation.kind === 'remove') continue
-      // `at` is behind the other rows: what a trigger nobody knows of made of them would look like what was returned.
-      const surprise = hidden && index === this.#writes.length - 1 && write.keyspace === PLAIN
-      if (write.keyspace === TRIGGERED || surprise) this.#postgres.change(this.#tx, key, newValue())
+      if (write.keyspace === TRIGGERED || hidden) this.#postgres.change(this.#tx, key, newValue())
     }
   }
 }

@@ -46,6 +46,7 @@ export interface SimTierOptions {
 
 const REDIRECTIONS_MAX = 4
 const LOOK_AROUND_MS = 20
+const SUBSCRIPTIONS_LEARN_WITHIN_MS = 300
 
 export class SimTier implements SharedTier {
   readonly lanes: number
@@ -234,7 +235,11 @@ export class SimTier implements SharedTier {
   #learn(lane: number, node: ValkeyNode): void {
     if (this.#view[lane] === node) return
     this.#view[lane] = node
-    for (const subscription of this.#subscriptions) subscription.moved(lane)
+    // Subscriptions have connections of their own, and learn it in their own time.
+    const { process, random } = this.#options
+    process.clock.timer(random.fraction() * SUBSCRIPTIONS_LEARN_WITHIN_MS, () => {
+      for (const subscription of this.#subscriptions) subscription.moved(lane)
+    })
   }
 
   /** Asks some node of the cluster, a little later; one in the majority, if any can be reached. */

@@ -87,6 +87,16 @@ export class ValkeyNode {
     return { kind: 'moved', to: ownerElsewhere() }
   }
 
+  /** It has heard of the primary that took its place, and sends everybody there. */
+  demote(): void {
+    const lanes = [...this.owned]
+    this.down = false
+    this.owned.clear()
+    this.migrating.clear()
+    this.importing.clear()
+    for (const lane of lanes) for (const tell of this.movedAway) tell(lane)
+  }
+
   // ---- the operations
 
   read(lane: number, key: string, formats: number): TierRead {
