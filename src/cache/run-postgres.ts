@@ -20,6 +20,7 @@ import { EmbeddedTier } from '../tier/embedded-tier.ts'
 import { EMBEDDED_SHARD, LaneTable } from '../tier/lane-table.ts'
 import { openTier } from '../tier/open-tier.ts'
 import type { Tier } from '../tier/tier.ts'
+import { EpochWatch } from './epoch-watch.ts'
 import { NearSubscription } from './near-subscription.ts'
 import { OwnFeed } from './own-feed.ts'
 import { ResetLog, type RunningSource, type SourceEvents } from './running-source.ts'
@@ -66,7 +67,8 @@ export async function runPostgres(options: PostgresThreadOptions, events: Source
     await source.close()
     throw error
   }
-  const watched = watch(source, parts, gauges)
+  const epochs = new EpochWatch({ name, table, firstLane, lanes: lanesCount, clock, log: line => events.log(line) })
+  const watched = watch(source, parts, gauges, options.tier === undefined ? undefined : epochs)
   const sampler = new Sampler({ source: watched, clock, onSamples: samples => lanes.prove(samples) })
   const report = new TideReport({ name, lanes: lanesCount, clock, gauges, resets: new ResetLog(), events })
   const feed = (): ChangeFeed => {
@@ -92,7 +94,7 @@ export async function runPostgres(options: PostgresThreadOptions, events: Source
       epoch: source.epoch,
       position,
       tide: keeper.isHolder ? 'runs' : report.taken ? 'waits' : 'seeks',
-      trouble: position === undefined ? 'the database does not answer' : report.trouble,
+      trouble: position === undefined ? 'the database does not answer' : (report.trouble ?? epochs.trouble),
       resets: report.resets.count,
       lastReset: report.resets.last,
       lanes: found.map(each => ({ ...each, shard: lanes.shard(each.lane) })),
@@ -128,6 +130,7 @@ function watch(
   source: PostgresSource,
   { clock, events }: Parts,
   gauges: SourceGauges,
+  epochs: EpochWatch | undefined,
 ): Pick<Source, 'position' | 'epoch'> {
   let latest = source.epoch
   return {
@@ -137,6 +140,7 @@ function watch(
     position: async () => {
       const answer = await source.position()
       gauges.set('answeredMs', clock.monotonicMs())
+      epochs?.look(answer.epoch)
       if (answer.epoch !== latest) events.altered()
       latest = answer.epoch
       return answer

@@ -45,7 +45,10 @@ export class TideReport implements TideObserver {
     const held = gauges.get('tideHeld') === 1
     gauges.set('tideHeld', 0)
     gauges.set('lagMs', 0)
-    if (end.kind === 'taken' && !this.taken) events.log(`database '${name}': the tide runs in another process`)
+    if (end.kind === 'taken' && !this.taken) {
+      events.log(`database '${name}': the tide runs in another process`)
+      this.trouble = undefined
+    }
     this.taken = end.kind === 'taken'
     const why = 'error' in end ? messageOf(end.error) : undefined
     if (held && end.kind !== 'stopped') events.log(`database '${name}': the tide stopped here: ${why ?? end.kind}`)
