@@ -75,6 +75,8 @@ export interface ChaosOutcome {
   readonly loopDelay: Readonly<Record<string, number>>
   readonly quiet: Readonly<Record<keyof QuietFigures, Readonly<Record<string, number>>>>
   readonly partitions: string
+  /** Faults that there are, and that did not come in this time. */
+  readonly untried: readonly string[]
   readonly faults: readonly FaultOutcome[]
 }
 
@@ -146,6 +148,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosOutcome> {
       ageMs: sharesOf(quiet.ageMs),
     },
     partitions: typeof grid.namespaces === 'string' ? grid.namespaces : 'network namespaces',
+    untried: faults.map(({ name }) => name).filter(name => outcomes.every(({ fault }) => fault !== name)),
     faults: outcomes,
   }
 }

@@ -14,7 +14,7 @@ import { BOUND_MS } from './chaos-run.ts'
 import { tideHolder } from './faults.ts'
 import { Grid, missingBinaries } from './grid.ts'
 import { known, readState, removeState, runs, signal, startOf, writeState } from './grid-state.ts'
-import type { GridState } from './grid-state.ts'
+import type { GridLoad, GridState } from './grid-state.ts'
 import { History } from './history.ts'
 import { beginHistory, Load } from './load.ts'
 
@@ -108,10 +108,16 @@ async function status({ folder }: Asked): Promise<number> {
   console.log(`\nThe tide runs in ${holder?.name ?? 'none of them'}. The database: ${state.url ?? 'not up yet'}`)
   const { load } = state
   if (load !== undefined) console.log(`The load: ${load.reads} reads checked, ${load.violations} wrong, ${load.acknowledged} writes`) // prettier-ignore
+  if (load?.firstViolation !== undefined) console.log(`VIOLATION (${load.firstViolation})`)
   const server = state.parts.find(part => part.name === 'tidemark-1')
   if (server !== undefined) console.log(`Try: npm run -s tidemark -- cli -p ${server.port} TM.READ items:7`)
   console.log(`Logs: ${join(folder, 'servers')}`)
   return all.every(runs) ? 0 : 1
+}
+
+function loadOf({ reads, violationCount, acknowledged, violations }: History): GridLoad {
+  const [first] = violations
+  return { reads, violations: violationCount, acknowledged, ...(first && { firstViolation: `${first.kind}: ${first.text}` }) } // prettier-ignore
 }
 
 /** Runs in the background until it is told to end. */
@@ -140,12 +146,10 @@ async function keep({ folder, load, clock }: Asked): Promise<number> {
   const running = load
     ? new Load({ grid, table, history, clock, random, boundMs: BOUND_MS, slowness: LIGHT })
     : undefined
-  const { reads, violationCount, acknowledged } = history
-  write({ phase: 'up', url: grid.postgres.url(), ...(load ? { load: { reads, violations: violationCount, acknowledged } } : {}) }) // prettier-ignore
+  write({ phase: 'up', url: grid.postgres.url(), ...(load ? { load: loadOf(history) } : {}) })
   const stopped = ended.then(() => true)
   while (!(await Promise.race([stopped, sleep(clock, STATE_EVERY_MS).then(() => false)]))) {
-    const { reads, violationCount, acknowledged } = history
-    if (load) write({ load: { reads, violations: violationCount, acknowledged } })
+    if (load) write({ load: loadOf(history) })
   }
   await running?.stop()
   await grid.close()

@@ -14,6 +14,14 @@ export interface KnownProcess {
   readonly port?: number
 }
 
+/** What the load has seen so far. */
+export interface GridLoad {
+  readonly reads: number
+  readonly violations: number
+  readonly acknowledged: number
+  readonly firstViolation?: string
+}
+
 export interface GridState {
   /** Holds all others, and the load. */
   readonly keeper: KnownProcess
@@ -22,7 +30,7 @@ export interface GridState {
   /** Removed when the grid is taken down. */
   readonly folders: readonly string[]
   readonly url?: string
-  readonly load?: { readonly reads: number; readonly violations: number; readonly acknowledged: number }
+  readonly load?: GridLoad
 }
 
 /** When the process was started; undefined: there is none. */

@@ -60,6 +60,7 @@ export function reportOf(outcome: ChaosOutcome): string {
     ...tableOf(rows),
     '',
     `${outcome.faults.length} faults in ${outcome.seconds.toFixed(0)} s from seed ${outcome.seed}; partitions: ${outcome.partitions}`,
+    `Not tried: ${outcome.untried.join(', ') || 'none'}`,
     `Without faults, from COMMIT to the last near cache dropping the row: ${millis(outcome.quiet.dropMs)}; from the answer to COMMIT: ${millis(outcome.quiet.dropAfterAckMs)}`,
     `Without faults, the age that near answers tell: ${millis(outcome.quiet.ageMs)}`,
     `True staleness: ${staleness.join(', ')}; ${outcome.contested} reads were of rows that had changed in the 500 ms before`,
