@@ -1,7 +1,5 @@
-// The documents' commands, run: a fenced block of `console` has commands behind `$ ` and what they print, of `sh` commands
-// alone, none of which may end in an error. Each page has a server of its own, with the configuration that the page shows
-// (a `ts` block that begins with `// tidemark.config.ts`) or that of examples/cities.
-// In what is printed, `...` stands for anything up to the end of the line.
+// The documents' commands, run (page.ts says which those are). Each page has a server of its own, with the configuration that the
+// page shows (a `ts` block that begins with `// tidemark.config.ts`) or that of examples/cities.
 import assert from 'node:assert/strict'
 import { execFile, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
@@ -11,44 +9,13 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { describe, test } from 'node:test'
 import type { ChildProcess } from 'node:child_process'
+import { assertPrinted, readPage, type Step } from './page.ts'
 
 const root = resolve(import.meta.dirname, '../..')
 const program = `'${process.execPath}' --conditions=tidemark-source '${join(root, 'src/cli/main.ts')}'`
+/** Its commands are for several servers, a cluster and Postgres: several-servers.test.ts runs them. */
+const elsewhere = 'docs/guides/several-servers.md'
 const skip = spawnSync('redis-cli', ['--version']).error === undefined ? false : 'redis-cli is not installed'
-
-interface Step {
-  readonly line: number
-  readonly command: string
-  /** undefined: anything but an error. */
-  readonly output: string | undefined
-}
-
-interface Page {
-  readonly config: string | undefined
-  readonly steps: readonly Step[]
-}
-
-function readPage(text: string): Page {
-  const steps: Step[] = []
-  let config: string | undefined
-  for (const match of text.matchAll(/^```(\w+)\n([\s\S]*?)^```$/gm)) {
-    const [, language, body] = match as unknown as [string, string, string]
-    const firstLine = text.slice(0, match.index).split('\n').length + 1
-    if (language === 'ts' && body.startsWith('// tidemark.config.ts\n')) config = body
-    if (language === 'sh') {
-      for (const [i, command] of body.trimEnd().split('\n').entries()) {
-        steps.push({ line: firstLine + i, command, output: undefined })
-      }
-    }
-    if (language === 'console') {
-      for (const part of body.matchAll(/^\$ (.*)\n((?:(?!\$ ).*\n)*)/gm)) {
-        const line = firstLine + body.slice(0, part.index).split('\n').length - 1
-        steps.push({ line, command: part[1]!, output: part[2]!.trimEnd() })
-      }
-    }
-  }
-  return { config, steps }
-}
 
 /** What a reader's shell would run, with the port of the test's server, and replies as a terminal shows them. */
 function runnable(command: string, port: number): string {
@@ -63,18 +30,6 @@ function runStep(step: Step, port: number): Promise<{ output: string; failed: bo
       settle({ output: (stdout + stderr).trimEnd(), failed: error !== null })
     })
   })
-}
-
-const literally = (text: string): string => text.replaceAll(/[\\^$.*+?()[\]{}|/]/g, String.raw`\$&`)
-
-function assertPrinted(step: Step, output: string, failed: boolean, page: string): void {
-  const place = `${page}:${step.line} $ ${step.command}`
-  if (step.output === undefined) {
-    assert.ok(!failed && !/^\(error\)/m.test(output), `${place}\n${output}`)
-    return
-  }
-  const lines = step.output.split('\n').map(line => line.split('...').map(literally).join('.*'))
-  assert.match(output, new RegExp(`^${lines.join('\n')}$`), place)
 }
 
 async function startServer(folder: string, config: string | undefined): Promise<{ child: ChildProcess; port: number }> {
@@ -102,8 +57,11 @@ async function startServer(folder: string, config: string | undefined): Promise<
 
 describe('commands in documents', () => {
   const pages = globSync(['README.md', 'docs/**/*.md', 'examples/**/*.md'], { cwd: root })
-    .filter(path => !path.includes('node_modules'))
-    .map(path => ({ path, page: readPage(readFileSync(join(root, path), 'utf8')) }))
+    .filter(path => !path.includes('node_modules') && path !== elsewhere)
+    .map(path => {
+      const { config, steps } = readPage(readFileSync(join(root, path), 'utf8'))
+      return { path, page: { config, steps: steps.filter(({ language }) => language !== 'sql') } }
+    })
     .filter(({ page }) => page.steps.length > 0)
 
   test('are found in the README, the start page and the guides', () => {
