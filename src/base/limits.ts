@@ -20,7 +20,7 @@ export const limits = {
   /** Bytes of messages and replies waiting for a subscriber; past it, it is closed (Redis: 32 MiB). */
   messageBacklogBytesMax: 33_554_432,
   /** Bytes of the receive buffer that all connections of one thread share. */
-  receiveBufferBytes: 65_536,
+  receiveBufferBytes: 524_288,
 
   // store
   /** The smallest and the largest memory budget. */

@@ -57,18 +57,20 @@ export class ReplyQueue {
     if (this.#count > 0 && nowMs - this.#oldestMs > HOLD_MS) this.sendAll()
     this.#making = true
     this.#out.length = this.#end
-    this.#together = this.#latest !== sender && nowMs - this.#latestMs < TOGETHER_MS
-    if (this.#latest !== sender) this.#latest = sender
+    if (this.#latest !== sender) {
+      this.#together = nowMs - this.#latestMs < TOGETHER_MS
+      this.#latest = sender
+    } else if (!sender.replyWaits) this.#together = false
     this.#latestMs = nowMs
     if (this.#count === 0) this.#oldestMs = nowMs
   }
 
-  /** The batch that was begun is complete. */
-  end(sender: ReplySender, bytesMax: number): void {
+  /** The batch that was begun is complete. With `more` another one of the same sender is likely to begin at once. */
+  end(sender: ReplySender, bytesMax: number, more: boolean = false): void {
     this.#making = false
     this.#add(sender)
     if (this.#count === 0) return
-    if (!this.#together || this.#end >= bytesMax) this.sendAll()
+    if ((!this.#together && !more) || this.#end >= bytesMax) this.sendAll()
     else if (!this.#timed) {
       this.#timed = true
       afterThisTurn(this.#turnEnds)
@@ -86,10 +88,14 @@ export class ReplyQueue {
   #add(sender: ReplySender): void {
     const { length } = this.#out
     if (length === this.#end) return
+    this.#end = length
+    if (sender.replyWaits && this.#senders[this.#count - 1] === sender) {
+      this.#ends[this.#count - 1] = length
+      return
+    }
     sender.replyWaits = true
     this.#senders[this.#count] = sender
     this.#ends[this.#count++] = length
-    this.#end = length
   }
 
   /** Sends all batches that are complete. */

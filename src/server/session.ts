@@ -96,7 +96,7 @@ export class Session implements Client, ConnectionEvents, ReplySender {
       const taken = Math.min(missing, end - at)
       this.#keep(buffer, at, at + taken)
       at += taken
-      if (taken === missing) this.#work(this.#pending)
+      if (taken === missing) this.#work(this.#pending, at < end)
     }
     if (this.closing) return
     if (at < end && this.#state === 'ready') {
@@ -163,13 +163,16 @@ export class Session implements Client, ConnectionEvents, ReplySender {
 
   // Executing
 
-  /** Runs what is complete of buffer[from, to) and keeps the rest. `buffer` is #pending or the receive buffer. */
-  #work(buffer: Buffer): void {
+  /**
+   * Runs what is complete of buffer[from, to) and keeps the rest. `buffer` is #pending or the receive buffer. With `more` there are
+   * bytes behind it, whose replies can go along.
+   */
+  #work(buffer: Buffer, more = false): void {
     const thread = this.#thread
     this.activeAtMs = thread.begin(this)
     const end = this.#to
     const at = this.#execute(buffer, this.#from, end)
-    this.#flush()
+    thread.replies.end(this, thread.flushBytes, more)
     thread.current = undefined
     if (buffer === this.#pending && thread.batch.active) thread.batch.forget()
     if (at === end || this.closing) this.#dropPending()

@@ -57,6 +57,32 @@ test('a batch waits no longer than until the next begins 0.3 ms later', () => {
   assert.equal(third.replyWaits, true)
 })
 
+test('a cut request and what came behind it are answered in one piece, also where others wait', async () => {
+  const { out, queue } = opened()
+  const [first, second] = [new Sender(), new Sender()]
+  for (const sender of [first, second]) {
+    for (const more of [true, false]) {
+      queue.begin(sender, 1)
+      out.simple('OK')
+      queue.end(sender, 1000, more)
+    }
+  }
+  assert.deepEqual(first.sent.map(String), ['+OK\r\n+OK\r\n'])
+  await new Promise(resolve => setImmediate(resolve))
+  assert.deepEqual(second.sent.map(String), ['+OK\r\n+OK\r\n'])
+})
+
+test('a batch behind which nothing comes after all is sent at the end of the turn', async () => {
+  const { out, queue } = opened()
+  const sender = new Sender()
+  queue.begin(sender, 1)
+  out.simple('OK')
+  queue.end(sender, 1000, true)
+  assert.equal(sender.text, '')
+  await new Promise(resolve => setImmediate(resolve))
+  assert.equal(sender.text, '+OK\r\n')
+})
+
 test('a batch that is left without replies sends nothing', () => {
   const { out, queue } = opened()
   const sender = new Sender()
@@ -74,6 +100,7 @@ test('everyone gets its own replies in order, whatever the kernel takes and when
     afterMs: fc.double({ min: 0, max: 0.5, noNaN: true }),
     replies: fc.array(fc.nat(400), { maxLength: 4 }),
     takes: fc.boolean(),
+    more: fc.boolean(),
     hurriedAt: fc.option(fc.nat(3)),
     soFarAt: fc.option(fc.nat(3)),
   })
@@ -84,7 +111,7 @@ test('everyone gets its own replies in order, whatever the kernel takes and when
       const expected = senders.map(() => '')
       let nowMs = 0
       let serial = 0
-      for (const { who, afterMs, replies, takes, hurriedAt, soFarAt } of steps) {
+      for (const { who, afterMs, replies, takes, more, hurriedAt, soFarAt } of steps) {
         nowMs += afterMs
         const sender = senders[who]!
         sender.takes = takes
@@ -96,7 +123,7 @@ test('everyone gets its own replies in order, whatever the kernel takes and when
           if (hurriedAt === i) queue.sendAll()
           if (soFarAt === i) queue.sendSoFar(sender)
         }
-        queue.end(sender, 600)
+        queue.end(sender, 600, more)
       }
       await new Promise(resolve => setImmediate(resolve))
       assert.deepEqual(

@@ -93,11 +93,12 @@ describe('a pipeline', () => {
     const parts: Buffer[] = []
     let expected = ''
     for (let i = 0; i < 20_000; i++) {
-      parts.push(i % 5000 === 0 ? request('SET', 'large', large) : request('ECHO', String(i)))
-      expected += i % 5000 === 0 ? '+OK\r\n' : `$${String(i).length}\r\n${i}\r\n`
+      const said = i % 5000 === 0 ? large : String(i)
+      parts.push(request('ECHO', said))
+      expected += `$${said.length}\r\n${said.toString()}\r\n`
     }
-    const replies = await exchange(served.port, [Buffer.concat([...parts, request('STRLEN', 'large')])])
-    assert.equal(replies, `${expected}:${large.length}\r\n`)
+    const replies = await exchange(served.port, [Buffer.concat(parts)])
+    assert.ok(replies === expected)
   })
 })
 
