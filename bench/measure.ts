@@ -20,8 +20,8 @@ import { median } from './table.ts'
 
 const COMPARE_SECONDS = 0.5
 const PEAK_RUNS = 3
-/** Loads of a fixed rate are long; so many rounds of them. */
-const OPEN_ROUNDS_MAX = 3
+/** Loads at a full store are long; so many rounds of them. */
+const PAUSE_ROUNDS_MAX = 3
 const GARBAGE_ROUNDS_MAX = 3
 const GARBAGE_SECONDS = 1
 
@@ -40,11 +40,11 @@ export function stepsOf(scenario: Scenario, rounds: number, servers: number): nu
     case 'compare':
       return scenario.commands.length * rounds * servers
     case 'latency':
-      return Math.min(rounds, OPEN_ROUNDS_MAX) * servers
+      return rounds * servers
     case 'memory':
       return servers
     case 'eviction':
-      return servers * (3 * rounds + Math.min(rounds, OPEN_ROUNDS_MAX))
+      return servers * (3 * rounds + Math.min(rounds, PAUSE_ROUNDS_MAX))
     case 'garbage':
       return Math.min(rounds, GARBAGE_ROUNDS_MAX)
   }
@@ -111,7 +111,7 @@ async function latency(scenario: LatencyScenario, { stage, rounds, progress, kee
     )
   }
   const rate = Math.floor(median(peaks) / 2)
-  for (let round = 0; round < Math.min(rounds, OPEN_ROUNDS_MAX); round++) {
+  for (let round = 0; round < rounds; round++) {
     for (const each of stage.inTurn(round)) {
       const plan = { ...workload, prefix: 'key:', mode: { kind: 'open', rate, seconds } } as const
       const { latency: figures, requests } = await stage.generate(each, plan)
@@ -172,7 +172,7 @@ async function pauses(
 ): Promise<void> {
   const { name, pipeline, clients, valueBytes, manyKeys, seconds } = scenario
   const plan = { command: 'mix', prefix: 'key:', pipeline, clients, valueBytes, keys: manyKeys } as const
-  for (let round = 0; round < Math.min(rounds, OPEN_ROUNDS_MAX); round++) {
+  for (let round = 0; round < Math.min(rounds, PAUSE_ROUNDS_MAX); round++) {
     for (const each of stage.inTurn(round)) {
       const rate = Math.floor(mixRates.get(each)! / 2)
       const load = { ...plan, seed: stage.seed + round, mode: { kind: 'open', rate, seconds } } as const

@@ -16,6 +16,7 @@ export interface Sample {
   readonly maxMs?: number
   readonly probeMaxMs?: number
   readonly generatorGapMs?: number
+  readonly sentLateP99Ms?: number
   /** Resident memory of the process, by entry. */
   readonly bytesPerEntry?: number
   /** The same without what the process took when it was empty. */

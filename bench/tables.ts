@@ -71,6 +71,7 @@ const otherColumns: readonly (readonly [heading: string, figure: Figure, digits:
   ['max ms', 'maxMs', 2],
   ['probe max ms', 'probeMaxMs', 2],
   ['generator gap ms', 'generatorGapMs', 2],
+  ['sent late p99 ms', 'sentLateP99Ms', 3],
   ['bytes/entry', 'bytesPerEntry', 1],
   ['added', 'addedBytesPerEntry', 1],
   ['garbage bytes', 'garbageBytes', 2],

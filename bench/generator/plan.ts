@@ -37,5 +37,7 @@ export interface Outcome {
     readonly probeMaxMs: number
     /** The longest time in which the generator itself did not run: no pause below it can be told. */
     readonly generatorGapMs: number
+    /** How late a request was sent, 99th percentile: the generator's part of p99Ms. */
+    readonly sentLateP99Ms: number
   }
 }
