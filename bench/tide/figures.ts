@@ -98,7 +98,8 @@ function idle(bar: number): Measured {
 
 const bars: readonly (readonly [name: string, wanted: string, measured: Measured])[] = [
   ['get after set is a tier hit, quiet', '>= 0.95', hits('quiet', 0.95)],
-  ['get after set is a tier hit, 5,000 writes/s', '>= 0.9', hits('busy', 0.9)],
+  ['get after set is a tier hit, others write SQL', '>= 0.9', hits('busy by SQL', 0.9)],
+  ['get after set is a tier hit, others write through', '>= 0.9', hits('busy', 0.9)],
   ['set, embedded tier, by bare upsert, p50', '<= 1.3', slowdown('set', 'embedded', 'bare upsert', 1.3)],
   [
     'set, Valkey, by bare upsert, p50',

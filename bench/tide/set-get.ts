@@ -1,10 +1,12 @@
 // Whether a row that was just written through Tidemark is in the tier: one node writes it, another one that does not hold it
-// reads it at once. Quiet, and while several processes write other rows as fast as is asked of them.
+// reads it at once. Quiet, while other rows are written by plain SQL at the rate that is wanted, and while several processes write
+// them through Tidemark, as far as they come.
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { resolve } from 'node:path'
 import { TideNode } from './node.ts'
 import type { TideRun } from './run.ts'
+import { oneRow, writeFor } from './sql-load.ts'
 import type { WriterPlan, WriterReport } from './writer-main.ts'
 
 const PROCESSES = 2
@@ -25,6 +27,7 @@ export async function measureSetGet(run: TideRun): Promise<void> {
         round,
         figures: { ...quiet, writesPerSecond: quiet.probesPerSecond },
       })
+      run.keep({ stage: 'set-get', series: 'busy by SQL', round, figures: await underSql(run, writer, reader) })
       run.keep({ stage: 'set-get', series: 'busy', round, figures: await underLoad(run, writer, reader) })
       run.progress('set-get')
     }
@@ -79,6 +82,18 @@ async function underLoad(run: TideRun, writer: TideNode, reader: TideNode): Prom
   } finally {
     for (const each of processes) each.end()
   }
+}
+
+async function underSql(run: TideRun, writer: TideNode, reader: TideNode): Promise<Readonly<Record<string, number>>> {
+  const rowsPerSecond = run.smoke ? 200 : WRITES_PER_SECOND * 1.05
+  const written = writeFor(
+    run,
+    { transaction: oneRow, rowsEach: 1, rowsPerSecond, asynchronous: true },
+    run.smoke ? 1 : 5,
+  )
+  await new Promise(resolve => setTimeout(resolve, run.smoke ? 200 : 1_000))
+  const probed = await probe(run, writer, reader, run.smoke ? 300 : 3_000)
+  return { ...probed, writesPerSecond: (await written).rowsPerSecond }
 }
 
 /** writer-main.ts: says 'ready', waits for a line, writes, and prints its report. */
