@@ -85,6 +85,7 @@ const WARM_MS = 4_000
 const QUIET_SLOWNESS = 20
 const SETTLE_MS = 3_000
 const SETTLE_MAX_MS = 20_000
+const WELL_MAX_MS = 60_000
 
 /** Those that this grid can have. Throws for a name that there is not. */
 export function chooseFaults(grid: Pick<Grid, 'namespaces'>, only: readonly string[] | undefined): readonly Fault[] {
@@ -125,11 +126,14 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosOutcome> {
     progress(`${lineOf(outcome)} ${history.reads} reads checked, ${history.violationCount} violations`)
   }
   loop.disable()
+  const endMs = clock.monotonicMs()
+  if (!(await allWell(clock, load.probers, endMs, WELL_MAX_MS)))
+    history.wrong(`not all servers are well ${WELL_MAX_MS} ms after the last fault`)
   await load.stop()
   await settleHistory(grid, history, clock)
   return {
     seed,
-    seconds: (clock.monotonicMs() - startMs) / 1000,
+    seconds: (endMs - startMs) / 1000,
     reads: history.reads,
     readsOf: Object.fromEntries(history.readsOf),
     sessionSteps: load.sessions.reduce((sum, { steps }) => sum + steps, 0),
@@ -194,15 +198,8 @@ async function oneFault(scene: FaultScene, fault: Fault, probers: readonly Probe
   await ongoing.heal()
   const healedMs = clock.monotonicMs()
   await whole(scene)
-  // Until the probes are well for a while, or for ever so long.
-  const endMs = (): number => clock.monotonicMs()
-  const well = (): boolean =>
-    probers.every(prober => {
-      const since = recovered(prober, beganMs, endMs())
-      return since !== undefined && endMs() - since >= SETTLE_MS
-    })
-  while (!well() && endMs() - healedMs < SETTLE_MAX_MS) await sleep(clock, 100)
-  const toMs = endMs()
+  await allWell(clock, probers, beganMs, SETTLE_MAX_MS)
+  const toMs = clock.monotonicMs()
   const servers = probers.map(prober => {
     const { endpoint, reads, writes } = prober
     const sinceMs = recovered(prober, beganMs, toMs)
@@ -222,6 +219,18 @@ async function oneFault(scene: FaultScene, fault: Fault, probers: readonly Probe
     ongoing.figures['recovered after the failover'] = Math.max(0, ...recoveries)
   }
   return { fault: fault.name, target: ongoing.target, lastedMs: healedMs - beganMs, figures: ongoing.figures, servers }
+}
+
+/** Waits until all have been well for a while since `fromMs`; false: not within `ms`. */
+async function allWell(clock: Clock, probers: readonly Prober[], fromMs: number, ms: number): Promise<boolean> {
+  const untilMs = clock.monotonicMs() + ms
+  for (;;) {
+    const nowMs = clock.monotonicMs()
+    const since = probers.map(prober => recovered(prober, fromMs, nowMs) ?? Infinity)
+    if (nowMs - Math.max(...since) >= SETTLE_MS) return true
+    if (nowMs >= untilMs) return false
+    await sleep(clock, 100)
+  }
 }
 
 /** When reads and writes went well again, for good. */
