@@ -296,10 +296,20 @@ export class Dispatcher {
   #track(call: CurrentCall, command: Command): void {
     const { client, store, cache, buffer, start, end, argc } = call
     store.changes.client = client.id & 0x7fffffff
-    if (!command.flags.includes('readonly') || !tracksReads(client)) return
-    for (const i of keyPositions(command, argc)) {
+    const foreign = command === this.table.commands[this.#foreign]
+    if (!command.flags.includes('readonly') && !foreign) return
+    const { tracking, passThrough } = this.#parts.server
+    const remembers = tracksReads(client)
+    // Which arguments of a foreign command are keys, only the tier's servers know: any of them may be.
+    const positions = foreign ? Array.from({ length: argc - 1 }, (_, i) => i + 1) : keyPositions(command, argc)
+    for (const i of positions) {
       const isRow = cache.keyspaceOf(buffer, start[i]!, end[i]!) !== undefined
-      this.#parts.server.tracking.remember(client, buffer, start[i]!, end[i]!, isRow)
+      if (remembers) tracking.remember(client, buffer, start[i]!, end[i]!, isRow)
+      if (isRow || passThrough === undefined) continue
+      // Nobody tells this server of its changes: right behind the reply the client is told not to keep it.
+      store.changes.client = 0
+      store.changes.changed(store.hash(buffer, start[i]!, end[i]!), buffer, start[i]!, end[i]!)
+      store.changes.client = client.id & 0x7fffffff
     }
   }
 

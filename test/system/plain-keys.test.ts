@@ -163,6 +163,38 @@ describe('plain keys', () => {
     node.destroy()
     io.disconnect()
   })
+  test('are not kept by caches in clients, whom nobody could tell of a change', async t => {
+    if (single === undefined) return t.skip('redis-server is not installed')
+    const server = await startTidemark(t, { tier: tierAt([single.port]), threads: 1 })
+    const direct = await RespClient.connect(single.port)
+    await direct.command('SET', 'tracked', 'x')
+    await direct.command('RPUSH', 'listed', 'y')
+    for (const mode of [[], ['BCAST'], ['NOLOOP'], ['BCAST', 'PREFIX', 'tracked', 'PREFIX', 'listed']]) {
+      const client = await RespClient.connect(server.port, { resp: 3 })
+      assert.equal(await client.command('CLIENT', 'TRACKING', 'ON', ...mode), 'OK')
+      const told = async (key: string, ...command: string[]): Promise<void> => {
+        const before = client.pushes.length
+        assert.ok(!((await client.command(...command)) instanceof Error))
+        // What is told of a reply comes right behind it: before the next one.
+        await client.command('PING')
+        const keys = client.pushes.slice(before).flatMap(([, names]) => (names as Buffer[]).map(String))
+        assert.ok(keys.includes(key), `${mode.join(' ')}: ${command.join(' ')}: ${keys.join(' ')}`)
+      }
+      await told('tracked', 'GET', 'tracked')
+      await told('tracked', 'GET', 'tracked')
+      await told('tracked', 'MGET', 'tracked', 'tracked')
+      await told('listed', 'LRANGE', 'listed', '0', '-1')
+      client.close()
+    }
+    const cached = createClient({ url: `redis://127.0.0.1:${server.port}`, RESP: 3, clientSideCache: {} })
+    await cached.connect()
+    for (let i = 0; i < 20; i++) {
+      await direct.command('SET', 'tracked', String(i))
+      assert.equal(await cached.get('tracked'), String(i))
+    }
+    cached.destroy()
+    direct.close()
+  })
   test('are in the Tidemark server that is the tier', async t => {
     const tier = await startTidemark(t, { tierMemoryBytes: 4 << 20 })
     const server = await startTidemark(t, { tier: tierAt([tier.port], 'tidemark'), threads: 1 })
