@@ -82,7 +82,7 @@ export interface ChaosOutcome {
 
 export const BOUND_MS = 500
 const WARM_MS = 4_000
-const QUIET_SLOWNESS = 20
+const QUIET_SLOWNESS = 60
 const SETTLE_MS = 3_000
 const SETTLE_MAX_MS = 20_000
 const WELL_MAX_MS = 60_000
