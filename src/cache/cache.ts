@@ -44,6 +44,10 @@ interface Gathered {
   readonly reject: (error: unknown) => void
 }
 
+function hasBlobs({ description }: Keyspace): number {
+  return description.columns.some(({ type }) => type === 'blob') ? 1 : 0
+}
+
 export class Cache {
   readonly hits: Float64Array
   readonly misses: Float64Array
@@ -54,6 +58,8 @@ export class Cache {
   readonly #table: LaneTable
   readonly #index: KeyspaceIndex<Keyspace>
   readonly #boundsMs: Float64Array
+  /** 1: the keyspace of that number has columns for blobs. */
+  readonly #blobs: Uint8Array
   readonly #counters: CacheCounters
   readonly #clock: Clock
   readonly #watch: SuspendWatch
@@ -80,6 +86,7 @@ export class Cache {
     this.#writer = new Writer(this.#keyspaces, clock, random)
     this.#index = new KeyspaceIndex(this.#keyspaces.all)
     this.#boundsMs = Float64Array.from(this.#keyspaces.all, keyspace => keyspace.maxStalenessMs)
+    this.#blobs = Uint8Array.from(this.#keyspaces.all, hasBlobs)
   }
 
   /** Both clocks, read once for a batch of requests. */
@@ -91,6 +98,7 @@ export class Cache {
   /** How keyspaces look from now on: their tables were altered. */
   describe(descriptions: readonly KeyspaceDescription[]): void {
     this.#keyspaces.describe(descriptions)
+    this.#blobs.set(this.#keyspaces.all.map(hasBlobs))
   }
 
   /** The keyspace that a key names, or undefined: a plain key. */
@@ -110,6 +118,11 @@ export class Cache {
     // Without a bound (a source without a log) there is no proof to distrust: the time to live governs.
     if (asOfMs < this.#trustedFromMs && boundMs !== Infinity) return false
     return this.nowMs - asOfMs <= boundMs
+  }
+
+  /** Whether the row that `store.find` just found is of a keyspace with columns for blobs. */
+  foundHasBlobs(store: Store): boolean {
+    return this.#blobs[store.foundKeyspace] === 1
   }
 
   /**

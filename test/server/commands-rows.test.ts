@@ -193,6 +193,21 @@ describe('reading row keys', () => {
     }
   })
 
+  test('HGET goes by what the columns are since their table was altered', async () => {
+    await using rows = await RowScene.open()
+    const { cache, other } = rows.scene
+    other.exec("UPDATE users SET name = 'QW5u' WHERE id = 1")
+    assert.equal(await rows.run('HGET users:1 name'), 'QW5u')
+    assert.equal(await rows.run('HGET users:1 name'), 'QW5u')
+    const key = Buffer.from('users:1')
+    const { description } = cache.keyspaceOf(key, 0, key.length)!
+    const columns = description.columns.map(each => (each.name === 'name' ? { ...each, type: 'blob' as const } : each))
+    cache.describe([{ ...description, columns }])
+    // A string in a column for blobs is base64.
+    assert.equal(await rows.run('HGET users:1 name'), 'Ann')
+    assert.equal(rows.runner.atOnce, true)
+  })
+
   test("a fence or another thread's lease in a row's place is not an answer", async () => {
     for (const inPlace of ['fence', 'lease'] as const) {
       await using rows = await RowScene.open()

@@ -4,7 +4,6 @@
 // nor on a row with ordinary names and values, which is searched where it lies.
 import { findRowValue, plainValueEnd } from '../../source/row-column.ts'
 import { rowField, rowFields } from '../../source/row-json.ts'
-import type { KeyspaceDescription } from '../../source/source.ts'
 import {
   findHashField,
   getHashFields,
@@ -74,7 +73,7 @@ function replyPlainColumn(call: Call): boolean {
   const first = json.getUint8(at)
   const quotes = first === QUOTE ? 1 : 0
   // In a column for blobs a string is base64.
-  if (quotes === 1 && hasBlobs(rowDescription(call, 1))) return false
+  if (quotes === 1 && call.cache.foundHasBlobs(store)) return false
   const bytes = valueEnd - at - 2 * quotes
   // A number when its end was looked for, a string now.
   if (bytes < 0) return false
@@ -89,11 +88,6 @@ function replyPlainColumn(call: Call): boolean {
     return true
   }
   out.truncate(mark)
-  return false
-}
-
-function hasBlobs({ columns }: KeyspaceDescription): boolean {
-  for (let i = 0; i < columns.length; i++) if (columns[i]!.type === 'blob') return true
   return false
 }
 
