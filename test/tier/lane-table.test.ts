@@ -7,6 +7,8 @@ import { limits } from '../../src/base/limits.ts'
 import { rememberChanges, type LaneHeader } from '../../src/coherence/lane.ts'
 import { EMBEDDED_SHARD, LaneTable } from '../../src/tier/lane-table.ts'
 
+fc.configureGlobal({ seed: Number(process.env['TIDEMARK_SEED'] ?? 1) })
+
 const LANES = 2
 
 function header(position: bigint, nonce = 1): LaneHeader {
