@@ -1,4 +1,5 @@
 // `npm run test:sim -- [options]`: simulated deployments, one a seed (docs/internals/simulator.md).
+import { globSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { systemClock } from '../../src/base/clock.ts'
 import { Progress } from '../../src/cli/progress.ts'
@@ -15,6 +16,7 @@ const usage = `npm run test:sim -- [options]
   --focus NAME   the deployments and faults in which that mutation is looked for, of the product as it is
   --only LIST    of a single seed, only these steps of its plan, by number
   --trace        of a single seed, everything that happens
+  --play         the named schedules (schedules-*.test.ts) in the place of seeds
   --json         the counts and the violations as one line of JSON, and nothing else
 
 Prints what was checked and how often, and ends with 1 when anything was wrong.
@@ -29,6 +31,7 @@ const options = {
   focus: { type: 'string' },
   only: { type: 'string' },
   trace: { type: 'boolean', default: false },
+  play: { type: 'boolean', default: false },
   json: { type: 'boolean', default: false },
   help: { type: 'boolean', default: false, short: 'h' },
 } as const
@@ -145,6 +148,11 @@ async function main(): Promise<number> {
     const loaded = mutate(asked.mutate, mutations[asked.mutate]!)
     await import('./world.ts')
     loaded()
+  }
+  if (values.play) {
+    for (const file of globSync('schedules-*.test.ts', { cwd: import.meta.dirname }).toSorted())
+      await import(`./${file}`)
+    return 0
   }
   if (asked.only !== undefined || asked.trace) return runOne(asked)
   return asked.json ? runForTest(asked) : runMany(asked)

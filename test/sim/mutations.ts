@@ -16,6 +16,8 @@ export interface Mutation {
   readonly focus?: Focus
   /** From seed 1 on, the simulator finds it within so many. */
   readonly seeds: number
+  /** The named schedules that were written for it, and fail without the guard. */
+  readonly schedules: readonly string[]
 }
 
 const operations = 'coherence/operations.ts'
@@ -29,19 +31,48 @@ function patch(file: string, find: string, replace: string): Patch {
 export const mutations: Readonly<Record<string, Mutation>> = {
   'visibility gate': {
     patches: [patch('coherence/gate.ts', "while (visible < log.length && snapshotSees(exact, log[visible]!.xid) === 'yes') visible++", 'while (visible < log.length) visible++')], // prettier-ignore
-    seeds: 0,
+    seeds: 20,
+    schedules: ['a commit that waits for its standby while a fill runs: what is not visible yet is not applied'],
   },
   'gate of the first mark': {
     patches: [patch('cache/tide-term.ts', 'if (!this.#settled) return undefined', '')],
-    seeds: 0,
+    focus: {
+      statements: ['update'],
+      faults: ['slot is lost'],
+      faultSteps: 12,
+      config: { plainKeys: 1, postgres: { slowVisibleOneIn: 2, visibleAfterMs: 5 } },
+    },
+    seeds: 100,
+    schedules: ['a first mark waits until all that was committed before it is visible'],
+  },
+  'heartbeat before a first mark': {
+    patches: [patch('cache/tide-term.ts', 'if (this.#hasBeaten) return this.memory.end', 'return this.memory.end')],
+    focus: {
+      statements: ['update'],
+      faults: ['database is isolated'],
+      faultSteps: 4,
+      config: { tides: 1, postgres: { synchronousStandby: true } },
+    },
+    seeds: 100,
+    schedules: [],
   },
   'compare-and-set of marks': {
     patches: [patch(operations, '|| compareMarks(prev, header.mark) !== 0) {', ') {')],
-    seeds: 0,
+    focus: {
+      faults: ['primary is isolated', 'primary is replaced while it stops', 'node stops'],
+      faultSteps: 8,
+      config: { cluster: { lanes: 1, shardIs: 'shard' } },
+    },
+    seeds: 20,
+    schedules: [
+      'two tides: what the one that was put out still does fails its comparison',
+      'a failover that takes the lane back does not let old records under a newer near mark',
+    ],
   },
   'token of a lease': {
     patches: [patch(operations, "if (record?.type !== 'lease' || record.token !== request.token)", "if (record?.type !== 'lease')")], // prettier-ignore
-    seeds: 0,
+    seeds: 500,
+    schedules: ['a fill is refused once its lease has expired and another has the key'],
   },
   'generation of a lease': {
     patches: [
@@ -58,7 +89,8 @@ export const mutations: Readonly<Record<string, Mutation>> = {
         limits: { leaseMs: 2_000 },
       },
     },
-    seeds: 0,
+    seeds: 20,
+    schedules: ['a lease from before the slot was lost fills nothing after it'],
   },
   'epoch of a load': {
     patches: [patch(operations, 'if (request.stamp.epoch !== generation.epoch)', 'if (false)')],
@@ -68,27 +100,36 @@ export const mutations: Readonly<Record<string, Mutation>> = {
       faultSteps: 4,
       config: { plainKeys: 1, postgres: { synchronousStandby: true }, source: { connections: 3 } },
     },
-    seeds: 0,
+    seeds: 20,
+    schedules: [],
   },
   'voiding of leases': {
     patches: [patch(operations, "if (record.type === 'lease' || !generationsEqual(record.generation, header.generation)) return 'remove'", "if (record.type === 'lease') return 'keep'")], // prettier-ignore
-    seeds: 0,
+    seeds: 250,
+    schedules: [
+      'an old load that is paused across an invalidation is not filled',
+      'a fill that is held up across an invalidation is refused',
+    ],
   },
   'mark test of a put': {
     patches: [patch(operations, 'if (!putIsInTime(header, key, stamp)) {', 'if (false) {')],
-    seeds: 0,
+    seeds: 100,
+    schedules: ['a put that comes after a later write and its event is late'],
   },
   'recent changes': {
     patches: [patch(lane, 'if (change.keyHash !== hash || change.lsn <= at) continue', 'continue')],
-    seeds: 0,
+    seeds: 100,
+    schedules: ['a put that comes after a later write and its event is late'],
   },
   'reach of the recent changes': {
     patches: [patch(lane, 'if (recent.completeFrom > at) return false', '')],
-    seeds: 0,
+    seeds: 500,
+    schedules: [],
   },
   "a put's own later change": {
     patches: [patch(lane, 'if (change.xid !== xid || change.change >= at) return false', 'if (change.xid !== xid) return false')], // prettier-ignore
-    seeds: 0,
+    seeds: 100,
+    schedules: [],
   },
   'sub-position of a put': {
     patches: [patch(operations, 'if (mark.sub !== 0n && stamp.at <= mark.sub) return false', '')],
@@ -101,27 +142,36 @@ export const mutations: Readonly<Record<string, Mutation>> = {
         limits: { tideApplyChangesMax: 1 },
       },
     },
-    seeds: 0,
+    seeds: 100,
+    schedules: [],
   },
   'sub-position of an apply': {
     patches: [patch(operations, '|| compareMarks(prev, header.mark) !== 0) {', '|| prev.lsn !== header.mark.lsn) {')],
     focus: {
-      clients: ['write'],
+      clients: ['read'],
+      clientSteps: 300,
       statements: ['copy'],
+      statementSteps: 5,
       faults: ['primary is isolated', 'primary is replaced while it stops'],
-      faultSteps: 8,
+      faultSteps: 6,
       config: {
         plainKeys: 40,
-        network: { delayMs: 4 },
+        nearEntries: 1,
+        network: { delayMs: 3, slowOneIn: 0 },
         cluster: { lanes: 1, shardIs: 'shard' },
         limits: { tideApplyChangesMax: 1 },
       },
     },
-    seeds: 0,
+    seeds: 250,
+    schedules: [],
   },
   'last change of an event': {
     patches: [patch(operations, '(stamp.xid === event.xid && event.change < stamp.at)', 'stamp.xid === event.xid')],
-    seeds: 0,
+    seeds: 20,
+    schedules: [
+      "a put that comes between two parts of its own transaction does not bring the first one's row back",
+      'a row that its transaction changes again is not kept by the transaction alone',
+    ],
   },
   'flushed position of a load': {
     patches: [patch(operations, "(snapshotSees(stamp.snapshot, event.xid) === 'yes' && event.lsn <= stamp.flush)", "snapshotSees(stamp.snapshot, event.xid) === 'yes'")], // prettier-ignore
@@ -142,11 +192,13 @@ export const mutations: Readonly<Record<string, Mutation>> = {
         limits: { tideHeartbeatMs: 150 },
       },
     },
-    seeds: 0,
+    seeds: 100,
+    schedules: ['a transaction id that comes again after a crash does not vouch for a load that saw its first bearer'],
   },
   'doubt of a snapshot': {
     patches: [patch('coherence/stamp.ts', "if (!snapshot.exact) return 'maybe'", "if (!snapshot.exact) return 'yes'")],
-    seeds: 0,
+    seeds: 250,
+    schedules: [],
   },
   'shard of a header': {
     patches: [
@@ -156,14 +208,22 @@ export const mutations: Readonly<Record<string, Mutation>> = {
       clients: ['read', 'write'],
       statements: ['update'],
       faults: ['lane migrates', 'primary dies'],
-      faultSteps: 12,
-      config: { plainKeys: 8, cluster: { lanes: 1, shards: 2, shardIs: 'shard' } },
+      faultSteps: 10,
+      config: { plainKeys: 8, cluster: { lanes: 2, shards: 2, shardIs: 'shard' } },
     },
-    seeds: 0,
+    seeds: 500,
+    schedules: [
+      'a lane that migrates while changes come is behind for as long, and begins anew at its target',
+      'a record that a migration has left behind does not come back with the header',
+    ],
   },
   'session: stamp': {
     patches: [patch('coherence/session.ts', 'return stamp.epoch === ticket.epoch && reflectedUpTo(stamp) >= ticket.position', 'return true')], // prettier-ignore
-    seeds: 0,
+    seeds: 100,
+    schedules: [
+      'a session never goes back, wherever its user is answered',
+      'a session that was answered by the database is not answered by older memory after a failover of the tier',
+    ],
   },
   'session: what a load vouches for': {
     patches: [patch('coherence/session.ts', "return stamp.kind === 'write' ? stamp.at : stamp.lsn", "return stamp.kind === 'write' ? stamp.at : stamp.upto")], // prettier-ignore
@@ -173,7 +233,8 @@ export const mutations: Readonly<Record<string, Mutation>> = {
       faultSteps: 6,
       config: { plainKeys: 1, triggeredKeys: 0, tides: 1, maxStalenessMs: 5_000, source: { slowOneIn: 2, slowMs: 30 } },
     },
-    seeds: 0,
+    seeds: 100,
+    schedules: [],
   },
   'near rule': {
     patches: [patch(near, 'if (compareMarks(near.mark, laneAsRead.mark) > 0) return false', '')],
@@ -182,7 +243,8 @@ export const mutations: Readonly<Record<string, Mutation>> = {
       faultSteps: 5,
       config: { plainKeys: 3, cluster: { lanes: 1, shardIs: 'shard' } },
     },
-    seeds: 0,
+    seeds: 250,
+    schedules: [],
   },
   'near rule and generation, and tickets': {
     patches: [
@@ -190,14 +252,16 @@ export const mutations: Readonly<Record<string, Mutation>> = {
       patch(near, 'if (!generationsEqual(near.generation, laneAsRead.generation)) return false', ''),
       patch('cache/map-near.ts', 'if (entry.ticket !== this.begin(key)) return false', ''),
     ],
-    seeds: 0,
+    seeds: 250,
+    schedules: ['one transaction that changes very many rows is applied in parts, and nothing in between is wrong'],
   },
   'chain of messages': {
     patches: [
       patch(near, 'if (message.sequence !== near.sequence + 1) return false', ''),
       patch(near, 'if (compareMarks(message.prev, near.mark) !== 0) return false', ''),
     ],
-    seeds: 0,
+    seeds: 250,
+    schedules: ['messages to near caches that are lost lead to nothing old'],
   },
   'strictness of the proof': {
     patches: [patch('coherence/freshness.ts', 'if (sample.position < lane.mark.lsn) latest', 'if (sample.position <= lane.mark.lsn) latest')], // prettier-ignore
@@ -208,52 +272,104 @@ export const mutations: Readonly<Record<string, Mutation>> = {
       faultSteps: 5,
       config: { tides: 1, postgres: { synchronousStandby: true } },
     },
-    seeds: 0,
+    seeds: 500,
+    schedules: [],
   },
   'epoch of a sample': {
     patches: [patch('coherence/freshness.ts', '|| sample.epoch !== lane.generation.epoch) continue', ') continue')],
-    seeds: 0,
+    focus: { statements: ['update'], faults: ['database fails over'], faultSteps: 6 },
+    seeds: 250,
+    schedules: [
+      'the database fails over and loses transactions',
+      'a node whose keyspaces are laid out otherwise proves nothing of the lanes of others',
+    ],
   },
   'generation on epoch change': {
     patches: [patch('cache/lane-worker.ts', "if (state.generation.epoch !== start.epoch) return 'it is of another epoch of the database'", '')], // prettier-ignore
-    seeds: 0,
+    seeds: 250,
+    schedules: ['positions and transactions come again after a crash that forgot commits which others had seen'],
   },
   'timeline in the epoch': {
     patches: [patch('coherence/epoch.ts', 'JSON.stringify([LAYOUT, systemId, timeline, run,', 'JSON.stringify([LAYOUT, systemId, run,')], // prettier-ignore
-    seeds: 0,
+    focus: {
+      statements: ['update'],
+      faults: ['database fails over'],
+      faultSteps: 6,
+      config: { asynchronousCommits: false, postgres: { runIsKnown: false }, source: { asynchronous: false } },
+    },
+    seeds: 250,
+    schedules: [],
   },
   'run in the epoch': {
     patches: [patch('coherence/epoch.ts', 'JSON.stringify([LAYOUT, systemId, timeline, run,', 'JSON.stringify([LAYOUT, systemId, timeline,')], // prettier-ignore
-    seeds: 0,
+    focus: {
+      statements: ['update'],
+      faults: ['database crashes'],
+      faultSteps: 6,
+      config: {
+        asynchronousCommits: true,
+        postgres: { synchronousStandby: false, runIsKnown: true, walWriterMs: 200 },
+        source: { asynchronous: true },
+      },
+    },
+    seeds: 100,
+    schedules: ['positions and transactions come again after a crash that forgot commits which others had seen'],
   },
   'retention before confirming': {
     patches: [patch('cache/tide-retention.ts', 'if (nowMs - oldest.atMs < limits.tideRetentionMs) break', '')],
-    seeds: 0,
+    seeds: 20,
+    schedules: [],
   },
   'what is confirmed of the log': {
     patches: [
       patch('cache/lane-worker.ts', "if (state.mark.lsn < start.confirmed) return 'its mark is before what is confirmed of the log'", ''), // prettier-ignore
       patch('cache/tide-term.ts', 'from === undefined || from < confirmed ? confirmed : from', 'from ?? confirmed'),
     ],
-    seeds: 0,
+    seeds: 500,
+    schedules: [
+      'a slot that is dropped, or invalidated, begins every lane anew: what came in between is not told',
+      'a lease from before the slot was lost fills nothing after it',
+    ],
   },
   'resets of the log': {
     patches: [patch('cache/lane-worker.ts', 'if (memory.reset !== undefined && state.mark.lsn < memory.reset.at) return memory.reset.reason', '')], // prettier-ignore
-    seeds: 0,
+    seeds: 20,
+    schedules: [
+      'TRUNCATE from outside is seen in every near cache',
+      'TRUNCATE, of which the log names no rows, begins every lane anew',
+    ],
   },
   'suspended machines': {
     patches: [patch('cache/suspend-watch.ts', 'if (Math.abs(wallMs - monotonicMs - this.#apartMs) <= limits.clockJumpMs) return false', 'return false')], // prettier-ignore
-    seeds: 0,
+    seeds: 100,
+    schedules: ['a suspended machine does not take what it had for fresh'],
   },
   'a log of another history': {
     patches: [
       patch('cache/tide-term.ts', 'this.#isElsewhere = !settled && first > confirmed', 'this.#isElsewhere = false'),
     ],
-    focus: { faults: ['database fails over'], faultSteps: 6 },
-    seeds: 0,
+    focus: {
+      clients: ['read'],
+      statements: ['copy', 'update'],
+      faults: ['database fails over'],
+      faultSteps: 5,
+      config: {
+        plainKeys: 5,
+        nearEntries: 1_000,
+        maxStalenessMs: 1_500,
+        postgres: { synchronousStandby: false, standbyLagMs: 100 },
+        limits: { sampleEveryMs: 250, sampleTimeoutMs: 300 },
+      },
+    },
+    seeds: 250,
+    schedules: [],
   },
   'bound of an answer': {
     patches: [patch('coherence/freshness.ts', 'return asOf !== NO_PROOF && nowMs - asOf <= boundMs', 'return asOf !== NO_PROOF')], // prettier-ignore
-    seeds: 0,
+    seeds: 20,
+    schedules: [
+      'an old primary whose log stands still where the marks do proves nothing',
+      'the database stands still: answers get older, then nobody is answered, then all is well',
+    ],
   },
 }

@@ -83,6 +83,8 @@ export interface Focus {
   readonly faults?: readonly FaultKind[]
   /** How many of these. */
   readonly faultSteps?: number
+  readonly statementSteps?: number
+  readonly clientSteps?: number
   readonly config?: Parts<Config>
 }
 
@@ -99,10 +101,10 @@ export function drawPlan(seed: number, focus: Focus = {}): Plan {
   const random = seededRandom(seed)
   const config = focused(drawConfig(seed, random), focus.config ?? {})
   const clients = focus.clients ?? chooseKinds(random, clientKinds, 2)
-  const clientSteps = drawSteps(random, clients, 'client', 100 + random.below(300))
+  const clientSteps = drawSteps(random, clients, 'client', focus.clientSteps ?? 100 + random.below(300))
   const statements = focus.statements ?? chooseKinds(random, statementKinds, 1)
   const statementCount = random.below(3) === 0 ? random.below(10) : 10 + random.below(80)
-  const statementSteps = drawSteps(random, statements, 'statement', statementCount)
+  const statementSteps = drawSteps(random, statements, 'statement', focus.statementSteps ?? statementCount)
   const faults = focus.faults ?? chooseFaults(random, config)
   const steps = [...clientSteps, ...statementSteps, ...drawSteps(random, faults, 'fault', focus.faultSteps ?? random.below(10))] // prettier-ignore
   return { config, steps: steps.toSorted((a, b) => a.atMs - b.atMs) }

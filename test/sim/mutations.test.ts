@@ -1,0 +1,39 @@
+// That the simulator has teeth: with any one guard of the product taken out, it finds what goes wrong, within the number of
+// seeds that the table (and docs/internals/simulator.md) states, and so do the named schedules that were written for it.
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { mutations } from './mutations.ts'
+import { simulate } from './simulate.ts'
+
+const AT_A_TIME = 2
+
+void test('with a guard taken out', { concurrency: AT_A_TIME }, async suite => {
+  const all: Promise<void>[] = []
+  for (const [name, { seeds, schedules }] of Object.entries(mutations)) {
+    all.push(
+      suite.test(`'${name}' is found within ${seeds} seeds`, async () => {
+        const { output, code } = await simulate(['--seeds', `${seeds}`, '--json', '--mutate', name])
+        assert.equal(code, 1, output.slice(-2_000))
+        const { failures } = JSON.parse(output) as { failures: readonly { violation: string }[] }
+        assert.equal(failures.length, 1)
+      }),
+    )
+    if (schedules.length === 0) continue
+    all.push(
+      suite.test(`'${name}' fails ${schedules.length} named schedules`, async () => {
+        const patterns = schedules.map(schedule => `--test-name-pattern=^${schedule.replace(/[^\w ]/g, '.')}$`)
+        const { output } = await simulate(['--play', '--mutate', name], ['--test-reporter=tap', ...patterns])
+        for (const counts of [`# tests ${schedules.length}`, `# fail ${schedules.length}`]) {
+          assert.ok(output.split('\n').includes(counts), output.slice(-4_000))
+        }
+      }),
+    )
+  }
+  await Promise.all(all)
+})
+
+test('a mutation that is not in the product any more fails loudly', async () => {
+  const { output, code } = await simulate(['--seeds', '1', '--mutate', 'no such guard'])
+  assert.equal(code, 2)
+  assert.match(output, /there is no such mutation/)
+})
