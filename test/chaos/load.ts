@@ -30,7 +30,7 @@ const READERS_PER_SERVER = 4
 const IDLERS_PER_SERVER = 24
 const IDLE_MS = 8_000
 const BATCHES = 256
-const BATCH_WIDTH = 48
+const BATCH_WIDTH = 160
 const SESSIONS = 12
 const SESSION_KEYS = 40
 
