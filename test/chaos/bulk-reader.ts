@@ -18,8 +18,8 @@ export interface BulkReaderOptions {
   readonly clock: Clock
   readonly random: Random
   readonly boundMs: number
-  /** Between the end of a batch and the next: up to so many milliseconds, or always as many where it is `steady`. */
-  readonly pauseMs: number
+  /** Where it is `steady`: from one batch to the next, or as long as the answer takes. Else at most so long after an answer, at random. */
+  readonly everyMs: number
   readonly steady: boolean
 }
 
@@ -147,7 +147,7 @@ export class BulkReader {
   }
 
   #replyEnd(): void {
-    const { clock, random, batches, pauseMs, steady } = this.#options
+    const { clock, random, batches, everyMs, steady } = this.#options
     const asked = this.#asked
     if (asked === undefined || this.#closed) return
     const { begins } = asked.batch
@@ -157,7 +157,7 @@ export class BulkReader {
     }
     this.#asked = undefined
     this.#rest()
-    const idleMs = steady ? pauseMs : random.below(pauseMs)
+    const idleMs = steady ? Math.max(1, asked.sentMs + everyMs - clock.monotonicMs()) : random.below(everyMs)
     this.#pause = clock.timer(idleMs, () => this.#send(batches[random.below(batches.length)]!))
   }
 }

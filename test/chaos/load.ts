@@ -26,7 +26,8 @@ export interface LoadOptions {
   readonly slowness: number
 }
 
-const READERS_PER_SERVER = 4
+const READERS_PER_SERVER = 8
+const BATCH_EVERY_MS = 400
 const IDLERS_PER_SERVER = 24
 const IDLE_MS = 8_000
 const BATCHES = 256
@@ -56,11 +57,11 @@ export class Load {
     const bulk = { history, clock, random, boundMs }
     this.#bulk = [
       ...each(READERS_PER_SERVER, endpoint => {
-        return new BulkReader({ ...bulk, endpoint, batches, pauseMs: 20 * slowness, steady: true })
+        return new BulkReader({ ...bulk, endpoint, batches, everyMs: BATCH_EVERY_MS * slowness, steady: true })
       }),
       // Most of them are idle when a server falls silent, and ask while it is: their requests are not behind any other.
       ...each(IDLERS_PER_SERVER, endpoint => {
-        return new BulkReader({ ...bulk, endpoint, batches: smallBatches, pauseMs: IDLE_MS, steady: false })
+        return new BulkReader({ ...bulk, endpoint, batches: smallBatches, everyMs: IDLE_MS, steady: false })
       }),
     ]
     this.probers = endpoints.map(endpoint => new Prober(endpoint, { history, table, clock, random, boundMs, stopped }))
