@@ -6,6 +6,7 @@ import { randomInt } from 'node:crypto'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { parseArgs } from 'node:util'
+import { messageOf } from '../src/base/errors.ts'
 import { seededRandom } from '../src/base/random.ts'
 import { describeMachine } from './machine.ts'
 import { Progress } from './progress.ts'
@@ -109,6 +110,7 @@ export async function benchTide(args: readonly string[]): Promise<void> {
   const machine = await describeMachine()
   const startedMs = performance.now()
   const samples: TideSample[] = []
+  const left: string[] = []
   const scene = await TideScene.start(smoke ? 1_000 : ROWS, !unflushed)
   const server = await scene.postgres.query<{ server_version: string }>('SHOW server_version')
   const versions = { ...installedVersions(), postgres: server[0]!.server_version }
@@ -127,7 +129,8 @@ export async function benchTide(args: readonly string[]): Promise<void> {
   try {
     for (const { names, measure } of stagesWanted) {
       progress.stage(names.join(', '))
-      await measure(run)
+      // What was measured before, and what comes after, is not lost with it.
+      await measure(run).catch((error: unknown) => left.push(`${names.join(', ')}: ${messageOf(error)}`))
     }
   } finally {
     progress.end()
@@ -135,9 +138,11 @@ export async function benchTide(args: readonly string[]): Promise<void> {
   }
   const bars = tideBars(samples)
   for (const line of [...figureLines(samples), ...barLines(bars)]) console.log(line)
+  for (const line of left) console.log(`Not measured to the end: ${line}`)
+  if (left.length > 0) process.exitCode = 1
   if (smoke) console.log('Smoke size: the figures above say nothing about speed.')
   const seconds = Math.round((performance.now() - startedMs) / 1_000)
-  const report: TideReport = { benchmark: 'tide', machine, versions, settings: { rounds, seed, smoke, unflushed }, seconds, bars, samples } // prettier-ignore
+  const report: TideReport = { benchmark: 'tide', machine, versions, settings: { rounds, seed, smoke, unflushed }, seconds, left, bars, samples } // prettier-ignore
   write(report, values.json, values.save)
 }
 

@@ -3,6 +3,7 @@
 // Not for: what a server proves of itself, which asks every 50 ms.
 import type pg from 'pg'
 import { asOfMs, type Sample } from '../../src/coherence/freshness.ts'
+import type { LaneState } from '../../src/coherence/lane.ts'
 import type { Tier } from '../../src/tier/tier.ts'
 
 const LOOK_EVERY_MS = 50
@@ -49,10 +50,11 @@ export class LagWatch {
   }
 
   async #look(): Promise<void> {
-    const { lanes } = this.#tier
     while (!this.#stopped) {
       const nowMs = performance.now()
-      const states = await Promise.all(Array.from({ length: lanes }, async (_, lane) => this.#tier.lane(lane)))
+      const states = await this.#lanes().catch(() => undefined)
+      // A tier that does not answer at the moment says nothing; how far behind the lanes are is seen by the next look.
+      if (states === undefined) continue
       let oldestMs = nowMs
       for (const state of states) {
         // There is one database here, and so one epoch.
@@ -62,5 +64,9 @@ export class LagWatch {
       this.points.push({ atMs: nowMs - this.#begunMs, lagMs: nowMs - oldestMs })
       await new Promise(resolve => setTimeout(resolve, LOOK_EVERY_MS))
     }
+  }
+
+  #lanes(): Promise<(LaneState | undefined)[]> {
+    return Promise.all(Array.from({ length: this.#tier.lanes }, async (_, lane) => this.#tier.lane(lane)))
   }
 }

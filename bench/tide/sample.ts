@@ -23,6 +23,8 @@ export interface TideReport {
     readonly unflushed: boolean
   }
   readonly seconds: number
+  /** What was not measured to the end, and why. */
+  readonly left: readonly string[]
   readonly bars: readonly Bar[]
   readonly samples: readonly TideSample[]
 }
