@@ -81,7 +81,7 @@ async function run(values: Values): Promise<number> {
 }
 
 // Whatever this has started ends with it, by listeners of its exit.
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130))
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(130))
 
 try {
   const { values } = parseArgs({ options })
