@@ -55,7 +55,9 @@ function mostDispensable(samples: readonly Sample[], nowMs: number): number {
 export function asOfMs(samples: readonly Sample[], lane: LaneState | undefined): number {
   let latest = NO_PROOF
   if (lane === undefined) return latest
-  for (const sample of samples) {
+  // The latest come last: once one of them counts, the others are not looked at any closer.
+  for (let index = samples.length - 1; index >= 0; index--) {
+    const sample = samples[index]!
     if (sample.takenAtMs <= latest || sample.epoch !== lane.generation.epoch) continue
     if (sample.position < lane.mark.lsn) latest = sample.takenAtMs
   }
