@@ -290,3 +290,13 @@ export async function elsewhere(scene: Scene): Promise<void> {
   )
   await scene.caughtUp()
 }
+
+/** Reads at every node, again and again; what cannot be read just now does not matter. */
+export async function readsLatest(scene: Scene, times = 10): Promise<void> {
+  for (let time = 0; time < times; time++) {
+    await scene.pass(20)
+    for (const [index, node] of scene.nodes.entries()) {
+      if (node.process.running) await scene.read(index).catch(() => {})
+    }
+  }
+}

@@ -4,21 +4,12 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Faults } from './faults.ts'
 import type { FaultKind } from './plan.ts'
-import { calm, elsewhere, KEY, valueOf, within, type Scene } from './scene.ts'
+import { calm, elsewhere, KEY, readsLatest, valueOf, within, type Scene } from './scene.ts'
 
 function strike(scene: Scene, kind: FaultKind, ...dice: readonly number[]): Faults {
   const faults = new Faults(scene.world)
   faults.begin(kind, dice)
   return faults
-}
-
-async function readsLatest(scene: Scene, times = 10): Promise<void> {
-  for (let time = 0; time < times; time++) {
-    await scene.pass(20)
-    for (const [index, node] of scene.nodes.entries()) {
-      if (node.process.running) await scene.read(index).catch(() => {})
-    }
-  }
 }
 
 for (const [what, change] of Object.entries({
@@ -53,184 +44,6 @@ for (const [what, change] of Object.entries({
     }))
 }
 
-test('TRUNCATE, of which the log names no rows, begins every lane anew', () =>
-  within({ config: { cluster: { lanes: 3, shards: 2, shardIs: 'shard' } } }, async scene => {
-    const before = [0, 1, 2].map(lane => scene.world.cluster.ownerOf(lane).lane(lane)!.generation)
-    const tx = scene.transaction()
-    tx.unknown = true
-    scene.change(tx, KEY)
-    await scene.wait(scene.commit(tx))
-    await scene.settles(300)
-    for (const lane of [0, 1, 2]) {
-      assert.notDeepEqual(scene.world.cluster.ownerOf(lane).lane(lane)!.generation, before[lane])
-    }
-  }))
-
-test('one transaction that changes very many rows is applied in parts, and nothing in between is wrong', () =>
-  within({ config: { plainKeys: 400 }, limits: { tideApplyChangesMax: 7 } }, async scene => {
-    for (const key of scene.world.keys) await scene.read(0, key)
-    const parts = scene.count('apply applied')
-    const tx = scene.transaction()
-    scene.change(tx, ...scene.world.keys)
-    const committed = scene.commit(tx)
-    let inside = 0
-    for (let times = 0; times < 60; times++) {
-      await scene.pass(0.5)
-      if (scene.lane()!.mark.sub !== 0n) inside++
-      await scene.read(times % 2, scene.world.keys[times * 6])
-    }
-    await scene.wait(committed)
-    await scene.caughtUp()
-    assert.ok(inside > 0, 'the lane was seen between two parts')
-    assert.ok(scene.count('apply applied') - parts >= 400 / 7)
-    await scene.settles(100)
-  }))
-
-test('a failover of the tier between two parts of one transaction loses none of them', () =>
-  within({ config: { plainKeys: 60 }, limits: { tideApplyChangesMax: 2 } }, async scene => {
-    for (const key of scene.world.keys) await scene.read(0, key)
-    await scene.pass(100)
-    const tx = scene.transaction()
-    scene.change(tx, ...scene.world.keys)
-    void scene.commit(tx)
-    await scene.until('some parts are applied', () => (scene.lane()?.mark.sub ?? 0n) > tx.changes[20]!.change)
-    const old = scene.primary()
-    old.process.die()
-    scene.world.cluster.failOver(old, scene.world.time.nowMs, 3)
-    assert.ok(scene.lane()!.mark.sub > 0n && scene.lane()!.mark.sub < tx.changes[40]!.change)
-    await scene.settles()
-  }))
-
-test("a put that comes between two parts of its own transaction does not bring the first one's row back", () =>
-  within(
-    {
-      config: { plainKeys: 40, tides: 2, source: { ...calm.source, hiddenTriggerOneIn: 1 } },
-      limits: { tideApplyChangesMax: 1 },
-    },
-    async scene => {
-      // prettier-ignore
-      await elsewhere(scene)
-      const { writer } = scene.nodes[0]!
-      const writes = scene.world.keys.map(key => {
-        const row = Buffer.from(`{"id":"${key.slice(2)}","v":${scene.world.newValue()}}`)
-        return { key, operation: { kind: 'replace', row } as const }
-      })
-      const written = writer.write(writes)
-      await scene.until('the lane is between two parts', () => (scene.lane()?.mark.sub ?? 0n) > 0n)
-      await scene.wait(written)
-      await scene.caughtUp()
-      await scene.settles(100)
-    },
-  ))
-
-test('two tides: what the one that was put out still does fails its comparison', () =>
-  within({ config: { tides: 2, nodes: 2 } }, async scene => {
-    const zombie = scene.holder()
-    await scene.read(0)
-    // It has read a change, and its step is on the way to the tier when it is stopped.
-    const release = scene.hold(zombie.process, scene.primary().process)
-    await scene.sql(KEY)
-    await scene.pass(20)
-    const goOn = zombie.process.stop()
-    await scene.until('another one takes over', () => scene.nodes.some(node => node !== zombie && node.keeper?.isHolder === true), 2_000) // prettier-ignore
-    await scene.caughtUp()
-    await scene.sql(KEY)
-    await scene.caughtUp()
-    const mismatches = scene.count('apply mismatch')
-    release()
-    await scene.pass(20)
-    goOn()
-    await scene.pass(20)
-    assert.ok(scene.count('apply mismatch') > mismatches)
-    await scene.settles()
-  }))
-
-test('a holder of the log that is stopped is put out, and its successor takes over within two seconds', () =>
-  within({ config: { tides: 2, nodes: 2 }, limits: { tideEvictMs: 1_000, tideStillMs: 300 } }, async scene => {
-    const stopped = scene.holder()
-    const { nowMs } = scene.world.time
-    const goOn = stopped.process.stop()
-    const other = scene.nodes.indexOf(scene.nodes.find(node => node !== stopped)!)
-    await scene.until('another one takes over', () => scene.nodes[other]!.keeper!.isHolder, 2_000)
-    await scene.caughtUp()
-    assert.ok(scene.world.time.nowMs - nowMs < 2_100)
-    goOn()
-    await scene.settles()
-  }))
-
-test('a slot that is dropped, or invalidated, begins every lane anew: what came in between is not told', () =>
-  within({ config: { tides: 1, nodes: 2 } }, async scene => {
-    await scene.read(0)
-    await scene.read(1)
-    const { generation } = scene.lane()!
-    const goOn = scene.holder().process.stop()
-    scene.postgres.loseSlot()
-    await scene.sql(KEY)
-    await scene.pass(50)
-    goOn()
-    await readsLatest(scene, 20)
-    await scene.settles()
-    assert.notDeepEqual(scene.lane()!.generation, generation)
-  }))
-
-test('a lease from before the slot was lost fills nothing after it', () =>
-  within({ config: { tides: 2, nodes: 2 } }, async scene => {
-    await elsewhere(scene)
-    const granted = scene.count('lease granted')
-    const answer = scene.ask(0)
-    await scene.until('the lease is granted', () => scene.count('lease granted') > granted)
-    await scene.pass(0.3)
-    const release = scene.hold(scene.postgres.process, scene.nodes[0]!.process)
-    const goOn = scene.holder().process.stop()
-    scene.postgres.loseSlot()
-    await scene.sql(KEY)
-    goOn()
-    const { generation } = scene.lane()!
-    await scene.until('the lane has begun anew', () => scene.lane()!.generation.nonce !== generation.nonce)
-    release()
-    await scene.wait(answer)
-    await scene.until('the fill is refused', () => scene.count('fill refused') === 1)
-    await scene.settles()
-  }))
-
-test('a first mark waits until all that was committed before it is visible', () =>
-  within({ config: { postgres: { ...calm.postgres, visibleAfterMs: 200 }, tides: 1 } }, async scene => {
-    for (let times = 0; times < 8; times++) {
-      await scene.read(0)
-      const tx = scene.transaction()
-      scene.change(tx, KEY)
-      const committed = scene.commit(tx)
-      await scene.pass(2)
-      // The new slot begins behind the commit, which nobody sees yet; a heartbeat may be seen before it.
-      scene.postgres.loseSlot()
-      const { generation } = scene.lane()!
-      while (tx.state !== 'over') {
-        assert.deepEqual(scene.lane()!.generation, generation, 'the lane does not begin yet')
-        await scene.pass(1)
-      }
-      await scene.wait(committed)
-      await readsLatest(scene, 15)
-    }
-    await scene.settles()
-  }))
-
-test('a log that goes on later than it was asked for, silently, begins the lanes that need more anew', () =>
-  within({ config: { tides: 1, nodes: 2 } }, async scene => {
-    await scene.read(0)
-    await scene.pass(100)
-    const { generation } = scene.lane()!
-    const goOn = scene.holder().process.stop()
-    await scene.sql(KEY)
-    // Someone has moved the slot by hand.
-    const { slot } = scene.postgres
-    slot!.confirmed = scene.postgres.flushed
-    slot!.holder?.connection.endAtServer()
-    goOn()
-    await readsLatest(scene, 15)
-    await scene.settles()
-    assert.notDeepEqual(scene.lane()!.generation, generation)
-  }))
-
 for (const isolated of [false, true]) {
   test(`the database fails over and loses transactions${isolated ? ', and the old primary goes on answering' : ''}`, () =>
     within(
@@ -258,6 +71,49 @@ for (const isolated of [false, true]) {
       },
     ))
 }
+
+test('a load that the old primary still answers does not fill a lane of the new one', () =>
+  within(
+    {
+      config: {
+        tides: 2,
+        postgres: { ...calm.postgres, synchronousStandby: true },
+        source: { ...calm.source, connections: 40 },
+      },
+    },
+    async scene => {
+      // Some of the connections are open before, and stay with the old primary.
+      const { epoch } = scene.lane()!.generation
+      strike(scene, 'database is isolated', 0, 0, 0, 0.999)
+      await scene.until('the lane is of the new one', () => (scene.lane()?.generation.epoch ?? epoch) !== epoch)
+      await scene.sql(KEY)
+      await scene.caughtUp()
+      assert.ok(scene.world.isolated.size > 0)
+      for (let times = 0; times < 20 && scene.world.isolated.size > 0; times++) {
+        scene.primary().evict(0, KEY)
+        for (const node of scene.nodes) node.near.drop(KEY)
+        await scene.read(0)
+        await scene.pass(1)
+        await scene.read(1)
+      }
+      assert.ok(scene.count('fill other-epoch') > 0)
+      await scene.settles()
+    },
+  ))
+
+test('a put of a write that the database has lost is not taken', () =>
+  within({ config: { tides: 2, postgres: { ...calm.postgres, standbyLagMs: 80 } } }, async scene => {
+    await elsewhere(scene)
+    const release = scene.hold(scene.nodes[0]!.process, scene.primary().process)
+    const { epoch } = scene.lane()!.generation
+    void scene.startWrite(0).catch(() => {})
+    await scene.pass(5)
+    strike(scene, 'database fails over', 0, 0, 0, 0)
+    await scene.until('the lane is of the new one', () => (scene.lane()?.generation.epoch ?? epoch) !== epoch)
+    release()
+    await scene.until('the put is refused', () => scene.count('put other-epoch') === 1)
+    await scene.settles()
+  }))
 
 test('positions and transactions come again after a crash that forgot commits which others had seen', () =>
   within(
@@ -318,6 +174,7 @@ test('an old primary whose log stands still where the marks do proves nothing', 
     await scene.read(0)
     await scene.read(1)
     // The tide is gone, and nothing is written: mark and log end at one position.
+    await scene.until('they do', () => scene.lane()!.mark.lsn === scene.postgres.wal)
     scene.holder().process.die()
     await scene.pass(100)
     strike(scene, 'database is isolated', 0, 0, 0.999, 0.999)

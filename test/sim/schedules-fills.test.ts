@@ -154,6 +154,76 @@ test('a put while others commit is taken: the recent changes tell that its key w
     await scene.settles(100)
   }))
 
+test('a put that comes after its own transaction was applied, which had changed the row again, is late', () =>
+  within({ config: { tides: 2, source: { ...calm.source, hiddenTriggerOneIn: 1 } } }, async scene => {
+    await elsewhere(scene)
+    const release = scene.hold(scene.nodes[0]!.process, scene.primary().process)
+    const slow = scene.startWrite(0)
+    await scene.pass(5)
+    await scene.caughtUp()
+    release()
+    await scene.wait(slow)
+    assert.equal(scene.count('put late'), 1)
+    await scene.settles(100)
+  }))
+
+test('a put is late where the recent changes do not reach back to it', () =>
+  within({ config: { tides: 2 }, limits: { recentChangesMax: 1 } }, async scene => {
+    await elsewhere(scene)
+    const release = scene.hold(scene.nodes[0]!.process, scene.primary().process)
+    const slow = scene.startWrite(0)
+    await scene.pass(5)
+    await scene.sql(KEY)
+    await scene.sql('k:2')
+    await scene.caughtUp()
+    release()
+    await scene.wait(slow)
+    assert.equal(scene.count('put late'), 1)
+    await scene.settles(100)
+  }))
+
+test('a writer that dies with its put on the way brings no old row back', () =>
+  within({ config: { tides: 2 } }, async scene => {
+    await elsewhere(scene)
+    const before = scene.world.truth.latest(KEY)
+    const release = scene.hold(scene.nodes[0]!.process, scene.primary().process)
+    void scene.startWrite(0).catch(() => {})
+    await scene.until('the commit is visible', () => scene.world.truth.latest(KEY) !== before)
+    await scene.pass(5)
+    scene.nodes[0]!.process.die()
+    const value = await scene.sql(KEY)
+    await scene.caughtUp()
+    release()
+    await scene.pass(5)
+    assert.ok(!scene.primary().keysOf(0).includes(KEY), 'it is late')
+    assert.equal(valueOf((await scene.read(1)).value), value)
+    await scene.settles(100)
+  }))
+
+test('a load that had too many transactions to tell apart is not kept by one that it may not have seen', () =>
+  within(
+    {
+      config: { postgres: { ...calm.postgres, visibleAfterMs: 60 } },
+      limits: { snapshotInProgressMax: 1 },
+    },
+    async scene => {
+      for (let times = 0; times < 6; times++) {
+        const others = [scene.transaction(), scene.transaction()]
+        const tx = scene.transaction()
+        scene.change(tx, KEY)
+        const committed = scene.commit(tx)
+        // On disk, and not visible.
+        await scene.pass(3)
+        scene.primary().evict(0, KEY)
+        await scene.read(1)
+        await scene.wait(committed)
+        for (const other of others) scene.postgres.abort(other)
+        await scene.caughtUp()
+        assert.equal(valueOf((await scene.read(1)).value), scene.world.truth.latest(KEY))
+      }
+    },
+  ))
+
 test('a row that its transaction changes again is not kept by the transaction alone', () =>
   within({ config: { source: { ...calm.source, hiddenTriggerOneIn: 1 } } }, async scene => {
     await scene.wait(scene.startWrite(0))

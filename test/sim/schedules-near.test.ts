@@ -2,7 +2,7 @@
 // deployment, step by step, with the simulator's checker looking at every answer.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { elsewhere, KEY, valueOf, within, type Scene } from './scene.ts'
+import { calm, elsewhere, KEY, valueOf, within, type Scene } from './scene.ts'
 
 const churn = async (scene: Scene, times: number): Promise<void> => {
   for (let time = 0; time < times; time++) {
@@ -50,24 +50,41 @@ test('what was read from the tier before a change does not enter a near cache af
     await scene.settles(100)
   }))
 
+/** A replica that was behind has taken over, of which the first node's messages do not tell yet. */
+async function takenBack(scene: Scene, lagMs: number): Promise<void> {
+  const old = scene.primary()
+  const next = scene.world.cluster.failOver(old, scene.world.time.nowMs, lagMs)
+  for (const node of scene.nodes.slice(1)) scene.hold(node.process, next.process)
+  old.down = true
+  for (let times = 0; times < 40; times++) {
+    await scene.read(0).catch(() => {})
+    await scene.pass(3)
+  }
+}
+
 test('a failover that takes the lane back does not let old records under a newer near mark', () =>
-  within({ config: { cluster: { lanes: 1, shards: 1, shardIs: 'shard' }, tides: 2 } }, async scene => {
+  within({ config: { tides: 2 } }, async scene => {
     await elsewhere(scene)
     await scene.read(1)
     await scene.pass(60)
     await scene.sql(KEY)
     await scene.caughtUp()
-    const old = scene.primary()
-    const diedMs = scene.world.time.nowMs
-    // The near cache has heard everything, and is not told of the failover.
-    scene.hold(old.process, scene.nodes[0]!.process)
-    old.process.die()
-    scene.world.cluster.failOver(old, diedMs, 100)
-    for (let times = 0; times < 20; times++) {
-      await scene.read(0).catch(() => {})
-      await scene.pass(5)
-    }
-    await scene.settles()
+    await takenBack(scene, 100)
+  }))
+
+test('a failover into the middle of a transaction does not let old records under a near mark further on in it', () =>
+  within({ config: { tides: 2, plainKeys: 40 }, limits: { tideApplyChangesMax: 1 } }, async scene => {
+    await elsewhere(scene)
+    await scene.read(1)
+    await scene.pass(60)
+    const tx = scene.transaction()
+    scene.change(tx, 'k:2', KEY, ...scene.world.keys.filter(key => key !== KEY && key !== 'k:2'))
+    await scene.wait(scene.commit(tx))
+    await scene.until('a part is applied', () => (scene.lane()?.mark.sub ?? 0n) > 0n)
+    const { nowMs } = scene.world.time
+    await scene.until('its key was removed', () => (scene.lane()?.mark.sub ?? 0n) >= tx.changes[20]!.change)
+    await takenBack(scene, scene.world.time.nowMs - nowMs)
+    assert.ok(scene.lane()!.mark.sub > 0n, 'the lane is in the middle of it')
   }))
 
 test('a session never goes back, wherever its user is answered', () =>
@@ -82,6 +99,23 @@ test('a session never goes back, wherever its user is answered', () =>
       }
     }
     assert.ok(scene.count('checked: session') >= 75)
+  }))
+
+test('a session that has seen more than a load that was slower is not answered by that', () =>
+  within({ config: { tides: 2, maxStalenessMs: 5_000, source: { ...calm.source, statementMs: 4 } } }, async scene => {
+    await elsewhere(scene)
+    const [session] = scene.world.sessions
+    scene.hold(scene.nodes[1]!.process, scene.primary().process)
+    for (let times = 0; times < 30; times++) {
+      scene.primary().evict(0, KEY)
+      const slower = scene.ask(0)
+      await scene.pass(1 + (times % 7))
+      const value = await scene.sql(KEY)
+      assert.equal(valueOf((await scene.read(0, KEY, { maxStalenessMs: 0 }, session)).value), value)
+      await scene.wait(slower)
+      await scene.pass(2)
+      assert.equal(valueOf((await scene.read(0, KEY, {}, session)).value), value)
+    }
   }))
 
 test('a session that was answered by the database is not answered by older memory after a failover of the tier', () =>
