@@ -43,7 +43,7 @@ export const errorTable = {
   STALE: 'No answer can be proved as fresh as asked for, and the keyspace is set to fail then.',
   VALUE_TOO_LARGE: 'A key or value is larger than the limit.',
   MEMORY_FULL: 'The record does not fit in memory.',
-  THREADS_DIED: 'Server threads died faster than it makes sense to replace them.',
+  THREADS_DIED: 'Threads died faster than it makes sense to replace them.',
   SHUTTING_DOWN: 'The server is closing.',
 } as const
 

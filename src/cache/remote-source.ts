@@ -32,7 +32,8 @@ interface Waiting {
 export class RemoteSource implements Source {
   readonly name: string
   #epoch: bigint
-  readonly #port: MessagePort
+  readonly #described: (descriptions: readonly KeyspaceDescription[]) => void
+  #port: MessagePort
   readonly #clock: Clock
   readonly #waiting = new Map<number, Waiting>()
   #lastId = 0
@@ -49,12 +50,30 @@ export class RemoteSource implements Source {
     this.#epoch = epoch
     this.#port = port
     this.#clock = clock
+    this.#described = described
+    this.#listen(port)
+  }
+
+  /** Another thread has the source from now on. */
+  reconnect(epoch: bigint, port: MessagePort): void {
+    this.#fail()
+    this.#port.close()
+    this.#port = port
+    this.#epoch = epoch
+    this.#closed = false
+    this.#listen(port)
+  }
+
+  #listen(port: MessagePort): void {
     port.on('message', (message: SourceReply | SourceNews) => {
+      if (port !== this.#port) return
       if (message.kind !== 'described') return this.#receive(message)
       this.#epoch = message.epoch
-      described(message.descriptions)
+      this.#described(message.descriptions)
     })
-    port.on('close', () => this.#fail())
+    port.on('close', () => {
+      if (port === this.#port) this.#fail()
+    })
     port.unref()
   }
 
@@ -132,7 +151,8 @@ export class RemoteSource implements Source {
   }
 
   #gone(): TidemarkError {
-    return new TidemarkError('SOURCE_UNAVAILABLE', `the thread of database '${this.name}' has ended`)
+    const doubt = 'whether a write that was under way took place is not known'
+    return new TidemarkError('SOURCE_UNAVAILABLE', `the thread of database '${this.name}' has ended; ${doubt}`)
   }
 
   #unexpected(reply: SourceReply): TidemarkError {

@@ -80,18 +80,26 @@ export interface SourceThreadEvents {
   reset(lanes: number, reason: string): void
   /** For people. */
   log(line: string): void
-  /** The thread has ended without having been told to. */
+  /** The thread has ended without having been told to, after it had opened the database. */
   died(error: unknown): void
 }
 
-/** Opens the database in a thread of its own; rejects as SqliteSource.open or PostgresSource.open does. */
-export function startSourceThread(options: SourceThreadOptions, events: SourceThreadEvents): Promise<SourceThread> {
+/**
+ * Opens the database in a thread of its own; rejects as SqliteSource.open or PostgresSource.open does. It runs `entry` instead
+ * of source-thread-main where tests have threads of their own.
+ */
+export function startSourceThread(
+  options: SourceThreadOptions,
+  events: SourceThreadEvents,
+  entry?: URL,
+): Promise<SourceThread> {
   // The same file in source (.ts) and as built (.js).
-  const entry = new URL(`./source-thread-main${extname(import.meta.filename)}`, import.meta.url)
-  const worker = new Worker(entry, { workerData: options, name: `source ${options.name}` })
+  const own = new URL(`./source-thread-main${extname(import.meta.filename)}`, import.meta.url)
+  const worker = new Worker(entry ?? own, { workerData: options, name: `source ${options.name}` })
   const { promise, resolve, reject } = Promise.withResolvers<SourceThread>()
   const exited = new Promise<void>(done => worker.once('exit', () => done()))
   let stopping = false
+  let opened = false
   let failure: unknown
   worker.on('error', error => {
     failure = error
@@ -99,8 +107,8 @@ export function startSourceThread(options: SourceThreadOptions, events: SourceTh
   void exited.then(() => {
     if (stopping) return
     const cause = failure
+    if (opened) return events.died(cause)
     reject(new TidemarkError('SOURCE_UNAVAILABLE', `the thread of database '${options.name}' ended`, { cause }))
-    events.died(cause)
   })
   worker.on('message', (message: SourceThreadMessage) => {
     if (message.kind === 'reset') events.reset(message.lanes, message.reason)
@@ -109,6 +117,7 @@ export function startSourceThread(options: SourceThreadOptions, events: SourceTh
       stopping = true
       reject(TidemarkError.fromJSON(message.error))
     } else {
+      opened = true
       resolve({
         epoch: message.epoch,
         descriptions: message.descriptions,

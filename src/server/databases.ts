@@ -1,10 +1,12 @@
 // The databases' threads, from the supervisor's side: one for each database, with lanes of its own in the table that all
 // threads share, and a port to each for every server thread. Not for: what such a thread does (cache/source-thread.ts).
 import { limits } from '../base/limits.ts'
-import { messageOf } from '../base/errors.ts'
+import { type Clock, sleep } from '../base/clock.ts'
+import { messageOf, TidemarkError } from '../base/errors.ts'
 import { SourceGauges } from '../cache/source-gauges.ts'
 import {
   type SourceThread,
+  type SourceThreadEvents,
   type SourceThreadOptions,
   type SqliteThreadOptions,
   startSourceThread,
@@ -20,14 +22,25 @@ export interface DatabasesParts {
   readonly store: SharedStore
   /** The first database's thread number in the store; the others follow. */
   readonly firstThread: number
+  readonly clock: Clock
   readonly log: (line: string) => void
-  /** A database's thread has ended by itself: its rows can be neither loaded nor written any more. */
-  readonly died: (database: string, thread: number, reason: string) => void
+  /** What the database's threads run instead of source-thread-main. */
+  readonly entry?: URL | undefined
+  /** A thread has ended by itself: what it held of the store is to be freed. Another one takes its place. */
+  readonly recover: (thread: number) => void
+  /** Others are to be connected with a database's new thread; `links` makes ports for one of them. */
+  readonly relink: (links: () => DatabaseLink[]) => void
+  /** Threads died too often. */
+  readonly gaveUp: (error: TidemarkError) => void
 }
+
+const MINUTE_MS = 60_000
+/** A database that could not be opened again is tried again after so long. */
+const REOPEN_MS = 1_000
 
 interface Running {
   readonly settings: DatabaseSettings
-  readonly thread: SourceThread
+  thread: SourceThread
   readonly firstLane: number
   readonly lanes: number
 }
@@ -55,6 +68,9 @@ export class Databases {
   readonly #ranges: readonly LaneRange[]
   readonly #gauges: readonly SourceGauges[]
   readonly #running: Running[] = []
+  readonly #deathTimesMs: number[] = []
+  readonly #replacing = new Set<Promise<void>>()
+  #stopping = false
 
   private constructor(settings: ServerSettings) {
     this.#settings = settings
@@ -75,22 +91,67 @@ export class Databases {
     }
   }
 
-  async #open({ settings, store, firstThread, log, died }: DatabasesParts, index: number): Promise<void> {
+  async #open(parts: DatabasesParts, index: number): Promise<void> {
+    const database = parts.settings.databases[index]!
+    const range = this.#ranges[index]!
+    const running: Running = { settings: database, thread: await this.#start(parts, index), ...range }
+    this.#running.push(running)
+  }
+
+  #start(given: DatabasesParts, index: number): Promise<SourceThread> {
+    const { settings, store, firstThread, log, entry } = given
     const database = settings.databases[index]!
     const range = this.#ranges[index]!
     const thread = firstThread + index
     const gauges = this.#gauges[index]!.shared
     const parts = { ...range, thread, store, laneTable: this.laneTable.shared, gauges }
     const { name } = database
-    const started = await startSourceThread(threadOptions(settings, database, parts), {
+    const events: SourceThreadEvents = {
       reset: (lanes, reason) => {
         const which = lanes === range.lanes ? `all ${lanes} lanes begin` : `${lanes} of ${range.lanes} lanes begin`
         log(`database '${name}': ${which} anew, their rows are loaded when they are asked for: ${reason}`)
       },
       log,
-      died: error => died(name, thread, error === undefined ? 'it exited' : messageOf(error)),
-    })
-    this.#running.push({ settings: database, thread: started, ...range })
+      died: error => this.#died(given, index, error === undefined ? 'it exited' : messageOf(error)),
+    }
+    return startSourceThread(threadOptions(settings, database, parts), events, entry)
+  }
+
+  #died(parts: DatabasesParts, index: number, reason: string): void {
+    const replacing = this.#replace(parts, index, reason)
+    this.#replacing.add(replacing)
+    void replacing.finally(() => this.#replacing.delete(replacing))
+  }
+
+  // Until then rows that are not in memory are refused, and what is there is served as long as it is proved.
+  async #replace(parts: DatabasesParts, index: number, reason: string): Promise<void> {
+    const { clock, log, firstThread } = parts
+    const { name } = parts.settings.databases[index]!
+    if (this.#stopping) return
+    this.laneTable.recover(firstThread + index)
+    parts.recover(firstThread + index)
+    this.#gauges[index]!.set('tideHeld', 0)
+    const nowMs = clock.monotonicMs()
+    this.#deathTimesMs.push(nowMs)
+    while (this.#deathTimesMs[0]! < nowMs - MINUTE_MS) this.#deathTimesMs.shift()
+    if (this.#deathTimesMs.length > limits.threadDeathsPerMinuteMax) {
+      const what = `more than ${limits.threadDeathsPerMinuteMax} threads of databases died within a minute`
+      return parts.gaveUp(new TidemarkError('THREADS_DIED', `${what}; the last: database '${name}': ${reason}`))
+    }
+    log(`database '${name}': its thread died and is replaced: ${reason}`)
+    const running = this.#running[index]!
+    let refusal: string | undefined
+    while (!this.#stopping) {
+      try {
+        running.thread = await this.#start(parts, index)
+        break
+      } catch (thrown) {
+        if (refusal !== messageOf(thrown)) log(`database '${name}': it cannot be opened again: ${messageOf(thrown)}`)
+        refusal = messageOf(thrown)
+        await sleep(clock, REOPEN_MS)
+      }
+    }
+    if (!this.#stopping) parts.relink(() => [this.#link(running)])
   }
 
   /** How the databases and their lanes are, for metrics. */
@@ -128,7 +189,11 @@ export class Databases {
 
   /** A new port to each database's thread. */
   link(): DatabaseLink[] {
-    return this.#running.map(({ settings: { name, kind }, thread, firstLane, lanes }) => ({
+    return this.#running.map(running => this.#link(running))
+  }
+
+  #link({ settings: { name, kind }, thread, firstLane, lanes }: Running): DatabaseLink {
+    return {
       database: name,
       epoch: thread.epoch,
       descriptions: thread.descriptions,
@@ -136,7 +201,7 @@ export class Databases {
       lanes,
       shared: kind === 'postgres' && this.#settings.tier !== undefined,
       port: thread.connect(),
-    }))
+    }
   }
 
   /** What a dead thread held in the lane table is freed. */
@@ -145,6 +210,8 @@ export class Databases {
   }
 
   async stop(): Promise<void> {
+    this.#stopping = true
+    await Promise.all(this.#replacing)
     await Promise.all(this.#running.map(({ thread }) => thread.stop()))
   }
 }

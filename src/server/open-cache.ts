@@ -42,6 +42,9 @@ export async function openCache(parts: CacheParts): Promise<OpenCache> {
   return {
     cache,
     sources: () => Promise.all([...connected.values()].map(({ source }) => source.status())),
+    relink: databases => {
+      for (const { database, epoch, port } of databases) connected.get(database)!.source.reconnect(epoch, port)
+    },
     close: async () => {
       for (const { source } of connected.values()) await source.close()
       await tier?.close()

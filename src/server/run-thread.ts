@@ -12,7 +12,7 @@ import { commandNames } from './commands/table.ts'
 import { type ServerMetrics, serverMetrics } from './metrics.ts'
 import { PeerQuestions } from './peers.ts'
 import { SnapshotRequests } from './snapshot-requests.ts'
-import type { FromThread, ThreadStart, ToThread } from './thread-messages.ts'
+import type { DatabaseLink, FromThread, ThreadStart, ToThread } from './thread-messages.ts'
 import { ServerThread } from './thread.ts'
 
 export interface CacheParts {
@@ -28,6 +28,8 @@ export interface OpenCache {
   readonly cache: Cache
   /** What the databases' threads tell of themselves. */
   sources(): Promise<readonly SourceStatus[]>
+  /** Databases are in other threads from now on. */
+  relink(databases: readonly DatabaseLink[]): void
   close(): Promise<void>
 }
 
@@ -69,6 +71,7 @@ export async function runThread(openCache: (parts: CacheParts) => Promise<OpenCa
     if (message.kind === 'question') {
       send({ kind: 'answer', id: message.id, answer: thread.answer(message.question) })
     } else if (message.kind === 'snapshot') snapshots.answered(message.id, message.reply)
+    else if (message.kind === 'linked') opened.relink(message.databases)
     else if (message.kind === 'answers') peers.answered(message.id, message.answers)
     else stop().catch((thrown: unknown) => log(`closing failed: ${messageOf(thrown)}`))
   })

@@ -24,6 +24,7 @@ import { ServedTierMemory } from './served-tier.ts'
 import type { ServerSettings } from './settings.ts'
 import { type SnapshotAnswer, type SnapshotRequest, Snapshots } from './snapshots.ts'
 import { ThreadGroup } from './thread-group.ts'
+import type { DatabaseLink } from './thread-messages.ts'
 
 /** What the admin HTTP tells. */
 export interface AdminView {
@@ -55,8 +56,9 @@ export interface ServerIo {
   readonly loadProgress?: (records: number, total: number) => void
   /** Aborted: do not go on starting. */
   readonly signal?: AbortSignal
-  /** What server threads run instead of thread-main: tests have caches of their own. */
+  /** What server threads run instead of thread-main, and databases' threads instead of source-thread-main: tests have their own. */
   readonly threadEntry?: URL
+  readonly sourceEntry?: URL
 }
 
 export interface RunningServer {
@@ -111,6 +113,8 @@ class Supervisor {
   #closing: Promise<void> | undefined
   #threads: ThreadGroup | undefined
   #snapshots: Snapshots | undefined
+  /** Of databases whose threads were replaced while the server threads were starting. */
+  readonly #missedLinks: (() => DatabaseLink[])[] = []
   /** Threads died too often: what is in memory is not trusted enough to replace the latest snapshot. */
   #gaveUp = false
 
@@ -144,12 +148,18 @@ class Supervisor {
       settings: this.#settings,
       store: store.shared,
       firstThread: 1 + serverThreads,
+      clock: this.#io.clock,
       log: this.#io.log,
-      died: (name, thread, reason) => {
+      entry: this.#io.sourceEntry,
+      recover: thread => {
+        metrics.add('tidemark_thread_deaths_total', 1)
         store.recover(thread)
-        const what = `the thread of database '${name}' died: ${reason}`
-        void this.#giveUp(new TidemarkError('THREADS_DIED', what))
       },
+      relink: links => {
+        if (this.#threads === undefined) this.#missedLinks.push(links)
+        else this.#threads.relink(links)
+      },
+      gaveUp: error => void this.#giveUp(error),
     })
     this.#closers.push(() => databases.stop())
     await this.#loadSnapshot(store, metrics, snapshotThread)
@@ -235,6 +245,7 @@ class Supervisor {
       gaveUp: error => void this.#giveUp(error),
     })
     this.#threads = group
+    for (const links of this.#missedLinks) group.relink(links)
     this.#closers.push(() => group.stop())
   }
 

@@ -120,8 +120,17 @@ export class ThreadGroup {
     this.#send(thread, { kind: 'snapshot', id, reply })
   }
 
-  #send(thread: number, message: ToThread): void {
-    this.#running.get(thread)?.worker.postMessage(message)
+  /** Connects all threads with databases that are in other threads now; `links` makes ports for one of them. */
+  relink(links: () => readonly DatabaseLink[]): void {
+    for (const thread of this.#running.keys()) {
+      const databases = links()
+      const ports: Transferable[] = databases.map(({ port }) => port)
+      this.#send(thread, { kind: 'linked', databases }, ports)
+    }
+  }
+
+  #send(thread: number, message: ToThread, ports: readonly Transferable[] = []): void {
+    this.#running.get(thread)?.worker.postMessage(message, ports)
   }
 
   #exited(thread: number, wasReady: boolean, cause: string): void {

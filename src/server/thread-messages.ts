@@ -46,6 +46,8 @@ export interface ThreadStart {
 
 export type ToThread =
   | { readonly kind: 'stop' }
+  /** These databases are in other threads now. */
+  | { readonly kind: 'linked'; readonly databases: readonly DatabaseLink[] }
   | { readonly kind: 'question'; readonly id: number; readonly question: PeerQuestion }
   | { readonly kind: 'snapshot'; readonly id: number; readonly reply: SnapshotReply }
   | { readonly kind: 'answers'; readonly id: number; readonly answers: PeerAnswer }
