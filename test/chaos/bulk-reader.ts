@@ -18,7 +18,10 @@ export interface BulkReaderOptions {
   readonly clock: Clock
   readonly random: Random
   readonly boundMs: number
-  /** Where it is `steady`: from one batch to the next, or as long as the answer takes. Else at most so long after an answer, at random. */
+  /**
+   * Where it is `steady`: from one batch to the next, and longer with a server that takes its time, as clients do that back
+   * off: the load is not to keep a server down that a fault has slowed. Else at most so long after an answer, at random.
+   */
   readonly everyMs: number
   readonly steady: boolean
 }
@@ -39,6 +42,7 @@ interface Asked {
 
 const RECONNECT_MS = 100
 const SILENCE_MS = 8_000
+const BACK_OFF = 3
 
 /** Half of the commands are GET, and half MGET of `width` keys: 16 commands read 8 + 8 * width rows. */
 export function makeBatch(random: Random, keys: number, commands: number, width: number): Batch {
@@ -157,7 +161,8 @@ export class BulkReader {
     }
     this.#asked = undefined
     this.#rest()
-    const idleMs = steady ? Math.max(1, asked.sentMs + everyMs - clock.monotonicMs()) : random.below(everyMs)
+    const tookMs = clock.monotonicMs() - asked.sentMs
+    const idleMs = steady ? Math.max(everyMs - tookMs, BACK_OFF * tookMs) : random.below(everyMs)
     this.#pause = clock.timer(idleMs, () => this.#send(batches[random.below(batches.length)]!))
   }
 }
