@@ -4,6 +4,7 @@
 import { execFileSync } from 'node:child_process'
 import { randomInt } from 'node:crypto'
 import { mkdirSync, writeFileSync } from 'node:fs'
+import { loadavg } from 'node:os'
 import { resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { messageOf } from '../src/base/errors.ts'
@@ -109,6 +110,7 @@ export async function benchTide(args: readonly string[]): Promise<void> {
   const random = seededRandom(seed)
   const machine = await describeMachine()
   const startedMs = performance.now()
+  const loadBefore = loadavg()[0]!
   const samples: TideSample[] = []
   const left: string[] = []
   const scene = await TideScene.start(smoke ? 1_000 : ROWS, !unflushed)
@@ -138,11 +140,15 @@ export async function benchTide(args: readonly string[]): Promise<void> {
   }
   const bars = tideBars(samples)
   for (const line of [...figureLines(samples), ...barLines(bars)]) console.log(line)
+  const loadAverage = [loadBefore, loadavg()[0]!] as const
+  console.log(
+    `Load average ${loadAverage.map(each => each.toFixed(1)).join(' before, ')} after, on ${machine.cores} cores`,
+  )
   for (const line of left) console.log(`Not measured to the end: ${line}`)
   if (left.length > 0) process.exitCode = 1
   if (smoke) console.log('Smoke size: the figures above say nothing about speed.')
   const seconds = Math.round((performance.now() - startedMs) / 1_000)
-  const report: TideReport = { benchmark: 'tide', machine, versions, settings: { rounds, seed, smoke, unflushed }, seconds, left, bars, samples } // prettier-ignore
+  const report: TideReport = { benchmark: 'tide', machine, versions, settings: { rounds, seed, smoke, unflushed }, seconds, loadAverage, left, bars, samples } // prettier-ignore
   write(report, values.json, values.save)
 }
 

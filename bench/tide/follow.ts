@@ -28,7 +28,8 @@ export async function measureFollow(run: TideRun): Promise<void> {
   const node = await TideNode.open(scene.shared)
   try {
     for (let round = 0; round < run.rounds; round++) {
-      for (const load of loads) {
+      // One of a kind is enough to see that it works.
+      for (const load of run.smoke ? loads.filter(({ series }) => series !== 'batches, unpaced') : loads) {
         if (load.rowsPerSecond === undefined) {
           await scene.stopServer()
           const alone = await writeFor(run, load, run.smoke ? 1 : 6)

@@ -23,6 +23,8 @@ export interface TideReport {
     readonly unflushed: boolean
   }
   readonly seconds: number
+  /** Of the minute before the run and of its last one: what else the machine had to do. */
+  readonly loadAverage: readonly [before: number, after: number]
   /** What was not measured to the end, and why. */
   readonly left: readonly string[]
   readonly bars: readonly Bar[]

@@ -10,7 +10,7 @@ export const TABLE = 'items'
 /** Rows as the SQLite keyspace of bench/rows has them: 64 bytes of JSON each. */
 export const ROWS_TABLE = 'rows'
 export const ROWS = 10_000
-const FRESH_MS_MAX = 60_000
+const FRESH_MS_MAX = 180_000
 
 export class TideScene {
   readonly postgres: PostgresServer
