@@ -25,6 +25,8 @@ export interface ChaosOptions {
   readonly seconds: number
   /** Before the faults, with a light load. */
   readonly quietSeconds: number
+  /** See LoadOptions. */
+  readonly readers: number
   /** Names of faults; undefined: all that the grid allows. */
   readonly only: readonly string[] | undefined
   readonly clock: Clock
@@ -110,7 +112,16 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosOutcome> {
   progress(
     `${quiet.dropMs.length} changes and ${quiet.ageMs.length} ages seen in ${options.quietSeconds} s without faults`,
   )
-  const load = new Load({ grid, table, history, clock, random: seededRandom(seed), boundMs: BOUND_MS, slowness: 1 })
+  const load = new Load({
+    grid,
+    table,
+    history,
+    clock,
+    random: seededRandom(seed),
+    boundMs: BOUND_MS,
+    slowness: 1,
+    readers: options.readers,
+  })
   const loop = monitorEventLoopDelay({ resolution: 5 })
   loop.enable()
   const scene: FaultScene = { grid, clock, random: seededRandom(seed + 1) }

@@ -24,9 +24,11 @@ export interface LoadOptions {
   readonly boundMs: number
   /** 1 is what chaos runs with; a larger number waits so many times longer between requests. */
   readonly slowness: number
+  /** Connections to each server that read in bulk; READERS_PER_SERVER unless said otherwise. */
+  readonly readers?: number
 }
 
-const READERS_PER_SERVER = 8
+export const READERS_PER_SERVER = 8
 const BATCH_EVERY_MS = 400
 const IDLERS_PER_SERVER = 24
 const IDLE_MS = 8_000
@@ -56,7 +58,7 @@ export class Load {
     const writing = { history, table, url: grid.postgres.url(), clock, random, stopped }
     const bulk = { history, clock, random, boundMs }
     this.#bulk = [
-      ...each(READERS_PER_SERVER, endpoint => {
+      ...each(options.readers ?? READERS_PER_SERVER, endpoint => {
         return new BulkReader({ ...bulk, endpoint, batches, everyMs: BATCH_EVERY_MS * slowness, steady: true })
       }),
       // Most of them are idle when a server falls silent, and ask while it is: their requests are not behind any other.

@@ -7,12 +7,14 @@ import { systemClock } from '../../src/base/clock.ts'
 import { chooseFaults, runChaos } from './chaos-run.ts'
 import { faults } from './faults.ts'
 import { Grid, missingBinaries } from './grid.ts'
+import { READERS_PER_SERVER } from './load.ts'
 import { reportOf } from './report.ts'
 
 const usage = `npm run test:chaos -- [options]
 
   --seconds N       how long faults go on (300)
   --quiet N         seconds without faults before, for the figures of a healthy deployment (10)
+  --readers N       connections to each server that read in bulk (8): more check more, and are more to bear for what is slow
   --seed S          which faults in which order, and the load (1)
   --only A,B        only these faults; 'list' names them
   --json FILE       the raw figures too
@@ -24,6 +26,7 @@ fault follows another, and checks every answer. Ends with 1 when anything was wr
 
 const options = {
   seconds: { type: 'string', default: '300' },
+  readers: { type: 'string', default: String(READERS_PER_SERVER) },
   quiet: { type: 'string', default: '10' },
   seed: { type: 'string', default: '1' },
   only: { type: 'string' },
@@ -44,6 +47,7 @@ type Values = ReturnType<typeof parseArgs<{ options: typeof options }>>['values'
 
 async function run(values: Values): Promise<number> {
   const seconds = wholeNumber('seconds', values.seconds)
+  const readers = wholeNumber('readers', values.readers)
   const quietSeconds = wholeNumber('quiet', values.quiet)
   const seed = wholeNumber('seed', values.seed)
   const only = values.only?.split(',')
@@ -68,7 +72,7 @@ async function run(values: Values): Promise<number> {
   try {
     if (typeof grid.namespaces === 'string')
       console.log(`!!!! NO PARTITIONS: no network namespaces: ${grid.namespaces}`)
-    const outcome = await runChaos({ grid, table, seed, seconds, quietSeconds, only, clock, progress })
+    const outcome = await runChaos({ grid, table, seed, seconds, quietSeconds, readers, only, clock, progress })
     console.log(`\n${reportOf(outcome)}`)
     if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(outcome, undefined, 2)}\n`)
     wrong = outcome.violationCount > 0 || outcome.reads === 0
