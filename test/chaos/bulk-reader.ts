@@ -42,7 +42,7 @@ interface Asked {
 
 const RECONNECT_MS = 100
 const SILENCE_MS = 8_000
-const BACK_OFF = 1
+const BACK_OFF = 0.5
 
 /** Half of the commands are GET, and half MGET of `width` keys: 16 commands read 8 + 8 * width rows. */
 export function makeBatch(random: Random, keys: number, commands: number, width: number): Batch {

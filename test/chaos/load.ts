@@ -28,12 +28,12 @@ export interface LoadOptions {
   readonly readers?: number
 }
 
-export const READERS_PER_SERVER = 8
-const BATCH_EVERY_MS = 400
+export const READERS_PER_SERVER = 4
+const BATCH_EVERY_MS = 40
 const IDLERS_PER_SERVER = 24
 const IDLE_MS = 8_000
 const BATCHES = 256
-const BATCH_WIDTH = 160
+const BATCH_WIDTH = 48
 const SESSIONS = 12
 const SESSION_KEYS = 40
 

@@ -14,7 +14,7 @@ const usage = `npm run test:chaos -- [options]
 
   --seconds N       how long faults go on (300)
   --quiet N         seconds without faults before, for the figures of a healthy deployment (10)
-  --readers N       connections to each server that read in bulk (8): more check more, and are more to bear for what is slow
+  --readers N       connections to each server that read in bulk (4): more check more, and are more to bear for what is slow
   --seed S          which faults in which order, and the load (1)
   --only A,B        only these faults; 'list' names them
   --json FILE       the raw figures too
