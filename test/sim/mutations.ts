@@ -14,8 +14,8 @@ export interface Mutation {
   readonly patches: readonly Patch[]
   /** What the seeds have in common, where the hole needs one kind of fault again and again. */
   readonly focus?: Focus
-  /** From seed 1 on, the simulator finds it within so many. */
-  readonly seeds: number
+  /** From seed 1 on, the simulator finds it within so many; undefined: what goes wrong is too rare, the schedules find it. */
+  readonly seeds: number | undefined
   /** The named schedules that were written for it, and fail without the guard. */
   readonly schedules: readonly string[]
 }
@@ -32,7 +32,10 @@ export const mutations: Readonly<Record<string, Mutation>> = {
   'visibility gate': {
     patches: [patch('coherence/gate.ts', "while (visible < log.length && snapshotSees(exact, log[visible]!.xid) === 'yes') visible++", 'while (visible < log.length) visible++')], // prettier-ignore
     seeds: 20,
-    schedules: ['a commit that waits for its standby while a fill runs: what is not visible yet is not applied'],
+    schedules: [
+      'a load that had too many transactions to tell apart is not kept by one that it may not have seen',
+      'a commit that waits for its standby while a fill runs: what is not visible yet is not applied',
+    ],
   },
   'gate of the first mark': {
     patches: [patch('cache/tide-term.ts', 'if (!this.#settled) return undefined', '')],
@@ -54,7 +57,9 @@ export const mutations: Readonly<Record<string, Mutation>> = {
       config: { tides: 1, postgres: { synchronousStandby: true } },
     },
     seeds: 100,
-    schedules: [],
+    schedules: [
+      'a log that is begun anew on a primary that was replaced makes nothing fresh: it commits nothing any more',
+    ],
   },
   'compare-and-set of marks': {
     patches: [patch(operations, '|| compareMarks(prev, header.mark) !== 0) {', ') {')],
@@ -66,7 +71,7 @@ export const mutations: Readonly<Record<string, Mutation>> = {
     seeds: 20,
     schedules: [
       'two tides: what the one that was put out still does fails its comparison',
-      'a failover that takes the lane back does not let old records under a newer near mark',
+      'a tide that does not know of a failover does not advance a mark that was taken back',
     ],
   },
   'token of a lease': {
@@ -101,7 +106,32 @@ export const mutations: Readonly<Record<string, Mutation>> = {
       config: { plainKeys: 1, postgres: { synchronousStandby: true }, source: { connections: 3 } },
     },
     seeds: 20,
-    schedules: [],
+    schedules: ['a load that the old primary still answers does not fill a lane of the new one'],
+  },
+  'epoch of a put': {
+    patches: [
+      patch(
+        operations,
+        "if (stamp.epoch !== generation.epoch) return unchanged('other-epoch')\n  if (record?.type === 'fence'",
+        "if (record?.type === 'fence'",
+      ),
+    ],
+    focus: {
+      clients: ['write', 'read'],
+      statements: ['update'],
+      faults: ['database fails over', 'network is cut one way'],
+      faultSteps: 8,
+      config: { postgres: { synchronousStandby: false, standbyLagMs: 40 } },
+    },
+    seeds: undefined,
+    schedules: ['a put of a write that the database has lost is not taken'],
+  },
+  'compare-and-set of a reset': {
+    patches: [
+      patch(operations, "if (!asExpected) return { outcome: 'mismatch', header: 'keep', message: undefined }", ''),
+    ],
+    seeds: undefined,
+    schedules: ['a reset that comes late, from a tide that was put out, fails its comparison'],
   },
   'voiding of leases': {
     patches: [patch(operations, "if (record.type === 'lease' || !generationsEqual(record.generation, header.generation)) return 'remove'", "if (record.type === 'lease') return 'keep'")], // prettier-ignore
@@ -109,27 +139,36 @@ export const mutations: Readonly<Record<string, Mutation>> = {
     schedules: [
       'an old load that is paused across an invalidation is not filled',
       'a fill that is held up across an invalidation is refused',
+      'a session that has seen more than a load that was slower is not answered by that',
     ],
   },
   'mark test of a put': {
     patches: [patch(operations, 'if (!putIsInTime(header, key, stamp)) {', 'if (false) {')],
     seeds: 100,
-    schedules: ['a put that comes after a later write and its event is late'],
+    schedules: [
+      'a put that comes after a later write and its event is late',
+      'a put that comes after its own transaction was applied, which had changed the row again, is late',
+      'a put is late where the recent changes do not reach back to it',
+    ],
   },
   'recent changes': {
     patches: [patch(lane, 'if (change.keyHash !== hash || change.lsn <= at) continue', 'continue')],
     seeds: 100,
-    schedules: ['a put that comes after a later write and its event is late'],
+    schedules: [
+      'a put that comes after a later write and its event is late',
+      'a put that comes after its own transaction was applied, which had changed the row again, is late',
+      'a writer that dies with its put on the way brings no old row back',
+    ],
   },
   'reach of the recent changes': {
     patches: [patch(lane, 'if (recent.completeFrom > at) return false', '')],
     seeds: 500,
-    schedules: [],
+    schedules: ['a put is late where the recent changes do not reach back to it'],
   },
   "a put's own later change": {
     patches: [patch(lane, 'if (change.xid !== xid || change.change >= at) return false', 'if (change.xid !== xid) return false')], // prettier-ignore
     seeds: 100,
-    schedules: [],
+    schedules: ['a put that comes after its own transaction was applied, which had changed the row again, is late'],
   },
   'sub-position of a put': {
     patches: [patch(operations, 'if (mark.sub !== 0n && stamp.at <= mark.sub) return false', '')],
@@ -163,14 +202,16 @@ export const mutations: Readonly<Record<string, Mutation>> = {
       },
     },
     seeds: 250,
-    schedules: [],
+    schedules: [
+      'a tide that is in the middle of a transaction, and is sent to a primary that is not as far, loses none of it',
+    ],
   },
   'last change of an event': {
     patches: [patch(operations, '(stamp.xid === event.xid && event.change < stamp.at)', 'stamp.xid === event.xid')],
     seeds: 20,
     schedules: [
-      "a put that comes between two parts of its own transaction does not bring the first one's row back",
       'a row that its transaction changes again is not kept by the transaction alone',
+      "a put that comes between two parts of its own transaction does not bring the first one's row back",
     ],
   },
   'flushed position of a load': {
@@ -198,7 +239,10 @@ export const mutations: Readonly<Record<string, Mutation>> = {
   'doubt of a snapshot': {
     patches: [patch('coherence/stamp.ts', "if (!snapshot.exact) return 'maybe'", "if (!snapshot.exact) return 'yes'")],
     seeds: 250,
-    schedules: [],
+    schedules: [
+      'a load that had too many transactions to tell apart is not kept by one that it may not have seen',
+      'a commit that waits for its standby while a fill runs: what is not visible yet is not applied',
+    ],
   },
   'shard of a header': {
     patches: [
@@ -222,6 +266,7 @@ export const mutations: Readonly<Record<string, Mutation>> = {
     seeds: 100,
     schedules: [
       'a session never goes back, wherever its user is answered',
+      'a session that has seen more than a load that was slower is not answered by that',
       'a session that was answered by the database is not answered by older memory after a failover of the tier',
     ],
   },
@@ -244,7 +289,7 @@ export const mutations: Readonly<Record<string, Mutation>> = {
       config: { plainKeys: 3, cluster: { lanes: 1, shardIs: 'shard' } },
     },
     seeds: 250,
-    schedules: [],
+    schedules: ['a failover that takes the lane back does not let old records under a newer near mark'],
   },
   'near rule and generation, and tickets': {
     patches: [
@@ -261,7 +306,10 @@ export const mutations: Readonly<Record<string, Mutation>> = {
       patch(near, 'if (compareMarks(message.prev, near.mark) !== 0) return false', ''),
     ],
     seeds: 250,
-    schedules: ['messages to near caches that are lost lead to nothing old'],
+    schedules: [
+      'messages to near caches that are lost lead to nothing old',
+      'messages to near caches that are in another order lead to nothing old',
+    ],
   },
   'strictness of the proof': {
     patches: [patch('coherence/freshness.ts', 'if (sample.position < lane.mark.lsn) latest', 'if (sample.position <= lane.mark.lsn) latest')], // prettier-ignore
@@ -273,7 +321,7 @@ export const mutations: Readonly<Record<string, Mutation>> = {
       config: { tides: 1, postgres: { synchronousStandby: true } },
     },
     seeds: 500,
-    schedules: [],
+    schedules: ['an old primary whose log stands still where the marks do proves nothing'],
   },
   'epoch of a sample': {
     patches: [patch('coherence/freshness.ts', '|| sample.epoch !== lane.generation.epoch) continue', ') continue')],
@@ -298,7 +346,10 @@ export const mutations: Readonly<Record<string, Mutation>> = {
       config: { asynchronousCommits: false, postgres: { runIsKnown: false }, source: { asynchronous: false } },
     },
     seeds: 250,
-    schedules: [],
+    schedules: [
+      'the database fails over and loses transactions',
+      'the database fails over and loses transactions, and the old primary goes on answering',
+    ],
   },
   'run in the epoch': {
     patches: [patch('coherence/epoch.ts', 'JSON.stringify([LAYOUT, systemId, timeline, run,', 'JSON.stringify([LAYOUT, systemId, timeline,')], // prettier-ignore
@@ -318,7 +369,7 @@ export const mutations: Readonly<Record<string, Mutation>> = {
   'retention before confirming': {
     patches: [patch('cache/tide-retention.ts', 'if (nowMs - oldest.atMs < limits.tideRetentionMs) break', '')],
     seeds: 20,
-    schedules: [],
+    schedules: ['what a failover takes back within the retention is applied again, without beginning anew'],
   },
   'what is confirmed of the log': {
     patches: [
@@ -327,8 +378,8 @@ export const mutations: Readonly<Record<string, Mutation>> = {
     ],
     seeds: 500,
     schedules: [
-      'a slot that is dropped, or invalidated, begins every lane anew: what came in between is not told',
-      'a lease from before the slot was lost fills nothing after it',
+      'a log that goes on later than it was asked for, silently, begins the lanes that need more anew',
+      'a cold start over entries of long ago serves none of them',
     ],
   },
   'resets of the log': {
@@ -336,7 +387,7 @@ export const mutations: Readonly<Record<string, Mutation>> = {
     seeds: 20,
     schedules: [
       'TRUNCATE from outside is seen in every near cache',
-      'TRUNCATE, of which the log names no rows, begins every lane anew',
+      'TRUNCATE, or a table that is rewritten, of which the log names no rows, begins every lane anew',
     ],
   },
   'suspended machines': {
@@ -362,6 +413,17 @@ export const mutations: Readonly<Record<string, Mutation>> = {
       },
     },
     seeds: 250,
+    schedules: ['a log is not read from where lanes of another history are'],
+  },
+  'loads that are shared': {
+    patches: [
+      patch(
+        'cache/reader.ts',
+        'if (loaded.asOfMs > call.calledMs) return loadedAnswer(call, loaded)',
+        'return loadedAnswer(call, loaded)',
+      ),
+    ],
+    seeds: 150,
     schedules: [],
   },
   'bound of an answer': {
@@ -369,7 +431,7 @@ export const mutations: Readonly<Record<string, Mutation>> = {
     seeds: 20,
     schedules: [
       'an old primary whose log stands still where the marks do proves nothing',
-      'the database stands still: answers get older, then nobody is answered, then all is well',
+      'a client that is stranded with an isolated primary sees its proofs age, and reads the database',
     ],
   },
 }

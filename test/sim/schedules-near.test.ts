@@ -63,28 +63,16 @@ async function takenBack(scene: Scene, lagMs: number): Promise<void> {
 }
 
 test('a failover that takes the lane back does not let old records under a newer near mark', () =>
-  within({ config: { tides: 2 } }, async scene => {
+  within({ config: { tides: 2 }, limits: { tierRetryMs: 5 } }, async scene => {
     await elsewhere(scene)
     await scene.read(1)
     await scene.pass(60)
+    const { nowMs } = scene.world.time
     await scene.sql(KEY)
     await scene.caughtUp()
-    await takenBack(scene, 100)
-  }))
-
-test('a failover into the middle of a transaction does not let old records under a near mark further on in it', () =>
-  within({ config: { tides: 2, plainKeys: 40 }, limits: { tideApplyChangesMax: 1 } }, async scene => {
-    await elsewhere(scene)
-    await scene.read(1)
-    await scene.pass(60)
-    const tx = scene.transaction()
-    scene.change(tx, 'k:2', KEY, ...scene.world.keys.filter(key => key !== KEY && key !== 'k:2'))
-    await scene.wait(scene.commit(tx))
-    await scene.until('a part is applied', () => (scene.lane()?.mark.sub ?? 0n) > 0n)
-    const { nowMs } = scene.world.time
-    await scene.until('its key was removed', () => (scene.lane()?.mark.sub ?? 0n) >= tx.changes[20]!.change)
+    // Until it is proved that the near cache has had it.
+    await scene.pass(200)
     await takenBack(scene, scene.world.time.nowMs - nowMs)
-    assert.ok(scene.lane()!.mark.sub > 0n, 'the lane is in the middle of it')
   }))
 
 test('a session never goes back, wherever its user is answered', () =>
