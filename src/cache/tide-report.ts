@@ -18,6 +18,17 @@ export interface TideReportOptions {
 /** Resets are gathered for so long before they are told. */
 const GATHER_MS = 200
 
+/** Of terms that end without an error; a stopped one is not told of. */
+const reasons: Readonly<Record<TermEnd['kind'], string>> = {
+  taken: 'another process reads the log',
+  elsewhere: 'the database is of another epoch now; the log is read anew',
+  behind: 'a lane of the tier was set back; the log is read again from there',
+  superseded: 'another tide, of another epoch of the database, has taken the lanes',
+  lost: 'the log was lost',
+  refused: 'the tier refused it',
+  stopped: 'it was stopped',
+}
+
 export class TideReport implements TideObserver {
   readonly resets: ResetLog
   /** Another process runs the tide. */
@@ -51,7 +62,8 @@ export class TideReport implements TideObserver {
     }
     this.taken = end.kind === 'taken'
     const why = 'error' in end ? messageOf(end.error) : undefined
-    if (held && end.kind !== 'stopped') events.log(`database '${name}': the tide stopped here: ${why ?? end.kind}`)
+    if (held && end.kind !== 'stopped')
+      events.log(`database '${name}': the tide stopped here: ${why ?? reasons[end.kind]}`)
     else if (why !== undefined && why !== this.trouble) events.log(`database '${name}': no tide: ${why}`)
     if (!this.taken) this.trouble = why
   }
