@@ -8,14 +8,15 @@
 // Not for: plain keys (they live in the store alone), commands and replies, and the feed (tide.ts).
 import type { Clock } from '../base/clock.ts'
 import type { Random } from '../base/random.ts'
-import { ticketAfter, type SessionTicket } from '../coherence/session.ts'
-import type { KeyspaceDescription, RowBytes, RowOutcome, Source } from '../source/source.ts'
+import type { SessionTicket } from '../coherence/session.ts'
+import type { KeyspaceDescription, RowBytes, RowOutcome } from '../source/source.ts'
 import { RecordType } from '../store/layout.ts'
 import type { Store } from '../store/store.ts'
 import type { LaneTable } from '../tier/lane-table.ts'
 import { KeyspaceIndex } from './keyspace-index.ts'
 import { Keyspaces, type Keyspace, type KeyspaceOptions } from './keyspaces.ts'
 import { Reader, type ReadAnswer, type ReadOptions } from './reader.ts'
+import { SessionTickets } from './session-tickets.ts'
 import { SuspendWatch } from './suspend-watch.ts'
 import { Writer, type CacheWrite } from './writer.ts'
 
@@ -53,6 +54,8 @@ export class Cache {
   readonly misses: Float64Array
   /** The monotonic clock, read once for a batch of requests. */
   nowMs = 0
+  /** Of the connection whose requests are being run. Reads and writes take note of it as they are called. */
+  tickets: SessionTickets = new SessionTickets()
   #trustedFromMs = -Infinity
   readonly #store: Store
   readonly #table: LaneTable
@@ -67,7 +70,7 @@ export class Cache {
   readonly #reader: Reader
   readonly #writer: Writer
   #gathered: Gathered[] | undefined
-  readonly #written = new Map<Source, SessionTicket>()
+  readonly #hasSessions: boolean
 
   constructor(options: CacheOptions) {
     const { counters, clock, random } = options
@@ -85,7 +88,10 @@ export class Cache {
     this.#reader = new Reader(this.#keyspaces, clock, random)
     this.#writer = new Writer(this.#keyspaces, clock, random)
     this.#index = new KeyspaceIndex(this.#keyspaces.all)
-    this.#boundsMs = Float64Array.from(this.#keyspaces.all, keyspace => keyspace.maxStalenessMs)
+    // Whether a session may be answered from memory is for the reader to say: what is found is never servable here.
+    const boundMs = ({ session, maxStalenessMs }: Keyspace): number => (session === true ? -Infinity : maxStalenessMs)
+    this.#boundsMs = Float64Array.from(this.#keyspaces.all, boundMs)
+    this.#hasSessions = this.#keyspaces.all.some(({ session }) => session)
     this.#blobs = Uint8Array.from(this.#keyspaces.all, hasBlobs)
   }
 
@@ -130,20 +136,32 @@ export class Cache {
    * ROW_KEY_INVALID, STALE (where a keyspace is set to fail then), or as the database does.
    */
   read(keys: readonly string[]): Promise<RowBytes[]> {
-    return Promise.all(keys.map(async key => (await this.#reader.read(key)).value))
-  }
-
-  /** One row and how fresh it is, as fresh as `options` ask for. Rejects as `read` does. */
-  ask(key: string, options: ReadOptions): Promise<ReadAnswer> {
-    return this.#reader.read(key, options)
+    return Promise.all(keys.map(async key => (await this.ask(key, {})).value))
   }
 
   /**
-   * A ticket for all that has been written through this cache to the database of a keyspace; undefined before the first
-   * write. A session that goes on elsewhere with it sees what it wrote.
+   * One row and how fresh it is, as fresh as `options` ask for; in a keyspace with sessions nothing older than what the
+   * connection has seen. Rejects as `read` does.
+   */
+  ask(key: string, options: ReadOptions): Promise<ReadAnswer> {
+    return this.#hasSessions ? this.#askInSession(key, options, this.tickets) : this.#reader.read(key, options)
+  }
+
+  async #askInSession(key: string, options: ReadOptions, tickets: SessionTickets): Promise<ReadAnswer> {
+    const { session, backing } = this.#keyspaces.place(key).keyspace
+    if (session !== true) return this.#reader.read(key, options)
+    const { source } = backing
+    const answer = await this.#reader.read(key, { ...options, session: options.session ?? tickets.of(source) })
+    tickets.saw(source, answer.session)
+    return answer
+  }
+
+  /**
+   * A ticket for all that the connection has written to the database of a keyspace, and seen of its keyspaces with
+   * sessions; undefined if nothing. A session that goes on elsewhere with it sees what it wrote.
    */
   sessionOf(keyspace: Keyspace): SessionTicket | undefined {
-    return this.#written.get(keyspace.backing.source)
+    return this.tickets.of(keyspace.backing.source)
   }
 
   /** How long ago an answer was proved to be true as of. */
@@ -176,13 +194,12 @@ export class Cache {
    */
   async write(writes: readonly CacheWrite[]): Promise<readonly RowOutcome[]> {
     if (this.#gathered !== undefined) return this.#gather(writes)
+    const { tickets } = this
     const { outcomes, session } = await this.#writer.write(writes)
     this.#counters.writes[0] = this.#counters.writes[0]! + writes.length
     const [first] = writes
     if (first !== undefined && session !== undefined) {
-      const { source } = this.#keyspaces.place(first.key).keyspace.backing
-      const { epoch, position } = session
-      this.#written.set(source, ticketAfter(this.#written.get(source), { epoch, upto: position }))
+      tickets.saw(this.#keyspaces.place(first.key).keyspace.backing.source, session)
     }
     return outcomes
   }

@@ -30,6 +30,8 @@ export interface KeyspaceOptions {
   /** Infinity, for a source without a log alone: the time to live governs. */
   readonly maxStalenessMs: number
   readonly whenStale: WhenStale
+  /** A connection sees what it wrote, and nothing older than what it has seen. */
+  readonly session?: boolean
   /** How long records are kept at most; needed for a source without a log. */
   readonly ttlMs?: number
 }

@@ -80,6 +80,8 @@ export interface KeyspaceConfig {
   readonly maxStaleness?: Duration | undefined
   /** What happens when no answer can be proved that fresh: read the database, give it all the same, or an error. */
   readonly whenStale?: WhenStale | undefined
+  /** With 'connection' each connection sees what it wrote, and nothing older than what it has seen. */
+  readonly session?: 'none' | 'connection' | undefined
 }
 
 /** Keys that are no rows, kept over a restart. */

@@ -113,6 +113,7 @@ function keyspace(layers: Layers, name: string, entry: PlainObject, databases: r
     ...viewOf(layers, name, entry, read('view') as PostgresView | undefined),
     maxStalenessMs: read('maxStaleness') as number,
     whenStale: read('whenStale') as WhenStale,
+    ...(read('session') === 'connection' ? { session: true } : {}),
   }
 }
 

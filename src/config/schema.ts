@@ -433,6 +433,15 @@ export const schema: readonly Setting[] = [
     defaultText: '`whenStale`',
     help: 'As `whenStale`, for this keyspace.',
   },
+  {
+    path: 'keyspaces.*.session',
+    type: { kind: 'choice', choices: ['none', 'connection'] },
+    default: 'none',
+    help:
+      'With `connection`, each connection is a session: it sees what it wrote, and nothing older than what it has seen, ' +
+      'whoever wrote it. After a write, or an answer from the database, the connection is answered from there until the ' +
+      'lanes have caught up (some 50 ms), so reads cost more; they count as misses, wherever they are answered from.',
+  },
 ]
 
 /** What is allowed, as the end of a sentence: "allowed is ...". */

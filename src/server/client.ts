@@ -1,5 +1,6 @@
 // One connected client, as its commands and what delivers messages to it see it; a session is one. Not for: what commands
 // mean, and how bytes travel (session.ts).
+import type { SessionTickets } from '../cache/session-tickets.ts'
 import { SpecialState } from './special-state.ts'
 
 /** One connected client, as its commands see and change it. */
@@ -28,6 +29,8 @@ export interface Client {
   modes: number
   /** What MULTI, WATCH, SUBSCRIBE and CLIENT TRACKING keep for it; made when it is needed. */
   special: SpecialState | undefined
+  /** What it has seen of the databases. */
+  readonly tickets: SessionTickets
   /** Closes the connection now. */
   kill(): void
   /** Sends a message that answers no request; `bytes` must not change any more. A client that does not read is closed. */

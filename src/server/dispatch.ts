@@ -152,8 +152,9 @@ export class Dispatcher {
     this.#errorCodes = new Map(countedErrors.map((code, index) => [code, index]))
   }
 
-  /** Reads the clocks, once for a batch of requests. Returns the monotonic time. */
-  tick(): number {
+  /** Readies the cache for requests of a client, and reads the clocks, once for a batch. Returns the monotonic time. */
+  tick(client: Pick<Client, 'tickets'>): number {
+    this.#parts.cache.tickets = client.tickets
     const monotonicMs = this.#clock.monotonicMs()
     this.#call.monotonicMs = monotonicMs
     this.#call.wallMs = this.#clock.wallMs()

@@ -28,8 +28,8 @@ export async function openCache(parts: CacheParts): Promise<OpenCache> {
     const description = database?.link.descriptions.find(each => each.name === settings.name)
     assert(database !== undefined && description !== undefined, 'a keyspace has an open database')
     const { backing } = database
-    const { maxStalenessMs, whenStale } = settings
-    return { description, backing, maxStalenessMs, whenStale }
+    const { maxStalenessMs, whenStale, session = false } = settings
+    return { description, backing, maxStalenessMs, whenStale, session }
   })
   const counters = {
     hits: metrics.counterView('tidemark_hits_total'),

@@ -75,7 +75,7 @@ export class SessionThread {
 
   /** Readies the output for a session's batch, and reads the clocks. Returns the monotonic time. */
   begin(client: Client & ReplySender): number {
-    const nowMs = this.dispatcher.tick()
+    const nowMs = this.dispatcher.tick(client)
     this.replies.begin(client, nowMs)
     this.out.resp = client.resp
     this.current = client

@@ -12,6 +12,7 @@
 // The thread's ReplyWriter is used by all sessions in turn: what a session has put there it hands over before it lets go.
 // Hot path (received, #execute, #flush): nothing is allocated for a request that is whole and answered at once.
 import { limits } from '../base/limits.ts'
+import { SessionTickets } from '../cache/session-tickets.ts'
 import type { RequestParser } from '../wire/request-parser.ts'
 import { NEED_MORE, PROTOCOL_ERROR } from '../wire/request-parser.ts'
 import type { Client } from './commands/server-call.ts'
@@ -43,6 +44,7 @@ export class Session implements Client, ConnectionEvents, ReplySender {
   lastCommand = 'NULL'
   modes = 0
   special: SpecialState | undefined
+  readonly tickets: SessionTickets = new SessionTickets()
 
   #afterReply: (() => void)[] | undefined
   readonly #thread: SessionThread

@@ -95,4 +95,6 @@ export interface KeyspaceSettings {
   readonly view?: PostgresView
   readonly maxStalenessMs: number
   readonly whenStale: WhenStale
+  /** Each connection is a session: it sees what it wrote, and nothing older than what it has seen. */
+  readonly session?: boolean
 }

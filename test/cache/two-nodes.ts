@@ -147,6 +147,7 @@ export class Node {
   readonly sampler: Sampler
   readonly reader: Reader
   readonly writer: Writer
+  readonly keyspace: KeyspaceOptions
   readonly #tier: SharedTier
   readonly #clock: ManualClock
 
@@ -160,8 +161,8 @@ export class Node {
     this.near = near
     this.sampler = new Sampler({ source, clock, onSamples: samples => near.prove(samples) })
     const backing = { source, tier: this.#tier, near, proofs: this.sampler }
-    const keyspace = { description: USERS, backing, maxStalenessMs: BOUND_MS, whenStale: 'source' as const, ...options }
-    const keyspaces = new Keyspaces([keyspace], clock, () => {})
+    this.keyspace = { description: USERS, backing, maxStalenessMs: BOUND_MS, whenStale: 'source', ...options }
+    const keyspaces = new Keyspaces([this.keyspace], clock, () => {})
     this.reader = new Reader(keyspaces, clock, random)
     this.writer = new Writer(keyspaces, clock, random)
   }

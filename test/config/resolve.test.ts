@@ -104,7 +104,10 @@ describe('where a setting comes from', () => {
 describe('databases and keyspaces', () => {
   test("have their own value, else the file's common one, and a flag goes before both", () => {
     const databases = { a: sqlite({ file: 'a.db', poll: '10ms' }), b: sqlite({ file: 'b.db' }) }
-    const keyspaces = { x: { database: 'a', maxStaleness: 0 }, y: { database: 'b', whenStale: 'fail' } }
+    const keyspaces = {
+      x: { database: 'a', maxStaleness: 0 },
+      y: { database: 'b', whenStale: 'fail', session: 'connection' },
+    }
     const config = { databases, keyspaces, poll: '40ms', maxStaleness: '2s', whenStale: 'serve' }
     const polls = (given: Given): number[] => settingsOf(given).settings.databases.map(each => sqliteOf(each).pollMs)
     assert.deepEqual(polls({ config: { databases } }), [10, 25])
@@ -113,7 +116,15 @@ describe('databases and keyspaces', () => {
     assert.deepEqual(polls({ config, flags: { poll: '60ms' } }), [60, 60])
     assert.deepEqual(settingsOf({ config }).settings.keyspaces, [
       { name: 'x', database: 'a', table: 'x', columns: undefined, maxStalenessMs: 0, whenStale: 'serve' },
-      { name: 'y', database: 'b', table: 'y', columns: undefined, maxStalenessMs: 2000, whenStale: 'fail' },
+      {
+        name: 'y',
+        database: 'b',
+        table: 'y',
+        columns: undefined,
+        maxStalenessMs: 2000,
+        whenStale: 'fail',
+        session: true,
+      },
     ])
   })
   test('settings can go to other threads as they are', () => {

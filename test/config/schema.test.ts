@@ -21,6 +21,7 @@ const keyspace: Required<KeyspaceConfig> = {
   maxStaleness: '500ms',
   view: { sql: 'SELECT 1', keyColumns: ['a'], dependsOn: [{ table: 't', keyColumns: ['a'] }] },
   whenStale: 'serve',
+  session: 'connection',
 }
 const database: Required<SqliteDatabase> = {
   kind: 'sqlite',

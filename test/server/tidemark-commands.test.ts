@@ -82,7 +82,7 @@ describe('TM.READ', () => {
     assert.equal((await read('users:1 MAXSTALE 600 WHENSTALE fail'))['tier'], 'near', 'within the bound of the call')
   })
   test('with a ticket that memory does not reach asks the database, and gives a ticket no lower', async t => {
-    const { client, read } = await scene(t)
+    const { served, client, read } = await scene(t)
     const first = await read('users:1')
     const ticket = parseTicket(first['session'] as string)!
     assert.equal((await read(`users:1 SESSION ${formatTicket(ticket)}`))['tier'], 'near')
@@ -97,6 +97,9 @@ describe('TM.READ', () => {
     const after = await read(`users:1 SESSION ${written}`)
     assert.match(after['value'] as string, /Ely/)
     assert.equal(after['tier'], 'near')
+    const other = await RespClient.connect(served.port)
+    assert.equal(await other.command('TM.SESSION', 'users:1'), null, 'another connection wrote nothing')
+    other.close()
   })
   test('refuses what it does not know', async t => {
     const { client } = await scene(t)
@@ -169,7 +172,7 @@ describe('a whole server', () => {
       assert.deepEqual(fields(status['tier']), { kind: 'memory', servers: [], lanes: 64 })
       database = fields((status['databases'] as unknown[])[0])
       assert.deepEqual((status['keyspaces'] as unknown[]).map(fields), [
-        { name: 'users', database: 'app', table: 'people', maxstale: 400, whenstale: 'serve' },
+        { name: 'users', database: 'app', table: 'people', maxstale: 400, whenstale: 'serve', session: 'none' },
       ])
       await new Promise(resolve => setTimeout(resolve, 1))
     }

@@ -196,8 +196,8 @@ async function status(call: ServerCall): Promise<Respond> {
     for (const source of sources) writeDatabase(out, source)
     out.text('keyspaces')
     out.array(keyspaces.length)
-    for (const { name, database, table, maxStalenessMs, whenStale } of keyspaces) {
-      out.map(5)
+    for (const { name, database, table, maxStalenessMs, whenStale, session } of keyspaces) {
+      out.map(6)
       for (const [field, value] of Object.entries({ name, database, table })) {
         out.text(field)
         out.text(value)
@@ -206,6 +206,8 @@ async function status(call: ServerCall): Promise<Respond> {
       out.integer(maxStalenessMs)
       out.text('whenstale')
       out.text(whenStale)
+      out.text('session')
+      out.text(session === true ? 'connection' : 'none')
     }
   }
 }
