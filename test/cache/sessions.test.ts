@@ -21,7 +21,7 @@ class Connection {
   async read(key: string): Promise<string | null> {
     this.#cache.tickets = this.#tickets
     const [row] = await this.#cache.read([key])
-    return row == null ? null : Buffer.from(row).toString()
+    return row === undefined || row === null ? null : Buffer.from(row).toString()
   }
 
   async where(key: string, maxStalenessMs?: number): Promise<string> {
