@@ -76,7 +76,9 @@ export const limits = {
   tideStallMs: 30_000,
   /** The hold on the log, once lost, is taken again after so long, at first and at most. */
   tideReopenMs: 50,
-  tideReopenMaxMs: 5_000,
+  tideReopenMaxMs: 1_000,
+  /** The same where the database answers and refuses: somebody has to see to it. */
+  tideRefusedMs: 5_000,
   /** The same after lanes of another epoch turned up: somebody else runs a tide over them. */
   tideSupersededMs: 1_000,
   tideSupersededMaxMs: 60_000,

@@ -96,7 +96,7 @@ export class TideKeeper {
   /** How long to wait before the next term. */
   #pauseMs(end: TermEnd): number {
     if (end.kind === 'superseded') return this.#superseded.nextMs()
-    if (end.kind === 'refused') return limits.tideReopenMaxMs
+    if (end.kind === 'refused') return limits.tideRefusedMs
     if (end.kind !== 'behind') return this.#reopen.nextMs()
     this.#readAgainFromMs = this.#clock.monotonicMs() + limits.tideReplayEveryMs
     return 0

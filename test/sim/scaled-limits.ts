@@ -25,6 +25,7 @@ export function drawLimits(random: Random): LimitValues {
     tideStallMs: 500,
     tideReopenMs: 20,
     tideReopenMaxMs: 200,
+    tideRefusedMs: 200,
     tideWatchMs: 60,
     tideStillMs: 250,
     tideEvictMs: pick(300, 600),

@@ -63,6 +63,7 @@ const quick: LimitValues = {
   tideRetentionMs: 1_000,
   tideReopenMs: 20,
   tideReopenMaxMs: 200,
+  tideRefusedMs: 200,
   tideReplayEveryMs: 100,
   tideReplayDelayMs: 20,
   tideStillMs: 250,
