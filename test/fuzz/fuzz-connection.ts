@@ -48,7 +48,8 @@ class FuzzConnection {
   readonly #socket: Socket
   readonly #parser: ReplyParser
   readonly #done: (flaw: string | undefined) => void
-  readonly #watch: { cancel(): void }
+  readonly #clock: Clock
+  #watch: { cancel(): void }
   #replies = 0
   #finished = false
   #sent = false
@@ -58,10 +59,14 @@ class FuzzConnection {
     this.#expected = expectedOf(played)
     this.#done = done
     this.#parser = new ReplyParser({ exact: true, onReply: reply => this.#replied(reply) })
-    this.#watch = clock.timer(played.kind === 'unread' ? UNREAD_MS : HANG_MS, () => {
-      this.#finish(played.kind === 'unread' ? undefined : `no end after ${this.#replies} replies: it hangs`)
-    })
+    this.#clock = clock
+    this.#watch = this.#watchFor()
     this.#socket = connect({ port, host: '127.0.0.1', noDelay: true })
+  }
+
+  #watchFor(): { cancel(): void } {
+    if (this.#played.kind === 'unread') return this.#clock.timer(UNREAD_MS, () => this.#finish(undefined))
+    return this.#clock.timer(HANG_MS, () => this.#finish(`nothing more after ${this.#replies} replies: it hangs`))
   }
 
   start(): void {
@@ -91,6 +96,8 @@ class FuzzConnection {
 
   #received(chunk: Buffer): void {
     if (this.#finished) return
+    this.#watch.cancel()
+    this.#watch = this.#watchFor()
     if (this.#parser.push(chunk)) this.#finishIfAll()
     // As in Redis, a transaction that subscribes has its pushes among the replies of EXEC: no client can read on.
     else if (this.#played.kind === 'damaged' && /push inside/.test(this.#parser.error)) this.#finish(undefined)
