@@ -53,6 +53,8 @@ export class PostgresOutbox implements ChangeFeed {
   #alarmed = false
   #wake: (() => void) | undefined
   #lost: TidemarkError | undefined
+  /** Once it is lost: the connection that held it is closed. */
+  #ended: Promise<void> | undefined
   #confirmed = 0n
   #pruning = false
 
@@ -270,13 +272,15 @@ export class PostgresOutbox implements ChangeFeed {
 
   async close(): Promise<void> {
     this.#lose(new Error('it was closed'))
+    // Another may have it only when the server has let go of it.
+    await this.#ended
     await this.#pool.close()
   }
 
   #lose(cause: unknown): TidemarkError {
     if (this.#lost !== undefined) return this.#lost
     this.#lost = new TidemarkError('FEED_LOST', `outbox ${this.#schema}: ${messageOf(cause)}`, { cause })
-    this.#listener?.end().catch(() => {})
+    this.#ended = this.#listener?.end().catch(() => {})
     this.#ring()
     return this.#lost
   }
