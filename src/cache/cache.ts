@@ -151,8 +151,9 @@ export class Cache {
     const { session, backing } = this.#keyspaces.place(key).keyspace
     if (session !== true) return this.#reader.read(key, options)
     const { source } = backing
-    const answer = await this.#reader.read(key, { ...options, session: options.session ?? tickets.of(source) })
-    tickets.saw(source, answer.session)
+    const called = tickets.of(source)
+    const answer = await this.#reader.read(key, { ...options, session: options.session ?? called })
+    tickets.saw(source, called, answer.session)
     return answer
   }
 
@@ -195,12 +196,12 @@ export class Cache {
   async write(writes: readonly CacheWrite[]): Promise<readonly RowOutcome[]> {
     if (this.#gathered !== undefined) return this.#gather(writes)
     const { tickets } = this
+    const [first] = writes
+    const source = first && this.#keyspaces.place(first.key).keyspace.backing.source
+    const called = source && tickets.of(source)
     const { outcomes, session } = await this.#writer.write(writes)
     this.#counters.writes[0] = this.#counters.writes[0]! + writes.length
-    const [first] = writes
-    if (first !== undefined && session !== undefined) {
-      tickets.saw(this.#keyspaces.place(first.key).keyspace.backing.source, session)
-    }
+    if (source !== undefined && session !== undefined) tickets.saw(source, called, session)
     return outcomes
   }
 

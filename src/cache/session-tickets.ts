@@ -1,6 +1,6 @@
 // How far into each database's log reaches what one connection has seen or written: its session.
 // Not for: what a ticket asks of an answer (coherence/session.ts).
-import { ticketAfter, type SessionTicket } from '../coherence/session.ts'
+import { mergeTickets, type SessionTicket } from '../coherence/session.ts'
 import type { Source } from '../source/source.ts'
 
 export class SessionTickets {
@@ -12,8 +12,9 @@ export class SessionTickets {
     return this.#tickets?.get(source)
   }
 
-  saw(source: Source, { epoch, position }: SessionTicket): void {
+  /** `called`: the ticket as the call began that was answered with `answered`. */
+  saw(source: Source, called: SessionTicket | undefined, answered: SessionTicket): void {
     this.#tickets ??= new Map()
-    this.#tickets.set(source, ticketAfter(this.#tickets.get(source), { epoch, upto: position }))
+    this.#tickets.set(source, mergeTickets(this.#tickets.get(source), called, answered))
   }
 }

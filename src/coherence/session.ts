@@ -42,3 +42,19 @@ export function ticketAfter(
   if (ticket === undefined || ticket.epoch !== epoch) return { epoch, position: upto }
   return ticket.position >= upto ? ticket : { epoch, position: upto }
 }
+
+/** No epoch: such a ticket is met by the database alone. */
+const NO_EPOCH = 0n
+
+/**
+ * A session's ticket after one of several calls that overlap: `called` is what it had as that call began, `answered` what the
+ * answer gave. Answers of two epochs do not say which came later; then the session asks the database once more.
+ */
+export function mergeTickets(
+  now: SessionTicket | undefined,
+  called: SessionTicket | undefined,
+  answered: SessionTicket,
+): SessionTicket {
+  if (now?.epoch === answered.epoch) return now.position >= answered.position ? now : answered
+  return now === called ? answered : { epoch: NO_EPOCH, position: 0n }
+}

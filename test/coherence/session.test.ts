@@ -1,7 +1,7 @@
 // What a record proves to a session, and what a session has seen by an answer.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { meetsTicket, ticketAfter } from '../../src/coherence/session.ts'
+import { meetsTicket, mergeTickets, ticketAfter } from '../../src/coherence/session.ts'
 import type { LaneState } from '../../src/coherence/lane.ts'
 import type { LoadStamp, WriteStamp } from '../../src/coherence/stamp.ts'
 
@@ -51,4 +51,22 @@ test('a session has seen all up to a position read after the answer, and never l
   assert.deepEqual(ticketAfter(ticket, load(100n)), ticket)
   assert.deepEqual(ticketAfter(ticket, write(180n)), { epoch: EPOCH, position: 230n })
   assert.deepEqual(ticketAfter(ticket, write(10n, 8n)), { epoch: 8n, position: 60n })
+})
+
+test('calls that overlap give the later of two tickets, and of two epochs one that asks the database', () => {
+  const [first, second] = [
+    { epoch: 1n, position: 10n },
+    { epoch: 1n, position: 20n },
+  ]
+  const elsewhere = { epoch: 2n, position: 5n }
+  assert.deepEqual(mergeTickets(undefined, undefined, first), first)
+  assert.deepEqual(mergeTickets(first, undefined, second), second)
+  assert.deepEqual(mergeTickets(second, undefined, first), second)
+  // One after the other: the database is another one now.
+  assert.deepEqual(mergeTickets(first, first, elsewhere), elsewhere)
+  // Called before the session knew of the other epoch, and answered after it: what it wrote there is not forgotten.
+  const unclear = mergeTickets(elsewhere, first, second)
+  assert.ok(unclear.epoch !== 1n && unclear.epoch !== 2n)
+  assert.deepEqual(mergeTickets(unclear, first, second), unclear)
+  assert.deepEqual(mergeTickets(unclear, unclear, elsewhere), elsewhere)
 })

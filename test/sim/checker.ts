@@ -8,7 +8,7 @@
 import { limits } from '../../src/base/limits.ts'
 import type { ReadAnswer } from '../../src/cache/reader.ts'
 import { NO_PROOF } from '../../src/coherence/freshness.ts'
-import { ticketAfter, type SessionTicket } from '../../src/coherence/session.ts'
+import { mergeTickets, type SessionTicket } from '../../src/coherence/session.ts'
 import type { Node } from './node.ts'
 import { valueOf } from './row.ts'
 import type { Truth, Value } from './truth.ts'
@@ -20,9 +20,9 @@ export class Session {
   /** By key: the first version that it may have been. */
   seen = new Map<string, number>()
 
-  see(key: string, version: number, seen: SessionTicket): void {
+  see(key: string, version: number, called: SessionTicket | undefined, seen: SessionTicket): void {
     if ((this.seen.get(key) ?? -1) < version) this.seen.set(key, version)
-    this.ticket = ticketAfter(this.ticket, { epoch: seen.epoch, upto: seen.position })
+    this.ticket = mergeTickets(this.ticket, called, seen)
   }
 }
 
@@ -33,7 +33,8 @@ export interface Asked {
   readonly boundMs: number
   readonly calledMs: number
   readonly session: Session | undefined
-  /** As of the call. */
+  /** Both as of the call. */
+  readonly ticket: SessionTicket | undefined
   readonly seen: ReadonlyMap<string, number> | undefined
   /** A database that was cut off answers, somewhere: what comes from the source may be its word. */
   readonly isolatedSource: () => boolean
@@ -81,7 +82,12 @@ export class Checker {
       this.#count('checked: session')
     }
     if (session !== undefined) {
-      session.see(key, this.#truth.firstVersion(key, value, Math.min(asOfMs, calledMs)) ?? version, result.session)
+      session.see(
+        key,
+        this.#truth.firstVersion(key, value, Math.min(asOfMs, calledMs)) ?? version,
+        asked.ticket,
+        result.session,
+      )
     }
   }
 
@@ -109,6 +115,7 @@ export class Checker {
     value: Value,
     calledMs: number,
     session: Session | undefined,
+    called: SessionTicket | undefined,
     seen: SessionTicket | undefined,
   ): void {
     // prettier-ignore
@@ -121,7 +128,7 @@ export class Checker {
     }
     this.#count('checked: write')
     const first = this.#truth.firstVersion(key, value, calledMs) ?? version
-    if (session !== undefined && seen !== undefined) session.see(key, first, seen)
+    if (session !== undefined && seen !== undefined) session.see(key, first, called, seen)
   }
 
   /** The tide gives up a part of the log: a failover of the tier may ask for what is younger than this. */

@@ -52,6 +52,7 @@ export class Clients {
       boundMs: options.maxStalenessMs ?? world.config.maxStalenessMs,
       calledMs,
       session,
+      ticket: session?.ticket,
       seen: session === undefined ? undefined : new Map(session.seen),
       isolatedSource: () => world.isolated.size > 0 || world.isolatedUntilMs >= calledMs,
     }
@@ -68,6 +69,7 @@ export class Clients {
   write(node: Node, keys: readonly string[], session: Session | undefined, remove: boolean): void {
     const world = this.#world
     const calledMs = world.time.nowMs
+    const called = session?.ticket
     const values = new Map<string, Value>()
     const writes: CacheWrite[] = keys.map(key => {
       const value = remove ? null : world.newValue()
@@ -81,7 +83,7 @@ export class Clients {
         for (const [key, value] of values) {
           // What a known trigger made of it, nobody is told.
           if (!key.startsWith(`${PLAIN}:`) && !remove) continue
-          world.checker.acknowledged(node, key, value, calledMs, session, answer.session)
+          world.checker.acknowledged(node, key, value, calledMs, session, called, answer.session)
         }
       },
       (error: unknown) => world.broken('write', error),

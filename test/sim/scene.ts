@@ -147,6 +147,7 @@ export class Scene {
       boundMs: options.maxStalenessMs ?? world.config.maxStalenessMs,
       calledMs,
       session,
+      ticket: session?.ticket,
       seen: session === undefined ? undefined : new Map(session.seen),
       isolatedSource: () => world.isolated.size > 0 || world.isolatedUntilMs >= calledMs,
     }
@@ -172,8 +173,9 @@ export class Scene {
   async write(node: number, key: string = KEY, session?: Session): Promise<Value> {
     const value = this.world.newValue()
     const calledMs = this.world.time.nowMs
+    const called = session?.ticket
     const answer = await this.wait(this.startWrite(node, key, value))
-    this.world.checker.acknowledged(this.nodes[node]!, key, value, calledMs, session, answer.session)
+    this.world.checker.acknowledged(this.nodes[node]!, key, value, calledMs, session, called, answer.session)
     return value
   }
 

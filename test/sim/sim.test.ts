@@ -49,6 +49,11 @@ test(`nothing is wrong in ${SEEDS} seeds, and every rule, operation and fault wa
   }
 })
 
+test('a session whose calls overlap while the database becomes another one does not go back', async () => {
+  const { output, code } = await simulate(['--seed', '7101545', '--seeds', '1'])
+  assert.equal(code, 0, output)
+})
+
 test('one seed is one run', async () => {
   for (const seed of [3, 17, 101]) {
     const one = await simulate(['--seed', `${seed}`, '--trace'])
