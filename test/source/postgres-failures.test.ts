@@ -5,7 +5,7 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { PostgresFeed } from '../../src/source/postgres-feed.ts'
 import { PostgresSource } from '../../src/source/postgres-source.ts'
 import { PostgresServer, type PostgresOptions } from '../support/postgres.ts'
-import { eventsOf, loadTexts, openReader, openSource, optionsFor, remove, replace, skip, update, writeOne, type Reader } from './postgres-scene.ts' // prettier-ignore
+import { eventsOf, loadTexts, openReader, openSource, optionsFor, remove, reopen, replace, skip, update, writeOne } from './postgres-scene.ts' // prettier-ignore
 
 const citiesSql = 'CREATE TABLE cities (id bigint PRIMARY KEY, name text NOT NULL)'
 const keyspaces = [{ name: 'cities', table: 'cities' }]
@@ -27,19 +27,6 @@ async function scene(t: TestContext, options: PostgresOptions = {}): Promise<Sce
 function slotOf(options: Scene['options']): string {
   assert.equal(options.log.kind, 'publication')
   return options.log.kind === 'publication' ? options.log.slot : ''
-}
-
-/** Opens a feed, as soon as the database lets it. */
-async function reopen(t: TestContext, options: Scene['options'], from?: bigint): Promise<Reader> {
-  for (;;) {
-    try {
-      return await openReader(t, options, from)
-    } catch (error) {
-      const { code } = error as { code?: string }
-      if (code !== 'FEED_TAKEN' && code !== 'SOURCE_UNAVAILABLE') throw error
-      await wait(20)
-    }
-  }
 }
 
 test(

@@ -6,7 +6,7 @@ import { limits } from '../../src/base/limits.ts'
 import { PostgresFeed } from '../../src/source/postgres-feed.ts'
 import type { PostgresKeyspace } from '../../src/source/postgres-options.ts'
 import type { PostgresSource } from '../../src/source/postgres-source.ts'
-import { eventsOf, openReader, openSource, optionsFor, replace, serveTests, skip, update, type Reader } from './postgres-scene.ts' // prettier-ignore
+import { eventsOf, openReader, openSource, optionsFor, reopen, replace, serveTests, skip, update, type Reader } from './postgres-scene.ts' // prettier-ignore
 
 const server = await serveTests()
 
@@ -327,7 +327,7 @@ test('a table that leaves the publication, or is unlogged, ends the hold and the
     await reader.feed.close()
     if (redo !== '') await run(redo)
     // The next one mends what can be mended: the publication, and the slot if the publication is a new one.
-    const next = await openReader(t, options)
+    const next = await reopen(t, options)
     await run(`INSERT INTO cities VALUES (2, 'A')`)
     assert.deepEqual((await next.told(source)).at(-1), ['cities:2'])
   }

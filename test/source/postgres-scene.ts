@@ -1,6 +1,7 @@
 // A real Postgres for the tests of src/source/postgres*: one server for a file's tests, a database for each.
 import { after } from 'node:test'
 import type { TestContext } from 'node:test'
+import { setTimeout as wait } from 'node:timers/promises'
 import { systemClock } from '../../src/base/clock.ts'
 import { seededRandom } from '../../src/base/random.ts'
 import type { ChangeEvent } from '../../src/coherence/stamp.ts'
@@ -121,3 +122,16 @@ export function update(fields: Readonly<Record<string, string>>): RowOperation {
 }
 
 export const remove: RowOperation = { kind: 'remove' }
+
+/** Opens a feed, as soon as the database lets it. */
+export async function reopen(t: TestContext, options: PostgresFeedOptions, from?: bigint): Promise<Reader> {
+  for (;;) {
+    try {
+      return await openReader(t, options, from)
+    } catch (error) {
+      const { code } = error as { code?: string }
+      if (code !== 'FEED_TAKEN' && code !== 'SOURCE_UNAVAILABLE') throw error
+      await wait(20)
+    }
+  }
+}
