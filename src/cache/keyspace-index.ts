@@ -46,6 +46,7 @@ export class KeyspaceIndex<Keyspace extends Named> {
     }
     return undefined
   }
+
   #ofFew(bytes: Uint8Array, start: number, end: number): Keyspace | undefined {
     const few = this.#few
     for (let i = 0; i < few.length; i++) {

@@ -14,6 +14,7 @@ import {
 import type { KeyspaceDescription } from '../source/source.ts'
 import type { SharedStore } from '../store/store-reader.ts'
 import { LaneTable } from '../tier/lane-table.ts'
+import { DeathCount } from './death-count.ts'
 import type { DatabaseSettings, ServerSettings } from './settings.ts'
 import type { DatabaseLink } from './thread-messages.ts'
 
@@ -34,7 +35,6 @@ export interface DatabasesParts {
   readonly gaveUp: (error: TidemarkError) => void
 }
 
-const MINUTE_MS = 60_000
 /** A database that could not be opened again is tried again after so long. */
 const REOPEN_MS = 1_000
 
@@ -68,7 +68,7 @@ export class Databases {
   readonly #ranges: readonly LaneRange[]
   readonly #gauges: readonly SourceGauges[]
   readonly #running: Running[] = []
-  readonly #deathTimesMs: number[] = []
+  readonly #deaths = new DeathCount()
   readonly #replacing = new Set<Promise<void>>()
   #stopping = false
 
@@ -131,10 +131,7 @@ export class Databases {
     this.laneTable.recover(firstThread + index)
     parts.recover(firstThread + index)
     this.#gauges[index]!.set('tideHeld', 0)
-    const nowMs = clock.monotonicMs()
-    this.#deathTimesMs.push(nowMs)
-    while (this.#deathTimesMs[0]! < nowMs - MINUTE_MS) this.#deathTimesMs.shift()
-    if (this.#deathTimesMs.length > limits.threadDeathsPerMinuteMax) {
+    if (this.#deaths.add(clock.monotonicMs())) {
       const what = `more than ${limits.threadDeathsPerMinuteMax} threads of databases died within a minute`
       return parts.gaveUp(new TidemarkError('THREADS_DIED', `${what}; the last: database '${name}': ${reason}`))
     }
@@ -162,12 +159,13 @@ export class Databases {
   /** How fresh the lanes of each database are. */
   ages(nowMs: number): readonly DatabaseAge[] {
     return this.#running.map(({ settings: { name, kind }, firstLane, lanes }, index) => {
+      const boundMs = this.#boundMs(name)
       let ageMs = 0
       let unproved = 0
       for (let lane = firstLane; lane < firstLane + lanes; lane++) {
         const age = nowMs - this.laneTable.asOf(lane)
         ageMs = Math.max(ageMs, age)
-        if (age > this.#boundMs(name)) unproved++
+        if (age > boundMs) unproved++
       }
       // SQLite is in this process.
       const answeredMs = kind === 'sqlite' ? nowMs : this.#gauges[index]!.get('answeredMs')

@@ -7,6 +7,7 @@ import { Worker, type Transferable } from 'node:worker_threads'
 import type { Clock } from '../base/clock.ts'
 import { TidemarkError, messageOf } from '../base/errors.ts'
 import { limits } from '../base/limits.ts'
+import { DeathCount } from './death-count.ts'
 import { PeerExchange } from './peers.ts'
 import type { SnapshotAnswer, SnapshotRequest } from './snapshots.ts'
 import type { DatabaseLink, FromThread, ThreadStart, ToThread } from './thread-messages.ts'
@@ -30,8 +31,6 @@ export interface ThreadGroupParts {
   readonly gaveUp: (error: TidemarkError) => void
 }
 
-const MINUTE_MS = 60_000
-
 interface Running {
   readonly worker: Worker
   ready: boolean
@@ -41,7 +40,7 @@ export class ThreadGroup {
   readonly #parts: ThreadGroupParts
   readonly #running = new Map<number, Running>()
   readonly #exchange: PeerExchange
-  readonly #deathTimesMs: number[] = []
+  readonly #deaths = new DeathCount()
   #stopping = false
   #whenNone: (() => void) | undefined
 
@@ -141,12 +140,7 @@ export class ThreadGroup {
     }
     if (!wasReady) return
     const outcome = this.#parts.recover(thread)
-    const nowMs = this.#parts.clock.monotonicMs()
-    this.#deathTimesMs.push(nowMs)
-    while (this.#deathTimesMs[0]! < nowMs - MINUTE_MS) this.#deathTimesMs.shift()
-    if (this.#deathTimesMs.length > limits.threadDeathsPerMinuteMax) {
-      return this.#giveUp(`server thread ${thread} died: ${cause}`)
-    }
+    if (this.#deaths.add(this.#parts.clock.monotonicMs())) return this.#giveUp(`server thread ${thread} died: ${cause}`)
     this.#parts.log(`server thread ${thread} died and is replaced (${outcome}): ${cause}`)
     this.#spawn(thread).catch((thrown: unknown) => this.#giveUp(messageOf(thrown)))
   }

@@ -11,6 +11,7 @@
 // Whoever tracks a key counts it before reading it; whoever changes a key looks at the counter after the change can be seen. So a
 // reader either sees the change or is told of it. A reader that falls behind by a whole ring is told that all has changed.
 import { acquire, release } from './lock.ts'
+import { RingReader } from './ring-reader.ts'
 
 const Word = { clients: 0, broadcast: 1, lock: 2, waiters: 3, changes: 4 } as const
 const WRITTEN_DOUBLE = 4
@@ -43,7 +44,7 @@ export class ChangeLog {
   readonly #tracked: Int32Array<SharedArrayBuffer>
   readonly #ring: Buffer<SharedArrayBuffer>
   readonly #thread: number
-  #read: number
+  readonly #reader: RingReader
 
   constructor(thread: number, shared?: SharedArrayBuffer) {
     this.shared = shared ?? new SharedArrayBuffer(RING_BYTE + RING_BYTES)
@@ -52,7 +53,8 @@ export class ChangeLog {
     this.#tracked = new Int32Array(this.shared, TRACKED_BYTE, 2 ** TRACKED_BITS)
     this.#ring = Buffer.from(this.shared, RING_BYTE, RING_BYTES)
     this.#thread = thread
-    this.#read = this.#doubles[WRITTEN_DOUBLE]!
+    const place = { words: this.#words, doubles: this.#doubles, ring: this.#ring, written: WRITTEN_DOUBLE, thread }
+    this.#reader = new RingReader({ ...place, lock: Word.lock, waiters: Word.waiters, count: Word.changes })
   }
 
   /** Whether any client tracks keys. */
@@ -64,7 +66,7 @@ export class ChangeLog {
   countClient(amount: 1 | -1, broadcast: boolean): void {
     // Nothing that happened before concerns the first of them.
     const at = THREADS_WORD + 2 * this.#thread
-    if (amount === 1 && this.#words[at] === 0) this.#read = this.#doubles[WRITTEN_DOUBLE]!
+    if (amount === 1 && this.#words[at] === 0) this.#reader.skip()
     Atomics.add(this.#words, at, amount)
     if (broadcast) {
       Atomics.add(this.#words, at + 1, amount)
@@ -117,20 +119,17 @@ export class ChangeLog {
   }
 
   /** Resolves when there is something to read, or soon; at once when there is already. */
-  async more(waitMs: number): Promise<void> {
-    const seen = Atomics.load(this.#words, Word.changes)
-    if (this.hasMore) return
-    const waiting = Atomics.waitAsync(this.#words, Word.changes, seen, waitMs)
-    if (waiting.async) await waiting.value
+  more(waitMs: number): Promise<void> {
+    return this.#reader.more(waitMs)
   }
 
   get hasMore(): boolean {
-    return this.#doubles[WRITTEN_DOUBLE] !== this.#read
+    return this.#reader.hasMore
   }
 
   /** Tells what has changed since the last time. */
   read(visitor: ChangeVisitor): void {
-    const bytes = this.#take()
+    const bytes = this.#reader.take()
     if (bytes === undefined) return visitor.all()
     for (let at = 0; at < bytes.length;) {
       const head = bytes.readUInt32LE(at)
@@ -141,23 +140,5 @@ export class ChangeLog {
       else visitor.key(bytes.subarray(at + HEAD_BYTES, at + HEAD_BYTES + length), bytes.readUInt32LE(at + 4))
       at += HEAD_BYTES + ((length + 3) & ~3)
     }
-  }
-
-  // A copy of what is new; undefined: more than the ring holds.
-  #take(): Buffer | undefined {
-    acquire(this.#words, Word.lock, Word.waiters, this.#thread)
-    const written = this.#doubles[WRITTEN_DOUBLE]!
-    const length = written - this.#read
-    const from = this.#read % RING_BYTES
-    this.#read = written
-    let bytes: Buffer | undefined
-    if (length <= RING_BYTES) {
-      bytes = Buffer.allocUnsafe(length)
-      const first = Math.min(length, RING_BYTES - from)
-      this.#ring.copy(bytes, 0, from, from + first)
-      this.#ring.copy(bytes, first, 0, length - first)
-    }
-    release(this.#words, Word.lock, Word.waiters)
-    return bytes
   }
 }

@@ -6,6 +6,7 @@
 //   double: 2 bytes ever appended        (byte 16)
 //   bytes from RING_BYTE: the frames
 import { acquire, release } from '../store/lock.ts'
+import { RingReader } from '../store/ring-reader.ts'
 import { limits } from '../base/limits.ts'
 
 const Word = { readers: 0, lock: 1, waiters: 2, frames: 3 } as const
@@ -20,7 +21,7 @@ export class FrameLog {
   readonly #doubles: Float64Array<SharedArrayBuffer>
   readonly #ring: Buffer<SharedArrayBuffer>
   readonly #thread: number
-  #read = 0
+  readonly #reader: RingReader
 
   /** `shared` is another thread's; absent to make one. */
   constructor(thread: number, shared?: SharedArrayBuffer) {
@@ -29,6 +30,8 @@ export class FrameLog {
     this.#doubles = new Float64Array(this.shared, 0, 4)
     this.#ring = Buffer.from(this.shared, RING_BYTE, RING_BYTES)
     this.#thread = thread
+    const place = { words: this.#words, doubles: this.#doubles, ring: this.#ring, written: APPENDED_DOUBLE, thread }
+    this.#reader = new RingReader({ ...place, lock: Word.lock, waiters: Word.waiters, count: Word.frames })
   }
 
   /** Whether any thread reads. */
@@ -40,7 +43,7 @@ export class FrameLog {
   listen(on: boolean): void {
     const at = THREADS_WORD + this.#thread
     if ((this.#words[at] === 1) === on) return
-    this.#read = this.#doubles[APPENDED_DOUBLE]!
+    this.#reader.skip()
     Atomics.store(this.#words, at, on ? 1 : 0)
     Atomics.add(this.#words, Word.readers, on ? 1 : -1)
   }
@@ -68,28 +71,12 @@ export class FrameLog {
   }
 
   /** Resolves when there is something to read, or after `waitMs`; at once when there is already. */
-  async more(waitMs: number): Promise<void> {
-    const seen = Atomics.load(this.#words, Word.frames)
-    if (this.#doubles[APPENDED_DOUBLE] !== this.#read) return
-    const waiting = Atomics.waitAsync(this.#words, Word.frames, seen, waitMs)
-    if (waiting.async) await waiting.value
+  more(waitMs: number): Promise<void> {
+    return this.#reader.more(waitMs)
   }
 
   /** A copy of the frames that are new, possibly none; undefined: some are lost, and reading goes on behind them. */
   take(): Buffer | undefined {
-    acquire(this.#words, Word.lock, Word.waiters, this.#thread)
-    const appended = this.#doubles[APPENDED_DOUBLE]!
-    const length = appended - this.#read
-    const from = this.#read % RING_BYTES
-    this.#read = appended
-    let bytes: Buffer | undefined
-    if (length <= RING_BYTES) {
-      bytes = Buffer.allocUnsafe(length)
-      const first = Math.min(length, RING_BYTES - from)
-      this.#ring.copy(bytes, 0, from, from + first)
-      this.#ring.copy(bytes, first, 0, length - first)
-    }
-    release(this.#words, Word.lock, Word.waiters)
-    return bytes
+    return this.#reader.take()
   }
 }
