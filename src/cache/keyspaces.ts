@@ -16,17 +16,17 @@ import { TierReads } from './tier-reads.ts'
 export type WhenStale = 'source' | 'serve' | 'fail'
 
 /** A source and what stands in front of it. One object for all keyspaces of the source. */
-export interface Backing {
-  readonly source: Source
-  readonly tier: Tier
+export interface Backing<V = Uint8Array> {
+  readonly source: Source<V>
+  readonly tier: Tier<V>
   /** None in front of a tier that is in this process's own memory. */
-  readonly near?: NearCache
+  readonly near?: NearCache<V>
   readonly proofs: Proofs
 }
 
-export interface KeyspaceOptions {
+export interface KeyspaceOptions<V = Uint8Array> {
   readonly description: KeyspaceDescription
-  readonly backing: Backing
+  readonly backing: Backing<V>
   /** Infinity, for a source without a log alone: the time to live governs. */
   readonly maxStalenessMs: number
   readonly whenStale: WhenStale
@@ -36,32 +36,32 @@ export interface KeyspaceOptions {
   readonly ttlMs?: number
 }
 
-export interface Keyspace extends Omit<KeyspaceOptions, 'description'> {
+export interface Keyspace<V = Uint8Array> extends Omit<KeyspaceOptions<V>, 'description'> {
   /** As the source last described it: tables are altered. */
   description: KeyspaceDescription
   keyColumns: KeyspaceDescription['columns']
-  readonly loads: SourceLoads
+  readonly loads: SourceLoads<V>
   readonly calls: TierCalls
-  readonly looks: TierReads
+  readonly looks: TierReads<V>
   /** What the tier is to whoever asks: one that is not shared is this process's own memory. */
   readonly memory: 'near' | 'tier'
 }
 
 /** A key, taken apart. */
-export interface PlacedKey {
-  readonly keyspace: Keyspace
+export interface PlacedKey<V = Uint8Array> {
+  readonly keyspace: Keyspace<V>
   readonly key: string
   readonly id: RowId
   readonly lane: number
 }
 
-export class Keyspaces {
+export class Keyspaces<V = Uint8Array> {
   /** In the order of the numbers by which records name them. */
-  readonly all: readonly Keyspace[]
-  readonly #byName: ReadonlyMap<string, Keyspace>
+  readonly all: readonly Keyspace<V>[]
+  readonly #byName: ReadonlyMap<string, Keyspace<V>>
 
-  constructor(options: readonly KeyspaceOptions[], clock: Clock, count: CountLoads) {
-    const shared = new Map<Backing, Pick<Keyspace, 'loads' | 'calls' | 'looks'>>()
+  constructor(options: readonly KeyspaceOptions<V>[], clock: Clock, count: CountLoads) {
+    const shared = new Map<Backing<V>, Pick<Keyspace<V>, 'loads' | 'calls' | 'looks'>>()
     this.all = options.map(keyspace => {
       const { description, backing } = keyspace
       let parts = shared.get(backing)
@@ -96,12 +96,13 @@ export class Keyspaces {
   }
 
   /** Throws ROW_KEY_INVALID for a key that no row can have. */
-  place(key: string): PlacedKey {
+  place(key: string): PlacedKey<V> {
     const colon = key.indexOf(':')
     const keyspace = this.#byName.get(key.slice(0, Math.max(0, colon)))
     assert(keyspace !== undefined, 'a row key names a keyspace')
     const id = key.slice(colon + 1)
-    parseRowId(keyspace.description.name, keyspace.keyColumns, id)
+    // Keys of what is no table are taken as they are.
+    if (keyspace.keyColumns.length > 0) parseRowId(keyspace.description.name, keyspace.keyColumns, id)
     return { keyspace, key, id, lane: laneOf(keyHash(key), keyspace.backing.tier.lanes) }
   }
 }

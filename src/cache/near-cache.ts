@@ -7,33 +7,33 @@ import type { NearLane } from '../coherence/near-lane.ts'
 import type { ValueRecord } from '../coherence/record.ts'
 import type { LaneListener } from '../tier/tier.ts'
 
-export interface NearFound {
-  readonly record: ValueRecord
+export interface NearFound<V = Uint8Array> {
+  readonly record: ValueRecord<V>
   /** The near lane that vouches for it. */
   readonly lane: LaneState
   /** Monotonic ms as of which that lane is proved to be true; NO_PROOF when it is not. */
   readonly asOfMs: number
 }
 
-export interface NearEntry {
+export interface NearEntry<V = Uint8Array> {
   /** What `begin` returned before the tier was asked. */
   readonly ticket: number
   /** The lane as it was read together with the record; for a fill: as it was when the lease was granted. */
   readonly lane: LaneState
-  readonly record: ValueRecord
+  readonly record: ValueRecord<V>
   /** Without it the entry stays until it is evicted, or a message removes it. */
   readonly ttlMs?: number
 }
 
-export interface NearCache extends LaneListener {
-  find(key: string): NearFound | undefined
+export interface NearCache<V = Uint8Array> extends LaneListener {
+  find(key: string): NearFound<V> | undefined
   /**
    * To be called before the tier is asked for what may be admitted later. Whatever happens to the key from here on (a
    * message about it, a drop, messages lost) makes the ticket worthless.
    */
   begin(key: string): number
   /** False: it may not be held (any more), or there is no room. */
-  admit(key: string, entry: NearEntry): boolean
+  admit(key: string, entry: NearEntry<V>): boolean
   /** After a write: a reader of this process does not find the row of before any more, nor admit it. */
   drop(key: string): void
   lane(lane: number): NearLane

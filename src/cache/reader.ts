@@ -19,7 +19,6 @@ import type { LaneState } from '../coherence/lane.ts'
 import { randomToken, type Token, type ValueRecord } from '../coherence/record.ts'
 import { meetsTicket, ticketAfter, type SessionTicket } from '../coherence/session.ts'
 import type { LoadStamp, Stamp } from '../coherence/stamp.ts'
-import type { RowBytes } from '../source/source.ts'
 import type { TierLease } from '../tier/tier.ts'
 import type { Keyspaces, PlacedKey, WhenStale } from './keyspaces.ts'
 import { proofOf } from './proofs.ts'
@@ -37,9 +36,9 @@ export interface ReadOptions {
 }
 
 /** A row, and what is known of it. */
-export interface ReadAnswer {
-  /** JSON; null: there is no such row. Not to be written to. */
-  readonly value: RowBytes
+export interface ReadAnswer<V = Uint8Array> {
+  /** A database's row is JSON; null: there is no such row. Not to be written to. */
+  readonly value: V | null
   /** Monotonic ms: the source showed this then, or later. NO_PROOF: nobody knows; only in a stale answer. */
   readonly asOfMs: number
   /** Where it came from: this process's memory, the shared one, or the database. */
@@ -50,7 +49,7 @@ export interface ReadAnswer {
   readonly session: SessionTicket
 }
 
-interface Call extends PlacedKey {
+interface Call<V> extends PlacedKey<V> {
   readonly boundMs: number
   readonly session: SessionTicket | undefined
   readonly whenStale: WhenStale
@@ -58,24 +57,24 @@ interface Call extends PlacedKey {
 }
 
 /** A load under a lease, until it is filled. */
-interface Flight {
+interface Flight<V> {
   readonly token: Token
   /** The lane's mark at the lease. */
   readonly markLsn: bigint
-  readonly loaded: Promise<LoadedRow>
+  readonly loaded: Promise<LoadedRow<V>>
 }
 
 const FIRST_PAUSE_MS = 1
 const PAUSE_MS_MAX = 32
 
-export class Reader {
-  readonly #keyspaces: Keyspaces
+export class Reader<V = Uint8Array> {
+  readonly #keyspaces: Keyspaces<V>
   readonly #clock: Clock
   readonly #random: Random
   readonly #watch: SuspendWatch
-  readonly #flights = new Map<string, Flight>()
+  readonly #flights = new Map<string, Flight<V>>()
 
-  constructor(keyspaces: Keyspaces, clock: Clock, random: Random) {
+  constructor(keyspaces: Keyspaces<V>, clock: Clock, random: Random) {
     this.#keyspaces = keyspaces
     this.#clock = clock
     this.#random = random
@@ -86,10 +85,10 @@ export class Reader {
    * One row as JSON. Rejects with ROW_KEY_INVALID, STALE (where `whenStale` is 'fail'), SOURCE_OVERLOADED, or as the source
    * does.
    */
-  async read(key: string, options: ReadOptions = {}): Promise<ReadAnswer> {
+  async read(key: string, options: ReadOptions = {}): Promise<ReadAnswer<V>> {
     const placed = this.#keyspaces.place(key)
     const { keyspace } = placed
-    const call: Call = {
+    const call: Call<V> = {
       ...placed,
       boundMs: options.maxStalenessMs ?? keyspace.maxStalenessMs,
       session: options.session,
@@ -109,14 +108,14 @@ export class Reader {
     return nowMs
   }
 
-  #readNear(call: Call): ReadAnswer | undefined {
+  #readNear(call: Call<V>): ReadAnswer<V> | undefined {
     const found = call.keyspace.backing.near?.find(call.key)
     if (found === undefined) return undefined
     if (!meetsTicket(call.session, found.lane, found.record.stamp)) return undefined
     return this.#result(call, 'near', found.record, found.asOfMs)
   }
 
-  #result(call: Call, tier: 'near' | 'tier', record: ValueRecord, laneAsOfMs: number): ReadAnswer {
+  #result(call: Call<V>, tier: 'near' | 'tier', record: ValueRecord<V>, laneAsOfMs: number): ReadAnswer<V> {
     const nowMs = this.#now()
     const { stamp, payload } = record
     const asOfMs = this.#asOf(call, stamp, laneAsOfMs, nowMs)
@@ -124,7 +123,7 @@ export class Reader {
     return { value: payload, asOfMs, tier, stale, session: ticketAfter(call.session, stamp) }
   }
 
-  #asOf(call: Call, stamp: Stamp, laneAsOfMs: number, nowMs: number): number {
+  #asOf(call: Call<V>, stamp: Stamp, laneAsOfMs: number, nowMs: number): number {
     // Without a log nothing vouches for a lane; the stamp says when the row was loaded or written.
     if (call.keyspace.backing.source.log === false) return nowMs - this.#ageByWall(stamp)
     return this.#trusted(laneAsOfMs)
@@ -139,7 +138,7 @@ export class Reader {
     return Math.max(0, this.#clock.wallMs() - Number(stamp.upto))
   }
 
-  async #readTier(call: Call, near: ReadAnswer | undefined): Promise<ReadAnswer> {
+  async #readTier(call: Call<V>, near: ReadAnswer<V> | undefined): Promise<ReadAnswer<V>> {
     const { key, lane, keyspace } = call
     let pauseMs = 0
     for (;;) {
@@ -169,18 +168,23 @@ export class Reader {
     }
   }
 
-  #lease(call: Call, token: Token): TierLease | undefined | Promise<TierLease | undefined> {
+  #lease(call: Call<V>, token: Token): TierLease | undefined | Promise<TierLease | undefined> {
     const { key, lane, keyspace } = call
     const { source, tier } = keyspace.backing
     return keyspace.calls.call(lane, () => tier.lease(key, { token, epoch: source.epoch, leaseMs: limits.leaseMs }))
   }
 
-  #withoutTier(call: Call, near: ReadAnswer | undefined): Promise<ReadAnswer> | ReadAnswer {
+  #withoutTier(call: Call<V>, near: ReadAnswer<V> | undefined): Promise<ReadAnswer<V>> | ReadAnswer<V> {
     if (near !== undefined && call.whenStale === 'serve') return near
     return this.#load(call)
   }
 
-  #fromTier(call: Call, look: TierLook, lane: LaneState, record: ValueRecord): Promise<ReadAnswer> | ReadAnswer {
+  #fromTier(
+    call: Call<V>,
+    look: TierLook<V>,
+    lane: LaneState,
+    record: ValueRecord<V>,
+  ): Promise<ReadAnswer<V>> | ReadAnswer<V> {
     const { proofs } = call.keyspace.backing
     const result = this.#result(call, call.keyspace.memory, record, proofOf(look.known, proofs.samples(), lane))
     this.#admit(call, look.ticket, lane, record)
@@ -190,7 +194,7 @@ export class Reader {
     throw this.#stale(call, this.#clock.monotonicMs() - result.asOfMs)
   }
 
-  #stale(call: Call, ageMs: number): TidemarkError {
+  #stale(call: Call<V>, ageMs: number): TidemarkError {
     const { name } = call.keyspace.description
     const age = Number.isFinite(ageMs) ? `proved only as of ${Math.round(ageMs)} ms ago` : 'not proved at all'
     return new TidemarkError(
@@ -200,7 +204,7 @@ export class Reader {
     )
   }
 
-  #admit(call: Call, ticket: number, lane: LaneState, record: ValueRecord): void {
+  #admit(call: Call<V>, ticket: number, lane: LaneState, record: ValueRecord<V>): void {
     const { backing, ttlMs } = call.keyspace
     if (backing.near === undefined) return
     if (ttlMs === undefined) backing.near.admit(call.key, { ticket, lane, record })
@@ -212,16 +216,16 @@ export class Reader {
   }
 
   // From the source, for this caller and those who call before the query is sent; the tier hears nothing of it.
-  async #load(call: Call): Promise<ReadAnswer> {
+  async #load(call: Call<V>): Promise<ReadAnswer<V>> {
     const { keyspace, id } = call
     return loadedAnswer(call, await keyspace.loads.load(keyspace.description.name, id))
   }
 
   // Loads under a lease, for all who ask for the key in this process meanwhile.
-  async #fly(call: Call, look: TierLook, token: Token, lane: LaneState): Promise<ReadAnswer> {
+  async #fly(call: Call<V>, look: TierLook<V>, token: Token, lane: LaneState): Promise<ReadAnswer<V>> {
     const { keyspace, key, id } = call
     const loaded = keyspace.loads.load(keyspace.description.name, id)
-    const flight: Flight = { token, markLsn: lane.mark.lsn, loaded }
+    const flight: Flight<V> = { token, markLsn: lane.mark.lsn, loaded }
     this.#flights.set(key, flight)
     try {
       const result = loadedAnswer(call, await loaded)
@@ -235,7 +239,13 @@ export class Reader {
     }
   }
 
-  async #fill(call: Call, look: TierLook, flight: Flight, lane: LaneState, loaded: LoadedRow): Promise<void> {
+  async #fill(
+    call: Call<V>,
+    look: TierLook<V>,
+    flight: Flight<V>,
+    lane: LaneState,
+    loaded: LoadedRow<V>,
+  ): Promise<void> {
     const { keyspace, key } = call
     const { backing, ttlMs } = keyspace
     const stamp = loadStamp(loaded, flight.markLsn, backing.source.log === false)
@@ -250,12 +260,12 @@ export class Reader {
     }
   }
 
-  #land(key: string, flight: Flight): void {
+  #land(key: string, flight: Flight<V>): void {
     if (this.#flights.get(key) === flight) this.#flights.delete(key)
   }
 
   // While the lease stands, nothing has happened to the key since before the flight's query.
-  async #join(call: Call, look: TierLook, lane: LaneState, flight: Flight): Promise<ReadAnswer> {
+  async #join(call: Call<V>, look: TierLook<V>, lane: LaneState, flight: Flight<V>): Promise<ReadAnswer<V>> {
     const provedMs = proofOf(look.known, call.keyspace.backing.proofs.samples(), lane)
     const loaded = await flight.loaded
     // Strictly: at the same time may mean before.
@@ -271,12 +281,12 @@ export class Reader {
   }
 }
 
-function loadedAnswer(call: Call, { row, asOfMs, stamp }: LoadedRow): ReadAnswer {
+function loadedAnswer<V>(call: Call<V>, { row, asOfMs, stamp }: LoadedRow<V>): ReadAnswer<V> {
   return { value: row, asOfMs, tier: 'source', stale: false, session: ticketAfter(call.session, stamp) }
 }
 
 // Without a log, `upto` says when the load began, in wall ms.
-function loadStamp(loaded: LoadedRow, markLsn: bigint, logless: boolean): LoadStamp {
+function loadStamp(loaded: LoadedRow<unknown>, markLsn: bigint, logless: boolean): LoadStamp {
   const stamp = { ...loaded.stamp, lsn: markLsn }
   return logless ? { ...stamp, upto: BigInt(Math.floor(loaded.asOfWallMs)) } : stamp
 }

@@ -6,49 +6,45 @@ import type { Clock } from '../base/clock.ts'
 import { TidemarkError } from '../base/errors.ts'
 import { limits } from '../base/limits.ts'
 import type { SourceLoadStamp } from '../coherence/stamp.ts'
-import type { RowBytes, RowId, Source } from '../source/source.ts'
+import type { RowId, Source } from '../source/source.ts'
 
-export interface LoadedRow {
-  readonly row: RowBytes
+export interface LoadedRow<V = Uint8Array> {
+  readonly row: V | null
   readonly stamp: SourceLoadStamp
   /** Both clocks before the query was sent: the row is what the source showed then, or later. */
   readonly asOfMs: number
   readonly asOfWallMs: number
 }
 
-interface Waiting {
-  readonly promise: Promise<LoadedRow>
-  readonly resolve: (loaded: LoadedRow) => void
-  readonly reject: (error: unknown) => void
-}
+type Waiting<V> = PromiseWithResolvers<LoadedRow<V>>
 
 /** What became of loads: a number of rows, and whether they failed. */
 export type CountLoads = (rows: number, failed: boolean) => void
 
-export class SourceLoads {
-  readonly #source: Source
+export class SourceLoads<V = Uint8Array> {
+  readonly #source: Source<V>
   readonly #clock: Clock
   readonly #count: CountLoads
   /** By keyspace; those that have waited longest come first. */
-  readonly #waiting = new Map<string, Map<RowId, Waiting>>()
+  readonly #waiting = new Map<string, Map<RowId, Waiting<V>>>()
   #waitingRows = 0
   #underWay = 0
   #scheduled = false
 
-  constructor(source: Source, clock: Clock, count: CountLoads) {
+  constructor(source: Source<V>, clock: Clock, count: CountLoads) {
     this.#source = source
     this.#clock = clock
     this.#count = count
   }
 
   /** By a query that is sent after this call. Rejects as the source does, or with SOURCE_OVERLOADED. */
-  load(keyspace: string, id: RowId): Promise<LoadedRow> {
+  load(keyspace: string, id: RowId): Promise<LoadedRow<V>> {
     let rows = this.#waiting.get(keyspace)
     const joined = rows?.get(id)
     if (joined !== undefined) return joined.promise
     if (this.#waitingRows >= limits.sourceWaitingRowsMax) return Promise.reject(this.#overloaded())
-    if (rows === undefined) this.#waiting.set(keyspace, (rows = new Map<RowId, Waiting>()))
-    const waiting: Waiting = Promise.withResolvers<LoadedRow>()
+    if (rows === undefined) this.#waiting.set(keyspace, (rows = new Map<RowId, Waiting<V>>()))
+    const waiting: Waiting<V> = Promise.withResolvers<LoadedRow<V>>()
     rows.set(id, waiting)
     this.#waitingRows++
     this.#schedule()
@@ -77,7 +73,7 @@ export class SourceLoads {
     }
   }
 
-  async #query(keyspace: string, batch: readonly (readonly [RowId, Waiting])[]): Promise<void> {
+  async #query(keyspace: string, batch: readonly (readonly [RowId, Waiting<V>])[]): Promise<void> {
     this.#underWay++
     const asOfMs = this.#clock.monotonicMs()
     const asOfWallMs = this.#clock.wallMs()

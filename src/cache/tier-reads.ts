@@ -8,36 +8,36 @@ import type { NearCache } from './near-cache.ts'
 import type { LaneProof, Proofs } from './proofs.ts'
 import type { TierCalls } from './tier-calls.ts'
 
-export interface TierLook {
+export interface TierLook<V = Uint8Array> {
   /** From before the tier was asked, for what may be admitted near. */
   readonly ticket: number
   /** What was known of the lane before the tier was asked. */
   readonly known: LaneProof | undefined
   /** undefined: the tier did not answer in time. */
-  readonly read: TierRead | undefined
+  readonly read: TierRead<V> | undefined
 }
 
-export interface TierReadsOptions {
-  readonly tier: Tier
-  readonly near: NearCache | undefined
+export interface TierReadsOptions<V = Uint8Array> {
+  readonly tier: Tier<V>
+  readonly near: NearCache<V> | undefined
   readonly proofs: Proofs
   readonly calls: TierCalls
   readonly clock: Clock
 }
 
-type Waiting = PromiseWithResolvers<TierLook>
+type Waiting<V> = PromiseWithResolvers<TierLook<V>>
 
-export class TierReads {
-  readonly #options: TierReadsOptions
+export class TierReads<V = Uint8Array> {
+  readonly #options: TierReadsOptions<V>
   readonly #shared: boolean
-  #waiting = new Map<number, Map<string, Waiting>>()
+  #waiting = new Map<number, Map<string, Waiting<V>>>()
 
-  constructor(options: TierReadsOptions) {
+  constructor(options: TierReadsOptions<V>) {
     this.#options = options
     this.#shared = 'subscribe' in options.tier
   }
 
-  look(lane: number, key: string): TierLook | Promise<TierLook> {
+  look(lane: number, key: string): TierLook<V> | Promise<TierLook<V>> {
     if (!this.#shared) {
       const begun = this.#begin(lane, key)
       const answer = this.#read(lane, [key])
@@ -46,18 +46,18 @@ export class TierReads {
     }
     if (this.#waiting.size === 0) this.#options.clock.timer(0, () => this.#send())
     let keys = this.#waiting.get(lane)
-    if (keys === undefined) this.#waiting.set(lane, (keys = new Map<string, Waiting>()))
+    if (keys === undefined) this.#waiting.set(lane, (keys = new Map<string, Waiting<V>>()))
     let waiting = keys.get(key)
-    if (waiting === undefined) keys.set(key, (waiting = Promise.withResolvers<TierLook>()))
+    if (waiting === undefined) keys.set(key, (waiting = Promise.withResolvers<TierLook<V>>()))
     return waiting.promise
   }
 
-  #begin(lane: number, key: string): Omit<TierLook, 'read'> {
+  #begin(lane: number, key: string): Omit<TierLook<V>, 'read'> {
     const { near, proofs } = this.#options
     return { ticket: near?.begin(key) ?? 0, known: proofs.known(lane) }
   }
 
-  #read(lane: number, keys: readonly string[]): Awaitable<readonly TierRead[] | undefined> {
+  #read(lane: number, keys: readonly string[]): Awaitable<readonly TierRead<V>[] | undefined> {
     const { calls, tier } = this.#options
     return calls.call(lane, () => tier.read(keys))
   }
@@ -73,7 +73,7 @@ export class TierReads {
     }
   }
 
-  async #ask(lane: number, batch: readonly (readonly [string, Waiting])[]): Promise<void> {
+  async #ask(lane: number, batch: readonly (readonly [string, Waiting<V>])[]): Promise<void> {
     try {
       const begun = batch.map(([key]) => this.#begin(lane, key))
       const keys = batch.map(([key]) => key)

@@ -16,30 +16,30 @@ import type { WriteStamp } from '../coherence/stamp.ts'
 import type { RowOperation, RowOutcome, WriteResult } from '../source/source.ts'
 import type { Keyspace, Keyspaces, PlacedKey } from './keyspaces.ts'
 
-export interface CacheWrite {
+export interface CacheWrite<V = Uint8Array> {
   /** The whole key, its keyspace's prefix included. */
   readonly key: string
-  readonly operation: RowOperation
+  readonly operation: RowOperation<V>
 }
 
-export interface WriteAnswer {
+export interface WriteAnswer<V = Uint8Array> {
   /** In the order of the writes. */
-  readonly outcomes: readonly RowOutcome[]
+  readonly outcomes: readonly RowOutcome<V>[]
   /** A session that wrote this; undefined when nothing was to be written. */
   readonly session: SessionTicket | undefined
 }
 
-type PlacedWrite = PlacedKey & CacheWrite
+type PlacedWrite<V> = PlacedKey<V> & CacheWrite<V>
 
 /** Fences that are up, by key. */
 type Fences = ReadonlyMap<string, Token>
 
-export class Writer {
-  readonly #keyspaces: Keyspaces
+export class Writer<V = Uint8Array> {
+  readonly #keyspaces: Keyspaces<V>
   readonly #clock: Clock
   readonly #random: Random
 
-  constructor(keyspaces: Keyspaces, clock: Clock, random: Random) {
+  constructor(keyspaces: Keyspaces<V>, clock: Clock, random: Random) {
     this.#keyspaces = keyspaces
     this.#clock = clock
     this.#random = random
@@ -49,7 +49,7 @@ export class Writer {
    * One transaction for all `writes`, which are of keyspaces of one database. Rejects with CROSS_SOURCE, or as the database
    * does, and then nothing has changed (save SOURCE_TIMEOUT: that is not known).
    */
-  async write(writes: readonly CacheWrite[]): Promise<WriteAnswer> {
+  async write(writes: readonly CacheWrite<V>[]): Promise<WriteAnswer<V>> {
     const rows = writes.map(write => ({ ...write, ...this.#keyspaces.place(write.key) }))
     const [first] = rows
     if (first === undefined) return { outcomes: [], session: undefined }
@@ -57,7 +57,7 @@ export class Writer {
     for (const { keyspace } of rows) if (keyspace.backing.source !== source) throw crossSource(first.keyspace, keyspace)
     const beganWallMs = this.#clock.wallMs()
     const fences = source.log === false ? await this.#fence(rows) : undefined
-    let result: WriteResult
+    let result: WriteResult<V>
     try {
       result = await source.write(
         rows.map(({ keyspace, id, operation }) => ({ keyspace: keyspace.description.name, id, operation })),
@@ -81,7 +81,7 @@ export class Writer {
     }
   }
 
-  async #afterFailure(rows: readonly PlacedWrite[], error: unknown, fences: Fences | undefined): Promise<void> {
+  async #afterFailure(rows: readonly PlacedWrite<V>[], error: unknown, fences: Fences | undefined): Promise<void> {
     const unknown = error instanceof TidemarkError && error.code === 'SOURCE_TIMEOUT'
     if (fences !== undefined) {
       // The write may yet take place: then its fences stand until their time is over.
@@ -92,7 +92,7 @@ export class Writer {
     }
   }
 
-  async #keep(rows: readonly PlacedWrite[], result: WriteResult): Promise<void> {
+  async #keep(rows: readonly PlacedWrite<V>[], result: WriteResult<V>): Promise<void> {
     const { stamp } = result
     const done: unknown[] = []
     for (const { row, outcome, exact } of lastOf(rows, result.outcomes)) {
@@ -102,7 +102,7 @@ export class Writer {
     await Promise.all(done)
   }
 
-  async #put(row: PlacedKey, { after }: RowOutcome, stamp: WriteStamp): Promise<void> {
+  async #put(row: PlacedKey<V>, { after }: RowOutcome<V>, stamp: WriteStamp): Promise<void> {
     const { key, lane, keyspace } = row
     const value = { payload: after, stamp, ...ttlOf(keyspace) }
     const put = keyspace.calls.call(lane, () => keyspace.backing.tier.put(key, value))
@@ -110,7 +110,7 @@ export class Writer {
     keyspace.backing.near?.drop(key)
   }
 
-  async #void(row: PlacedKey): Promise<VoidOutcome | undefined> {
+  async #void(row: PlacedKey<V>): Promise<VoidOutcome | undefined> {
     const { key, lane, keyspace } = row
     const asked = keyspace.calls.call(lane, () => keyspace.backing.tier.voidKey(key))
     const outcome = asked instanceof Promise ? await asked : asked
@@ -118,7 +118,7 @@ export class Writer {
     return outcome
   }
 
-  async #fence(rows: readonly PlacedWrite[]): Promise<Fences> {
+  async #fence(rows: readonly PlacedWrite<V>[]): Promise<Fences> {
     const fences = new Map<string, Token>()
     for (const { key } of rows) fences.set(key, randomToken(this.#random))
     const up = rows.map(async ({ key, lane, keyspace }) => {
@@ -131,8 +131,8 @@ export class Writer {
   }
 
   async #keepFenced(
-    rows: readonly PlacedWrite[],
-    result: WriteResult,
+    rows: readonly PlacedWrite<V>[],
+    result: WriteResult<V>,
     fences: Fences,
     stamp: WriteStamp,
   ): Promise<void> {
@@ -150,7 +150,7 @@ export class Writer {
   }
 
   // A row without its own fence removes whatever is there: the fence, or what came after it.
-  async #unfence(row: PlacedKey, stamp: WriteStamp | undefined): Promise<void> {
+  async #unfence(row: PlacedKey<V>, stamp: WriteStamp | undefined): Promise<void> {
     const { key, lane, keyspace } = row
     const { tier, near, source } = keyspace.backing
     const { epoch } = source
@@ -161,20 +161,20 @@ export class Writer {
   }
 }
 
-function ttlOf({ ttlMs }: Keyspace): { ttlMs?: number } {
+function ttlOf({ ttlMs }: { readonly ttlMs?: number }): { ttlMs?: number } {
   return ttlMs === undefined ? {} : { ttlMs }
 }
 
-interface LastWrite {
-  readonly row: PlacedKey
-  readonly outcome: RowOutcome
+interface LastWrite<V> {
+  readonly row: PlacedKey<V>
+  readonly outcome: RowOutcome<V>
   /** Whether the outcome is what the transaction left behind. */
   readonly exact: boolean
 }
 
 // Of several writes of one key the last one's row is what the transaction left behind, if all of them are exact.
-function lastOf(rows: readonly PlacedKey[], outcomes: readonly RowOutcome[]): LastWrite[] {
-  const last = new Map<string, LastWrite>()
+function lastOf<V>(rows: readonly PlacedKey<V>[], outcomes: readonly RowOutcome<V>[]): LastWrite<V>[] {
+  const last = new Map<string, LastWrite<V>>()
   for (const [i, row] of rows.entries()) {
     const outcome = outcomes[i]!
     if (!outcome.changed) continue
@@ -184,7 +184,7 @@ function lastOf(rows: readonly PlacedKey[], outcomes: readonly RowOutcome[]): La
   return [...last.values()]
 }
 
-function crossSource(one: Keyspace, other: Keyspace): TidemarkError {
+function crossSource<V>(one: Keyspace<V>, other: Keyspace<V>): TidemarkError {
   return new TidemarkError(
     'CROSS_SOURCE',
     `one command writes to '${one.description.name}' of database '${one.backing.source.name}' and to ` +

@@ -35,12 +35,13 @@ export interface FenceRecord {
 
 export type RecordHead = ValueHead | LeaseRecord | FenceRecord
 
-export interface ValueRecord extends ValueHead {
+/** `V` is what a payload is: bytes, or objects in a tier or a near cache that keeps those. */
+export interface ValueRecord<V = Uint8Array> extends ValueHead {
   /** null: the source has no such key. */
-  readonly payload: Uint8Array | null
+  readonly payload: V | null
 }
 
-export type TierRecord = ValueRecord | LeaseRecord | FenceRecord
+export type TierRecord<V = Uint8Array> = ValueRecord<V> | LeaseRecord | FenceRecord
 
 /** Whether the record counts: it is of the lane's generation and, if a lease or a fence, its time is not over. */
 export function isLive(record: RecordHead, lane: LaneState, nowMs: number): boolean {

@@ -27,20 +27,20 @@ export type RowId = string
 /** One row as JSON text in UTF-8: an object with all columns of the keyspace. null: there is no such row. */
 export type RowBytes = Uint8Array | null
 
-export interface LoadResult {
+export interface LoadResult<V = Uint8Array> {
   /** In the order of the ids asked for. */
-  readonly rows: readonly RowBytes[]
+  readonly rows: readonly (V | null)[]
   readonly stamp: SourceLoadStamp
 }
 
-export type RowOperation =
+export type RowOperation<V = Uint8Array> =
   /**
    * The whole row: columns not in `row` get their default. `condition` as SET's NX and XX. `all-absent` is for MSETNX: this
    * row, and those of the `and-absent` writes that follow it at once, are written only if none of them is there.
    */
   | {
       readonly kind: 'replace'
-      readonly row: Uint8Array
+      readonly row: V
       readonly condition?: 'absent' | 'present' | 'all-absent' | 'and-absent'
     }
   /**
@@ -61,28 +61,28 @@ export type RowOperation =
   | { readonly kind: 'unset'; readonly fields: readonly string[] }
   | { readonly kind: 'remove' }
 
-export interface RowWrite {
+export interface RowWrite<V = Uint8Array> {
   readonly keyspace: string
   readonly id: RowId
-  readonly operation: RowOperation
+  readonly operation: RowOperation<V>
 }
 
-export interface RowOutcome {
+export interface RowOutcome<V = Uint8Array> {
   /** False when the condition did not hold or there was nothing to unset or remove: nothing was changed. */
   readonly changed: boolean
   /** The row before. */
-  readonly before: RowBytes
+  readonly before: V | null
   /** The row as the database returned it. */
-  readonly after: RowBytes
+  readonly after: V | null
   /** Fields that were NULL or had no row and now have a value (update), or that had a value and are NULL now (unset). */
   readonly fields: number
   /** False when `after` may not be what the transaction left behind (triggers): remove the cached row instead. */
   readonly exact: boolean
 }
 
-export interface WriteResult {
+export interface WriteResult<V = Uint8Array> {
   /** In the order of the writes. */
-  readonly outcomes: readonly RowOutcome[]
+  readonly outcomes: readonly RowOutcome<V>[]
   readonly stamp: WriteStamp
 }
 
@@ -92,17 +92,20 @@ export interface SourcePosition {
   readonly epoch: bigint
 }
 
-/** A system of record. All methods reject with a TidemarkError; a call that rejects has changed nothing, save SOURCE_TIMEOUT. */
-export interface Source {
+/**
+ * A system of record whose rows are `V`: JSON as bytes for databases, objects for what is written in JavaScript. All methods reject with a TidemarkError; a call that rejects
+ * has changed nothing, save SOURCE_TIMEOUT.
+ */
+export interface Source<V = Uint8Array> {
   readonly name: string
   /** Of the database and of how its keyspaces are laid out, as of the last contact with it: what a lease is asked for with. */
   readonly epoch: bigint
   /** Given when it has no log of its changes: there is no proof of anything then, and a time to live governs. */
   readonly log?: false
   /** One query for all of `ids`. An id that is no canonical key of the table rejects with ROW_KEY_INVALID. */
-  load(keyspace: string, ids: readonly RowId[]): Promise<LoadResult>
+  load(keyspace: string, ids: readonly RowId[]): Promise<LoadResult<V>>
   /** One transaction for all of `writes`; resolves once it is durable. */
-  write(writes: readonly RowWrite[]): Promise<WriteResult>
+  write(writes: readonly RowWrite<V>[]): Promise<WriteResult<V>>
   /** One query to the primary: everything visible before the call lies at or before the position. */
   position(): Promise<SourcePosition>
   close(): Promise<void>

@@ -6,7 +6,8 @@
 // keys is one step a key. Nothing is retried inside: a refusal is an outcome, an unreachable tier rejects.
 //
 // Times given are durations, counted on the tier's own clock. Payloads and stamps are the tier's own after a call, and
-// the caller may use its buffers again; payloads that come back may be shared and are not written to.
+// the caller may use its buffers again; payloads that come back may be shared and are not written to. A payload is bytes,
+// unless a tier keeps objects (`V`).
 import type { Generation } from '../coherence/generation.ts'
 import type { LaneState } from '../coherence/lane.ts'
 import type { Position } from '../coherence/mark.ts'
@@ -29,11 +30,11 @@ import type { LoadStamp, WriteStamp } from '../coherence/stamp.ts'
 export type Awaitable<T> = T | Promise<T>
 
 /** A record and its lane, as they were at one instant. */
-export interface TierRead {
+export interface TierRead<V = Uint8Array> {
   /** undefined: the lane has no usable header; there is no record then, and no proof of anything. */
   readonly lane: LaneState | undefined
   /** Of the lane's generation, and not expired; undefined when there is none. */
-  readonly record: TierRecord | undefined
+  readonly record: TierRecord<V> | undefined
 }
 
 export interface TierLease {
@@ -51,9 +52,9 @@ export interface TierLane<Outcome> {
 /** The value does not fit the tier; whatever was under the key is removed. */
 export type TooLarge = 'too-large'
 
-export interface TierValue<Stamp> {
+export interface TierValue<Stamp, V = Uint8Array> {
   /** null: the source has no such key, and that is worth knowing. */
-  readonly payload: Uint8Array | null
+  readonly payload: V | null
   readonly stamp: Stamp
   /** Without it the record stays until it is evicted. */
   readonly ttlMs?: number
@@ -87,22 +88,22 @@ export interface LaneSubscription {
 }
 
 /** The shared records of one deployment. Keys are whole keys, their keyspace's prefix included. */
-export interface Tier {
+export interface Tier<V = Uint8Array> {
   /** How many lanes there are; a key's is laneOf(keyHash(key), lanes). */
   readonly lanes: number
   /** In the order of `keys`. */
-  read(keys: readonly string[]): Awaitable<readonly TierRead[]>
+  read(keys: readonly string[]): Awaitable<readonly TierRead<V>[]>
   lease(key: string, options: LeaseOptions): Awaitable<TierLease>
   /** Stores a load under the lease that it was made for; `stamp.lsn` is the mark that the lease came with. */
-  fill(key: string, token: Token, value: TierValue<LoadStamp>): Awaitable<FillOutcome | TooLarge>
+  fill(key: string, token: Token, value: TierValue<LoadStamp, V>): Awaitable<FillOutcome | TooLarge>
   /** Stores what a committed write returned. Of several writes of a key in one transaction: the last one only. */
-  put(key: string, value: TierValue<WriteStamp>): Awaitable<PutOutcome | TooLarge>
+  put(key: string, value: TierValue<WriteStamp, V>): Awaitable<PutOutcome | TooLarge>
   /** Removes the key's value and voids its lease. */
   voidKey(key: string): Awaitable<VoidOutcome>
   /** For a source without a log: before the write. */
   begin(key: string, id: Token, fenceMs: number): Awaitable<BeginOutcome>
   /** For a source without a log: after the write. */
-  putFenced(key: string, id: Token, value: TierValue<WriteStamp>): Awaitable<PutFencedOutcome | TooLarge>
+  putFenced(key: string, id: Token, value: TierValue<WriteStamp, V>): Awaitable<PutFencedOutcome | TooLarge>
   /** The lane's state; undefined without a usable header. */
   lane(lane: number): Awaitable<LaneState | undefined>
   /** Applies a batch of the feed: every event's key belongs to this lane. */
@@ -111,7 +112,7 @@ export interface Tier {
 }
 
 /** A tier that other processes share, and so one with near caches in front of it. */
-export interface SharedTier extends Tier {
+export interface SharedTier<V = Uint8Array> extends Tier<V> {
   /**
    * Tells the listener of every lane's messages from when this resolves. What was missed before, and whatever is missed
    * between two messages, shows in their generation, sequence and mark.
