@@ -21,6 +21,9 @@ export const errorTable = {
   SOURCE_TIMEOUT: 'The database of record did not answer in time; whether a write took place is not known.',
   SOURCE_OVERLOADED: 'More reads wait for the database of record than the limit.',
   SOURCE_FAILED: 'The database of record reported an error.',
+  SOURCE_ANSWER: 'A function that loads values answered with something else, or for ids that it was not asked for.',
+  SOURCE_PARTLY:
+    'Of several writes to functions, which know no transaction, some took place and others failed; the cause is kept.',
   FEED_TAKEN: "Another process reads the database's log of changes: there is one reader at a time.",
   FEED_LOST: "The hold on the database's log of changes is gone; it has to be taken anew.",
   FEED_SETUP: "The database's log of changes cannot be read, or not whole; the message says what to run, and as whom.",

@@ -82,7 +82,7 @@ export class Writer<V = Uint8Array> {
   }
 
   async #afterFailure(rows: readonly PlacedWrite<V>[], error: unknown, fences: Fences | undefined): Promise<void> {
-    const unknown = error instanceof TidemarkError && error.code === 'SOURCE_TIMEOUT'
+    const unknown = mayHaveChanged(error)
     if (fences !== undefined) {
       // The write may yet take place: then its fences stand until their time is over.
       if (unknown) return
@@ -122,8 +122,9 @@ export class Writer<V = Uint8Array> {
     const fences = new Map<string, Token>()
     for (const { key } of rows) fences.set(key, randomToken(this.#random))
     const up = rows.map(async ({ key, lane, keyspace }) => {
-      const { tier, near } = keyspace.backing
-      await keyspace.calls.call(lane, () => tier.begin(key, fences.get(key)!, limits.fenceMs))
+      const { tier, near, source } = keyspace.backing
+      const fenceMs = source.fenceMs ?? limits.fenceMs
+      await keyspace.calls.call(lane, () => tier.begin(key, fences.get(key)!, fenceMs))
       near?.drop(key)
     })
     await Promise.all(up)
@@ -159,6 +160,11 @@ export class Writer<V = Uint8Array> {
     await keyspace.calls.call(lane, () => tier.putFenced(key, nobodys, value))
     near?.drop(key)
   }
+}
+
+// Errors that are not ours are those of a user's functions, and say nothing of what was changed.
+function mayHaveChanged(error: unknown): boolean {
+  return !(error instanceof TidemarkError) || error.code === 'SOURCE_TIMEOUT' || error.code === 'SOURCE_PARTLY'
 }
 
 function ttlOf({ ttlMs }: { readonly ttlMs?: number }): { ttlMs?: number } {

@@ -44,3 +44,16 @@ export function epochOf(parts: EpochParts): bigint {
   const whole = JSON.stringify([LAYOUT, systemId, timeline, run, lanes, publication, keyspaces])
   return createHash('sha256').update(whole).digest().readBigUInt64BE(0)
 }
+
+/**
+ * Of all sources without a log: they have no history that could be another one, and nothing of them is in a lane but records
+ * under their keys. So processes with different keyspaces of that kind share the lanes of one tier.
+ */
+export const LOGLESS_EPOCH: bigint = epochOf({
+  systemId: 'no log',
+  timeline: 0,
+  run: '',
+  lanes: 0,
+  keyspaces: [],
+  publication: '',
+})

@@ -102,6 +102,8 @@ export interface Source<V = Uint8Array> {
   readonly epoch: bigint
   /** Given when it has no log of its changes: there is no proof of anything then, and a time to live governs. */
   readonly log?: false
+  /** Without a log: how long others keep off a key that is written; longer than a write takes, or `limits.fenceMs`. */
+  readonly fenceMs?: number
   /** One query for all of `ids`. An id that is no canonical key of the table rejects with ROW_KEY_INVALID. */
   load(keyspace: string, ids: readonly RowId[]): Promise<LoadResult<V>>
   /** One transaction for all of `writes`; resolves once it is durable. */

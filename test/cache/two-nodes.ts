@@ -44,7 +44,7 @@ export class FakeDatabase {
   loads: string[][] = []
   /** While set, answers of loads wait for it: the query has been made. */
   held: Promise<void> | undefined
-  failure: TidemarkError | undefined
+  failure: Error | undefined
   inexact = false
   /** The epoch that answers are stamped with when they come. */
   answersAs = EPOCH

@@ -181,6 +181,26 @@ await test('without a log: a write that was refused leaves no fence, one that ma
   assert.equal(await s.two.where(KEY), 'tier')
 })
 
+await test("without a log: a function's own error says nothing of what was changed, so the fence stands", async () => {
+  for (const failure of [new Error('theirs'), new TidemarkError('SOURCE_PARTLY', 'some of it')]) {
+    const s = await SharedScene.open(LOGLESS, false)
+    s.database.failure = failure
+    await assert.rejects(s.one.set(KEY, 'b'), error => error === failure)
+    assert.equal(s.tier.read([KEY])[0]!.record?.type, 'fence')
+  }
+})
+
+await test('without a log: a fence stands for as long as the source asks for', async () => {
+  const s = await SharedScene.open(LOGLESS, false)
+  Object.assign(s.one.keyspace.backing.source, { fenceMs: 300 })
+  s.database.failure = new TidemarkError('SOURCE_TIMEOUT', 'no answer')
+  await assert.rejects(s.one.set(KEY, 'b'))
+  await s.pass(290)
+  assert.equal(s.tier.read([KEY])[0]!.record?.type, 'fence')
+  await s.pass(20)
+  assert.equal(s.tier.read([KEY])[0]!.record, undefined)
+})
+
 await test('without a log: of two writers the one whose fence is gone keeps nothing', async () => {
   const s = await SharedScene.open(LOGLESS, false)
   const held = Promise.withResolvers<void>()
