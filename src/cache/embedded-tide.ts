@@ -1,6 +1,7 @@
 // The tide of an embedded database: carries its feed to the lanes in this process's memory. Every change voids or keeps the
 // record it touches, in the order of the log; every lane's mark follows; and from the marks and the samples of the source's
-// position come the proofs that say how fresh each lane is. One of them runs for a source, in the source's own thread.
+// position come the proofs that say how fresh each lane is. One of them runs for a source: in the source's own thread
+// where all threads share the tier's memory, in the thread of the objects where it keeps those.
 //
 // It is a tide of its own because it must do its work in one step, inside the commit: whoever wrote a row hears of it only
 // when the lanes have it. Nothing here can be slow, lost or taken by another process, which is what tide.ts is about.
@@ -11,10 +12,23 @@ import type { LaneState } from '../coherence/lane.ts'
 import type { Position } from '../coherence/mark.ts'
 import type { ChangeEvent } from '../coherence/stamp.ts'
 import type { FeedHandler } from '../source/pushed-feed.ts'
-import type { EmbeddedTier } from '../tier/embedded-tier.ts'
+import type { Generation } from '../coherence/generation.ts'
+import type { ApplyOutcome, ApplyRequest, ResetOutcome } from '../coherence/operations.ts'
+import type { ResetOptions, TierLane } from '../tier/tier.ts'
+
+/** A tier in this process's memory: it answers at once. */
+export interface OwnTier {
+  readonly lanes: number
+  laneOf(key: string): number
+  lane(lane: number): LaneState | undefined
+  apply(lane: number, request: ApplyRequest): TierLane<ApplyOutcome>
+  reset(lane: number, options: ResetOptions): TierLane<ResetOutcome>
+  /** Unless the lane has begun anew since `generation`. */
+  setAsOf(lane: number, generation: Generation, asOfMs: number): void
+}
 
 export interface EmbeddedTideOptions {
-  readonly tier: EmbeddedTier
+  readonly tier: OwnTier
   /** Of the feed. */
   readonly epoch: bigint
   /** Of the feed at the time: everything up to it is visible to every load. */
@@ -25,7 +39,7 @@ export interface EmbeddedTideOptions {
 }
 
 export class EmbeddedTide implements FeedHandler {
-  readonly #tier: EmbeddedTier
+  readonly #tier: OwnTier
   readonly #epoch: bigint
   readonly #random: Random
   readonly #onReset: (reason: string) => void

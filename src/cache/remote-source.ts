@@ -4,6 +4,8 @@ import type { MessagePort } from 'node:worker_threads'
 import type { Clock, Timer } from '../base/clock.ts'
 import { TidemarkError } from '../base/errors.ts'
 import { limits } from '../base/limits.ts'
+import type { Position } from '../coherence/mark.ts'
+import type { FeedHandler } from '../source/pushed-feed.ts'
 import type {
   KeyspaceDescription,
   LoadResult,
@@ -17,6 +19,7 @@ import {
   ownBytes,
   unpackOutcomes,
   unpackRows,
+  type FeedNews,
   type SourceNews,
   type SourceReply,
   type SourceRequest,
@@ -29,28 +32,38 @@ interface Waiting {
   readonly timer: Timer
 }
 
+/** Makes what follows a feed from its beginning, which may be a new one: of another epoch. */
+export type FeedFollower = (epoch: bigint, position: Position) => FeedHandler
+
 export class RemoteSource implements Source {
   readonly name: string
   #epoch: bigint
   readonly #described: (descriptions: readonly KeyspaceDescription[]) => void
   #port: MessagePort
   readonly #clock: Clock
+  readonly #feed: FeedFollower | undefined
+  #handler: FeedHandler | undefined
   readonly #waiting = new Map<number, Waiting>()
   #lastId = 0
   #closed = false
 
-  /** `described` is told how its keyspaces look whenever that may have changed. */
+  /**
+   * `described` is told how its keyspaces look whenever that may have changed. `feed` follows the feed of a thread that tells
+   * it: all that was changed before an answer was given is told before the answer is.
+   */
   constructor(
     { name, epoch }: { readonly name: string; readonly epoch: bigint },
     port: MessagePort,
     clock: Clock,
     described: (descriptions: readonly KeyspaceDescription[]) => void,
+    feed?: FeedFollower,
   ) {
     this.name = name
     this.#epoch = epoch
     this.#port = port
     this.#clock = clock
     this.#described = described
+    this.#feed = feed
     this.#listen(port)
   }
 
@@ -65,9 +78,10 @@ export class RemoteSource implements Source {
   }
 
   #listen(port: MessagePort): void {
-    port.on('message', (message: SourceReply | SourceNews) => {
+    port.on('message', (message: SourceReply | SourceNews | FeedNews) => {
       if (port !== this.#port) return
-      if (message.kind !== 'described') return this.#receive(message)
+      if ('id' in message) return this.#receive(message)
+      if (message.kind !== 'described') return this.#follow(message)
       this.#epoch = message.epoch
       this.#described(message.descriptions)
     })
@@ -119,6 +133,15 @@ export class RemoteSource implements Source {
     this.#waiting.set(request.id, { resolve, reject, timer })
     this.#port.postMessage(request)
     return promise
+  }
+
+  #follow(news: FeedNews): void {
+    if (news.kind === 'begins') {
+      this.#epoch = news.epoch
+      this.#handler = this.#feed?.(news.epoch, news.position)
+    } else if (news.kind === 'changes') this.#handler?.changes(news.position, news.changes)
+    else if (news.kind === 'reset') this.#handler?.reset(news.position, news.reason)
+    else this.#handler?.sample(news.takenAtMs, news.position)
   }
 
   #receive(reply: SourceReply): void {

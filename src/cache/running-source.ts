@@ -1,11 +1,15 @@
 // What a source's thread runs, whatever the database: the source, its tide, and what they tell. Not for: how threads talk
 // (source-thread-main.ts).
+import type { Position } from '../coherence/mark.ts'
 import type { KeyspaceDescription, Source } from '../source/source.ts'
+import type { FeedNews } from './source-messages.ts'
 import type { SourceStatus } from './source-status.ts'
 
 export interface RunningSource {
   readonly source: Source
   describe(): readonly KeyspaceDescription[]
+  /** Where the feed is that is told in messages; undefined: it is not. */
+  begins?(): Position
   status(): Promise<SourceStatus>
   /** Finishes what is under way, gives up the log, and closes. */
   stop(): Promise<void>
@@ -17,6 +21,8 @@ export interface SourceEvents {
   log(line: string): void
   /** The epoch, or how the keyspaces look, may be another now. */
   altered(): void
+  /** What the feed says, for those who keep their lanes themselves. */
+  told(news: FeedNews): void
   /** So many lanes were begun anew, and what was in memory of them given up. */
   reset(lanes: number, reason: string): void
 }

@@ -6,7 +6,7 @@ import type { Clock } from '../base/clock.ts'
 import { TidemarkError } from '../base/errors.ts'
 import { limits } from '../base/limits.ts'
 import type { SourceLoadStamp } from '../coherence/stamp.ts'
-import type { RowId, Source } from '../source/source.ts'
+import { RowFailure, type RowId, type Source } from '../source/source.ts'
 
 export interface LoadedRow<V = Uint8Array> {
   readonly row: V | null
@@ -80,9 +80,16 @@ export class SourceLoads<V = Uint8Array> {
     try {
       const ids = batch.map(([id]) => id)
       const { rows, stamp } = await this.#source.load(keyspace, ids)
-      this.#count(batch.length, false)
-      for (const [i, [, waiting]] of batch.entries())
-        waiting.resolve({ row: rows[i] ?? null, stamp, asOfMs, asOfWallMs })
+      let failed = 0
+      for (const [i, [, waiting]] of batch.entries()) {
+        const row = rows[i] ?? null
+        if ((row as unknown) instanceof RowFailure) {
+          failed++
+          waiting.reject((row as unknown as RowFailure).error)
+        } else waiting.resolve({ row, stamp, asOfMs, asOfWallMs })
+      }
+      this.#count(batch.length - failed, false)
+      if (failed > 0) this.#count(failed, true)
     } catch (error) {
       this.#count(batch.length, true)
       for (const [, waiting] of batch) waiting.reject(error)

@@ -2,7 +2,7 @@
 // view of a part of a buffer would be cloned with all of the buffer around it.
 import type { ErrorCode } from '../base/errors.ts'
 import type { Position } from '../coherence/mark.ts'
-import type { SourceLoadStamp, WriteStamp } from '../coherence/stamp.ts'
+import type { ChangeEvent, SourceLoadStamp, WriteStamp } from '../coherence/stamp.ts'
 import type { KeyspaceDescription, RowBytes, RowId, RowOutcome, RowWrite } from '../source/source.ts'
 import type { SourceStatus } from './source-status.ts'
 
@@ -25,6 +25,13 @@ export interface SourceNews {
   readonly epoch: bigint
   readonly descriptions: readonly KeyspaceDescription[]
 }
+
+/** What a feed tells in messages: where it is at first, then all that its FeedHandler would be told. */
+export type FeedNews =
+  | { readonly kind: 'begins'; readonly epoch: bigint; readonly position: Position }
+  | { readonly kind: 'changes'; readonly position: Position; readonly changes: readonly ChangeEvent[] }
+  | { readonly kind: 'reset'; readonly position: Position; readonly reason: string }
+  | { readonly kind: 'sample'; readonly takenAtMs: number; readonly position: Position }
 
 export interface PackedRows {
   readonly bytes: Uint8Array<ArrayBuffer>

@@ -5,8 +5,13 @@ import { assert } from '../base/assert.ts'
 import { messageOf, TidemarkError } from '../base/errors.ts'
 import type * as postgres from './run-postgres.ts'
 import type { RunningSource, SourceEvents } from './running-source.ts'
-import { packOutcomes, packRows, type SourceNews, type SourceReply, type SourceRequest } from './source-messages.ts'
-import type { SourceThreadMessage, SourceThreadOptions, SourceThreadRequest } from './source-thread.ts'
+import { packOutcomes, packRows, type FeedNews, type SourceNews, type SourceReply, type SourceRequest } from './source-messages.ts'
+import type {
+  SourceThreadMessage,
+  SourceThreadOptions,
+  SourceThreadRequest,
+  ToldThreadOptions,
+} from './source-thread.ts'
 
 assert(parentPort !== null, 'this file runs as a worker')
 const parent: MessagePort = parentPort
@@ -52,10 +57,17 @@ class Askers {
     })
     // What the supervisor told it is of the start.
     this.#tell(port, running)
+    const position = running.begins?.()
+    if (position === undefined) return
+    port.postMessage({ kind: 'begins', epoch: running.source.epoch, position } satisfies FeedNews)
   }
 
   describe(): void {
     for (const [port, running] of this.#ports) this.#tell(port, running)
+  }
+
+  feed(news: FeedNews): void {
+    for (const port of this.#ports.keys()) port.postMessage(news)
   }
 
   #tell(port: MessagePort, running: RunningSource): void {
@@ -65,7 +77,10 @@ class Askers {
   }
 }
 
-async function open(options: SourceThreadOptions, events: SourceEvents): Promise<RunningSource> {
+type ThreadOptions = SourceThreadOptions | ToldThreadOptions
+
+async function open(options: ThreadOptions, events: SourceEvents): Promise<RunningSource> {
+  if (options.kind === 'told') return (await import('./run-told-sqlite.ts')).runToldSqlite(options, events)
   if (options.kind === 'sqlite') return (await import('./run-sqlite.ts')).runSqlite(options, events)
   return (await importPostgres()).runPostgres(options, events)
 }
@@ -83,8 +98,9 @@ async function importPostgres(): Promise<typeof postgres> {
 
 async function main(): Promise<void> {
   const askers = new Askers()
-  const running = await open(workerData as SourceThreadOptions, {
+  const running = await open(workerData as ThreadOptions, {
     altered: () => askers.describe(),
+    told: news => askers.feed(news),
     log: line => tell({ kind: 'log', line }),
     reset: (lanes, reason) => tell({ kind: 'reset', lanes, reason }),
   })

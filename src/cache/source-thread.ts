@@ -44,6 +44,21 @@ export interface PostgresThreadOptions extends CommonThreadOptions {
   readonly tier: TierPlace | undefined
 }
 
+/** A SQLite database whose feed is told in messages. */
+export interface ToldThreadOptions {
+  readonly kind: 'told'
+  readonly name: string
+  /** Absolute. */
+  readonly file: string
+  readonly pollMs: number
+  readonly busyTimeoutMs: number
+  readonly keyspaces: readonly {
+    readonly name: string
+    readonly table: string
+    readonly columns: readonly string[] | undefined
+  }[]
+}
+
 export type SourceThreadOptions = SqliteThreadOptions | PostgresThreadOptions
 
 interface NumberedKeyspace {
@@ -89,7 +104,7 @@ export interface SourceThreadEvents {
  * of source-thread-main where tests have threads of their own.
  */
 export function startSourceThread(
-  options: SourceThreadOptions,
+  options: SourceThreadOptions | ToldThreadOptions,
   events: SourceThreadEvents,
   entry?: URL,
 ): Promise<SourceThread> {

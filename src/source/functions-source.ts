@@ -14,7 +14,7 @@ import { limits } from '../base/limits.ts'
 import { LOGLESS_EPOCH } from '../coherence/epoch.ts'
 import type { SourceLoadStamp, WriteStamp } from '../coherence/stamp.ts'
 import { callWithin, valuesOf, type FunctionContext, type LoadedValues } from './function-calls.ts'
-import { NULL_VALUE } from './null-value.ts'
+import { NULL_VALUE } from '../base/null-value.ts'
 import type {
   LoadResult,
   RowId,

@@ -27,6 +27,15 @@ export type RowId = string
 /** One row as JSON text in UTF-8: an object with all columns of the keyspace. null: there is no such row. */
 export type RowBytes = Uint8Array | null
 
+/** In place of a row of a source of objects: this one cannot be had, and why. Only whoever asked for it is told. */
+export class RowFailure {
+  readonly error: unknown
+
+  constructor(error: unknown) {
+    this.error = error
+  }
+}
+
 export interface LoadResult<V = Uint8Array> {
   /** In the order of the ids asked for. */
   readonly rows: readonly (V | null)[]

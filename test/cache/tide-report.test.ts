@@ -13,6 +13,7 @@ function scene(): { report: TideReport; log: string[]; gauges: SourceGauges; clo
   const events = {
     log: (line: string) => void log.push(line),
     altered: () => {},
+    told: () => {},
     reset: (lanes: number, reason: string) => void resets.push(`${lanes} ${reason}`),
   }
   const [clock, gauges] = [new ManualClock(), new SourceGauges()]

@@ -4,7 +4,7 @@ import { describe, test } from 'node:test'
 import { TidemarkError } from '../../src/base/errors.ts'
 import { LOGLESS_EPOCH } from '../../src/coherence/epoch.ts'
 import { FunctionsSource, type SourceFunctions } from '../../src/source/functions-source.ts'
-import { NULL_VALUE } from '../../src/source/null-value.ts'
+import { NULL_VALUE } from '../../src/base/null-value.ts'
 import type { RowOperation } from '../../src/source/source.ts'
 import { ManualClock } from '../../src/testing/clock.ts'
 

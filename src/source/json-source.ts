@@ -1,0 +1,97 @@
+// A database whose rows are JSON as bytes, seen as a source of objects: for the library. Integers that a double does not
+// hold come and go as BigInt; what JSON does not have (Date, Map) is for a keyspace's schema to make of it.
+// Not for: what a row's JSON may be (row-json.ts), where objects are kept.
+import { TidemarkError, messageOf } from '../base/errors.ts'
+import type { LoadResult, RowId, RowOperation, RowWrite, Source, SourcePosition, WriteResult } from './source.ts'
+
+/** A run of digits that may be more than a double holds exactly. */
+const LONG_NUMBER = /\d{16}/
+
+interface NumberContext {
+  readonly source?: string
+}
+
+/** The object that a row's JSON spells. */
+export function rowFromJson(bytes: Uint8Array): unknown {
+  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('utf8')
+  return LONG_NUMBER.test(text) ? JSON.parse(text, exactInteger) : JSON.parse(text)
+}
+
+function exactInteger(this: unknown, _name: string, value: unknown, context?: NumberContext): unknown {
+  if (typeof value !== 'number' || Number.isSafeInteger(value)) return value
+  const spelt = context?.source ?? ''
+  return /^-?\d+$/.test(spelt) ? BigInt(spelt) : value
+}
+
+/** A row's JSON. Bytes (Buffer, Uint8Array) are spelt in base64, as columns for blobs take them. Throws ROW_INVALID. */
+export function rowToJson(key: string, value: unknown): Uint8Array {
+  if (value === null || typeof value !== 'object' || Array.isArray(value)) {
+    const got = value === null ? 'null' : Array.isArray(value) ? 'an array' : `a ${typeof value}`
+    throw new TidemarkError('ROW_INVALID', `'${key}': a row is an object with its columns as members, not ${got}`)
+  }
+  try {
+    return Buffer.from(JSON.stringify(value, spell))
+  } catch (cause) {
+    throw new TidemarkError('ROW_INVALID', `'${key}' has no JSON: ${messageOf(cause)}`, { cause })
+  }
+}
+
+interface RawJson {
+  rawJSON(text: string): unknown
+}
+
+function spell(this: unknown, name: string, value: unknown): unknown {
+  if (typeof value === 'bigint') return (JSON as unknown as RawJson).rawJSON(String(value))
+  // A Buffer has been turned into an object by its own toJSON already.
+  const own = (this as Readonly<Record<string, unknown>>)[name]
+  if (own instanceof Uint8Array) return Buffer.from(own.buffer, own.byteOffset, own.length).toString('base64')
+  return value
+}
+
+export class JsonSource implements Source<unknown> {
+  readonly #rows: Source
+
+  constructor(rows: Source) {
+    this.#rows = rows
+  }
+
+  get name(): string {
+    return this.#rows.name
+  }
+
+  get epoch(): bigint {
+    return this.#rows.epoch
+  }
+
+  async load(keyspace: string, ids: readonly RowId[]): Promise<LoadResult<unknown>> {
+    const { rows, stamp } = await this.#rows.load(keyspace, ids)
+    return { rows: rows.map(objectOf), stamp }
+  }
+
+  async write(writes: readonly RowWrite<unknown>[]): Promise<WriteResult<unknown>> {
+    const { outcomes, stamp } = await this.#rows.write(writes.map(asBytes))
+    const objects = outcomes.map(each => ({ ...each, before: objectOf(each.before), after: objectOf(each.after) }))
+    return { outcomes: objects, stamp }
+  }
+
+  position(): Promise<SourcePosition> {
+    return this.#rows.position()
+  }
+
+  close(): Promise<void> {
+    return this.#rows.close()
+  }
+}
+
+function objectOf(row: Uint8Array | null): unknown {
+  return row === null ? null : rowFromJson(row)
+}
+
+function asBytes({ keyspace, id, operation }: RowWrite<unknown>): RowWrite {
+  return { keyspace, id, operation: operationAsBytes(`${keyspace}:${id}`, operation) }
+}
+
+function operationAsBytes(key: string, operation: RowOperation<unknown>): RowOperation {
+  if (operation.kind !== 'replace') return operation
+  return { ...operation, row: rowToJson(key, operation.row) }
+}
