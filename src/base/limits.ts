@@ -35,6 +35,12 @@ export const limits = {
   shardsMax: 64,
   threadsMax: 128,
 
+  // near
+  /** Entries of one pool of objects. A Map that keys come to and leave runs into its own limit above. */
+  nearEntriesMax: 8_388_608,
+  /** How long a reading of the clock counts for the times to live of objects, while the event loop turns. */
+  nearClockMs: 1,
+
   // coherence
   lanesMax: 4096,
   lanesDefault: 64,

@@ -1,0 +1,311 @@
+// The room that all spaces of a pool share, and who leaves it: S3-FIFO (Yang et al., "FIFO queues are all you need for cache
+// eviction", SOSP 2023). New entries queue in `small`; those that were read by the time they come out of it, and keys that
+// left it lately (ghosts.ts), queue in `main`, whose entries go round once more for each read. Its decisions are policy/'s.
+// An entry may be dead before it is gone: expired, of a dropped lane, with a dead tag, or an orphan of a space that was
+// cleared. Dead entries are reclaimed when met: by a read, by eviction, by the sweep.
+// Not for: keys to slots (object-space.ts).
+import { FREQUENCY_MAX, frequencyAfterReclaim, queueToReclaim } from '../policy/eviction.ts'
+import { assert } from '../base/assert.ts'
+import type { Clock } from '../base/clock.ts'
+import { CoarseClock } from './coarse-clock.ts'
+import { Ghosts, hashOfKey } from './ghosts.ts'
+import { FIRST_SLOT, FREQUENCY_MASK, MAIN, MAIN_END, SMALL_END, Slots, TAGGED } from './slots.ts'
+import type { Tag } from './slots.ts'
+
+/** Why an entry left without having been deleted or replaced: `dead` is a dropped lane or a dead tag. */
+export type Reason = 'room' | 'expired' | 'dead'
+
+/** Entries that one eviction may let go round once more; after so many the next one leaves, read or not. */
+const SPARED_MAX = 128
+/** Slots that a write looks at for orphans while there are some. */
+const ORPHAN_SLOTS = 16
+const SPACES_MAX = 65_536
+
+/** By queue, and by number of a space. */
+export interface Books {
+  readonly small: number
+  readonly main: number
+  readonly smallBytes: number
+  readonly mainBytes: number
+  readonly orphans: number
+  readonly slotsOf: readonly (ReadonlyMap<string, number> | undefined)[]
+  readonly orphansOf: readonly number[]
+  readonly freeNumbers: readonly number[]
+}
+
+export interface RoomOptions<V> {
+  readonly clock: Clock
+  readonly entriesMax: number
+  /** Infinity: bytes are not counted. */
+  readonly bytesMax: number
+  readonly lanes: number
+  /** Called once the entry is gone; it may use the pool. */
+  readonly onReclaim: ((space: number, key: string, value: V, reason: Reason) => void) | undefined
+}
+
+export class Room<V> extends Slots<V> {
+  readonly clock: CoarseClock
+  readonly entriesMax: number
+  readonly bytesMax: number
+  /** Whether a callback may have changed anything while room was made. */
+  readonly reports: boolean
+  readonly #now: Float64Array
+  readonly #onReclaim: RoomOptions<V>['onReclaim']
+  readonly #ghosts = new Ghosts()
+  /** By number of a space; undefined when it was cleared. */
+  readonly #slotsOf: (Map<string, number> | undefined)[] = []
+  /** By number of a space that was cleared: entries that are left of it. */
+  readonly #orphansOf: number[] = []
+  readonly #freeNumbers: number[] = []
+  #orphans = 0
+  #small = 0
+  #main = 0
+  #smallBytes = 0
+  #mainBytes = 0
+  #swept = FIRST_SLOT
+
+  constructor(options: RoomOptions<V>) {
+    super({ entriesMax: options.entriesMax, lanes: options.lanes, sized: options.bytesMax !== Infinity })
+    this.clock = new CoarseClock(options.clock)
+    this.#now = this.clock.now
+    this.entriesMax = options.entriesMax
+    this.bytesMax = options.bytesMax
+    this.reports = options.onReclaim !== undefined
+    this.#onReclaim = options.onReclaim
+  }
+
+  /** Entries, the dead ones that were not reclaimed yet included. */
+  get entries(): number {
+    return this.#small + this.#main
+  }
+
+  get totalBytes(): number {
+    return this.#smallBytes + this.#mainBytes
+  }
+
+  get sized(): boolean {
+    return this.bytesMax !== Infinity
+  }
+
+  // Reads.
+
+  /** True: it is alive, and counts as read. False: it is dead, and gone. */
+  touch(slot: number): boolean {
+    const meta = this.meta[slot]!
+    if (this.expiresAtMs[slot]! > this.#now[0]! && this.isOfItsEra(meta) && (meta & TAGGED) === 0) {
+      if ((meta & FREQUENCY_MASK) !== FREQUENCY_MAX) this.meta[slot] = meta + 1
+      return true
+    }
+    return this.#touchSlowly(slot)
+  }
+
+  /** As `touch`, and its lane is proved to be no older than the bound; without that it stays, and does not count as read. */
+  touchProved(slot: number, nowMs: number, boundMs: number): boolean {
+    const meta = this.meta[slot]!
+    if (!(this.expiresAtMs[slot]! > nowMs && this.isOfItsEra(meta) && (meta & TAGGED) === 0)) {
+      if (this.#reasonOfDeath(slot, nowMs) !== undefined) return this.#bury(slot, nowMs)
+    }
+    // Written so that a NaN proves nothing.
+    if (!(nowMs - this.asOfMs[this.laneOf(slot)]! <= boundMs)) return false
+    if ((meta & FREQUENCY_MASK) !== FREQUENCY_MAX) this.meta[slot] = meta + 1
+    return true
+  }
+
+  /** Whether it can still be read. */
+  isAlive(slot: number, nowMs: number): boolean {
+    return this.#reasonOfDeath(slot, nowMs) === undefined && this.#slotsOf[this.spaces[slot]!] !== undefined
+  }
+
+  #touchSlowly(slot: number): boolean {
+    const nowMs = this.clock.read()
+    if (this.#reasonOfDeath(slot, nowMs) !== undefined) return this.#bury(slot, nowMs)
+    const meta = this.meta[slot]!
+    if ((meta & FREQUENCY_MASK) !== FREQUENCY_MAX) this.meta[slot] = meta + 1
+    return true
+  }
+
+  #reasonOfDeath(slot: number, nowMs: number): 'expired' | 'dead' | undefined {
+    if (this.expiresAtMs[slot]! <= nowMs) return 'expired'
+    const meta = this.meta[slot]!
+    if (!this.isOfItsEra(meta)) return 'dead'
+    return (meta & TAGGED) !== 0 && this.hasDeadTag(slot) ? 'dead' : undefined
+  }
+
+  #bury(slot: number, nowMs: number): false {
+    this.#reclaim(slot, this.#reasonOfDeath(slot, nowMs) ?? 'dead')
+    return false
+  }
+
+  // Writes.
+
+  /** A slot for a new entry of a space. `makeRoom` was called; the caller writes it, and its key into the space's map. */
+  insert(space: number, key: string, bytes: number, main: boolean): number {
+    const slot = this.takeSlot()
+    const toMain = main || (this.#ghosts.capacity > 0 && this.#ghosts.take(hashOfKey(key)))
+    this.keys[slot] = key
+    this.spaces[slot] = space
+    if (this.sized) this.bytes[slot] = bytes
+    this.link(slot, toMain ? MAIN_END : SMALL_END)
+    this.meta[slot] = toMain ? MAIN : 0
+    this.#count(toMain, 1, bytes)
+    return slot
+  }
+
+  /** What an entry holds from now on. It stays in its queue. */
+  write(slot: number, value: V, expiresAtMs: number, lane: number, frequency: number): void {
+    this.values[slot] = value
+    this.expiresAtMs[slot] = expiresAtMs
+    this.meta[slot] = this.metaOf(lane) | (this.meta[slot]! & MAIN) | frequency
+    this.setExtras(slot, undefined, undefined)
+  }
+
+  attach(slot: number, stamp: object | undefined, tags: readonly Tag[] | undefined): void {
+    this.setExtras(slot, stamp, tags)
+    if (tags !== undefined && tags.length > 0) this.meta[slot] = this.meta[slot]! | TAGGED
+  }
+
+  /** An entry's bytes from now on, for which there is room. */
+  resize(slot: number, bytes: number): void {
+    if (!this.sized) return
+    this.#count((this.meta[slot]! & MAIN) !== 0, 0, bytes - this.bytes[slot]!)
+    this.bytes[slot] = bytes
+  }
+
+  /** Takes an entry out, without a word; the caller sees to the space's map. */
+  remove(slot: number): void {
+    this.unlink(slot)
+    this.#count((this.meta[slot]! & MAIN) !== 0, -1, this.sized ? -this.bytes[slot]! : 0)
+    this.giveSlot(slot)
+  }
+
+  /** Evicts until one more entry of so many bytes, at most `bytesMax`, finds room. */
+  makeRoom(bytes: number): void {
+    if (this.#orphans > 0) this.#sweepOrphans(ORPHAN_SLOTS)
+    while (this.entries >= this.entriesMax || this.totalBytes + bytes > this.bytesMax) this.#evict()
+  }
+
+  #evict(): void {
+    for (let spared = 0; ; spared++) {
+      const queue = this.sized
+        ? queueToReclaim(this.#smallBytes, this.#mainBytes)
+        : queueToReclaim(this.#small, this.#main)
+      const slot = this.next[queue === 'small' ? SMALL_END : MAIN_END]!
+      const meta = this.meta[slot]!
+      const frequency = frequencyAfterReclaim(queue, meta & FREQUENCY_MASK)
+      if (frequency < 0 || spared === SPARED_MAX || !this.isAlive(slot, this.clock.read())) {
+        if (queue === 'small' && this.isOfItsEra(meta)) this.#remember(this.keys[slot]!)
+        this.#reclaim(slot, this.reports ? (this.#reasonOfDeath(slot, this.clock.read()) ?? 'room') : 'room')
+        return
+      }
+      this.unlink(slot)
+      this.link(slot, MAIN_END)
+      this.meta[slot] = (meta & ~FREQUENCY_MASK) | MAIN | frequency
+      if (queue === 'small') {
+        const bytes = this.sized ? this.bytes[slot]! : 0
+        this.#count(false, -1, -bytes)
+        this.#count(true, 1, bytes)
+      }
+    }
+  }
+
+  #remember(key: string): void {
+    // As many as the main queue holds, or is going to.
+    if (this.#ghosts.capacity < this.entries >>> 1) this.#ghosts.resize(this.entries)
+    this.#ghosts.add(hashOfKey(key))
+  }
+
+  #reclaim(slot: number, reason: Reason): void {
+    const space = this.spaces[slot]!
+    const slots = this.#slotsOf[space]
+    const key = this.keys[slot]!
+    const value = this.values[slot] as V
+    this.remove(slot)
+    if (slots === undefined) {
+      this.#orphans--
+      if (--this.#orphansOf[space]! === 0) this.#freeNumbers.push(space)
+      return
+    }
+    slots.delete(key)
+    this.#onReclaim?.(space, key, value, reason)
+  }
+
+  #count(main: boolean, entries: number, bytes: number): void {
+    if (main) {
+      this.#main += entries
+      this.#mainBytes += bytes
+    } else {
+      this.#small += entries
+      this.#smallBytes += bytes
+    }
+  }
+
+  /** What it counts, for the check to count again. */
+  books(): Books {
+    return {
+      small: this.#small,
+      main: this.#main,
+      smallBytes: this.#smallBytes,
+      mainBytes: this.#mainBytes,
+      orphans: this.#orphans,
+      slotsOf: this.#slotsOf,
+      orphansOf: this.#orphansOf,
+      freeNumbers: this.#freeNumbers,
+    }
+  }
+
+  // Spaces, lanes, the sweep.
+
+  /** A number for a space whose keys `slots` holds. */
+  addSpace(slots: Map<string, number>): number {
+    const number = this.#freeNumbers.pop() ?? this.#slotsOf.length
+    assert(number < SPACES_MAX, `a pool has at most ${SPACES_MAX} spaces`)
+    this.#slotsOf[number] = slots
+    this.#orphansOf[number] = 0
+    return number
+  }
+
+  /** Every entry of the space is an orphan from now on; it goes on under the number that is returned. */
+  clearSpace(number: number): number {
+    const slots = this.#slotsOf[number]!
+    if (slots.size === 0) return number
+    this.#slotsOf[number] = undefined
+    this.#orphansOf[number] = slots.size
+    this.#orphans += slots.size
+    slots.clear()
+    // So many spaces cleared, and nothing was written since: then this one takes its time.
+    if (this.#freeNumbers.length === 0 && this.#slotsOf.length === SPACES_MAX) this.#sweepOrphans(this.unused)
+    return this.addSpace(slots)
+  }
+
+  dropLane(lane: number): void {
+    if (this.nextEra(lane)) return
+    for (let slot = FIRST_SLOT; slot < this.unused; slot++) {
+      if (this.keys[slot] !== undefined && this.laneOf(slot) === lane) this.#reclaim(slot, 'dead')
+    }
+  }
+
+  /** Looks at so many slots after those of the last time, and reclaims the dead. Returns how many these were. */
+  sweep(slots: number): number {
+    const nowMs = this.clock.readExactly()
+    let reclaimed = 0
+    for (let i = Math.min(slots, this.unused - FIRST_SLOT); i > 0; i--) {
+      const slot = this.#nextSwept()
+      if (this.keys[slot] === undefined || this.isAlive(slot, nowMs)) continue
+      this.#reclaim(slot, this.#reasonOfDeath(slot, nowMs) ?? 'dead')
+      reclaimed++
+    }
+    return reclaimed
+  }
+
+  #sweepOrphans(slots: number): void {
+    for (let i = Math.min(slots, this.unused - FIRST_SLOT); i > 0; i--) {
+      const slot = this.#nextSwept()
+      if (this.keys[slot] !== undefined && this.#slotsOf[this.spaces[slot]!] === undefined) this.#reclaim(slot, 'dead')
+    }
+  }
+
+  #nextSwept(): number {
+    if (this.#swept >= this.unused) this.#swept = FIRST_SLOT
+    return this.#swept++
+  }
+}
