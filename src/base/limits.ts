@@ -101,6 +101,9 @@ export const limits = {
   loadBatchMax: 512,
   /** How long a reader waits for another process's or thread's load before it loads by itself. */
   fillWaitMs: 250,
+  /** When so many of a keyspace's looks at the tier find nothing, each takes a lease along. Over so many looks, about. */
+  absentShareMin: 1 / 4,
+  absentShareLooks: 32,
   sourceTimeoutMs: 10_000,
   /** Queries for loads that one process has under way in a database. */
   sourceLoadsMax: 16,

@@ -6,6 +6,7 @@ import { keyHash, laneOf } from '../coherence/lane.ts'
 import { parseRowId } from '../source/row-id.ts'
 import type { KeyspaceDescription, RowId, Source } from '../source/source.ts'
 import type { Tier } from '../tier/tier.ts'
+import { AbsenceShare } from './absence-share.ts'
 import type { NearCache } from './near-cache.ts'
 import type { Proofs } from './proofs.ts'
 import { SourceLoads, type CountLoads } from './source-loads.ts'
@@ -43,6 +44,7 @@ export interface Keyspace<V = Uint8Array> extends Omit<KeyspaceOptions<V>, 'desc
   readonly loads: SourceLoads<V>
   readonly calls: TierCalls
   readonly looks: TierReads<V>
+  readonly absences: AbsenceShare
   /** What the tier is to whoever asks: one that is not shared is this process's own memory. */
   readonly memory: 'near' | 'tier'
 }
@@ -71,13 +73,14 @@ export class Keyspaces<V = Uint8Array> {
         parts = {
           loads: new SourceLoads(backing.source, clock, count),
           calls,
-          looks: new TierReads({ tier, near, proofs, calls, clock }),
+          looks: new TierReads({ source: backing.source, tier, near, proofs, calls, clock }),
         }
         shared.set(backing, parts)
       }
       return {
         ...keyspace,
         ...parts,
+        absences: new AbsenceShare(),
         keyColumns: keyColumnsOf(description),
         memory: 'subscribe' in backing.tier ? 'tier' : 'near',
       }

@@ -2,7 +2,8 @@
 //
 //   near    what this process holds of a shared tier, if anything
 //   tier    header and record as of one instant, all that are asked for in a turn together; a value is admitted near
-//           no record: take the key's lease and load, with all other keys that are missed in the same turn, in one query
+//           no record: look again, taking the key's lease; where looks often find nothing, the first one takes it already.
+//           With the lease: load, with all other keys that are missed in the same turn, in one query
 //           leased by another: wait for the fill, looking again after growing pauses; after a while load without filling
 //           fill: refused if anything happened to the key since the lease; the caller gets the loaded row in any case
 //   source  without a word to the tier when that does not answer, has nothing to say, or is not fresh enough
@@ -19,7 +20,6 @@ import type { LaneState } from '../coherence/lane.ts'
 import { randomToken, type Token, type ValueRecord } from '../coherence/record.ts'
 import { meetsTicket, ticketAfter, type SessionTicket } from '../coherence/session.ts'
 import type { LoadStamp, Stamp } from '../coherence/stamp.ts'
-import type { TierLease } from '../tier/tier.ts'
 import type { Keyspaces, PlacedKey, WhenStale } from './keyspaces.ts'
 import { proofOf } from './proofs.ts'
 import type { LoadedRow } from './source-loads.ts'
@@ -70,14 +70,14 @@ const PAUSE_MS_MAX = 32
 export class Reader<V = Uint8Array> {
   readonly #keyspaces: Keyspaces<V>
   readonly #clock: Clock
-  readonly #random: Random
+  readonly #drawToken: () => Token
   readonly #watch: SuspendWatch
   readonly #flights = new Map<string, Flight<V>>()
 
   constructor(keyspaces: Keyspaces<V>, clock: Clock, random: Random) {
     this.#keyspaces = keyspaces
     this.#clock = clock
-    this.#random = random
+    this.#drawToken = () => randomToken(random)
     this.#watch = new SuspendWatch(clock)
   }
 
@@ -140,38 +140,34 @@ export class Reader<V = Uint8Array> {
 
   async #readTier(call: Call<V>, near: ReadAnswer<V> | undefined): Promise<ReadAnswer<V>> {
     const { key, lane, keyspace } = call
+    let leases = keyspace.absences.isHigh
     let pauseMs = 0
-    for (;;) {
-      const looked = keyspace.looks.look(lane, key)
+    for (let looks = 1; ; looks++) {
+      const looked = keyspace.looks.look(lane, key, leases ? this.#drawToken : undefined)
+      // Without a wait where there is none: whoever comes next in this turn finds the flight.
       const look = looked instanceof Promise ? await looked : looked
-      const { read } = look
+      const { read, token } = look
       if (read?.lane === undefined) return this.#withoutTier(call, near)
       const { record } = read
-      if (record?.type === 'fence') return this.#load(call)
-      if (record?.type === 'value') return this.#fromTier(call, look, read.lane, record)
-      if (record?.type === 'lease') {
-        const flight = this.#flights.get(key)
-        if (flight?.token === record.token) return this.#join(call, look, read.lane, flight)
-      } else {
-        const token = randomToken(this.#random)
-        const leased = this.#lease(call, token)
-        // Without a wait where there is none: whoever comes next in this turn finds the flight.
-        const lease = leased instanceof Promise ? await leased : leased
-        if (lease?.outcome === 'granted') return this.#fly(call, look, token, lease.lane!)
-        if (lease === undefined || lease.outcome === 'other-epoch' || lease.outcome === 'no-lane')
-          return this.#load(call)
+      const own = record?.type === 'lease' && record.token === token
+      if (looks === 1) keyspace.absences.count(record === undefined || own)
+      if (record === undefined) {
+        // The lane is of another epoch than the source: it gives out no lease for a load from there.
+        if (token !== undefined) return this.#load(call)
+        leases = true
+        continue
       }
+      if (record.type === 'fence') return this.#load(call)
+      if (record.type === 'value') return this.#fromTier(call, look, read.lane, record)
+      const flight = this.#flights.get(key)
+      if (flight?.token === record.token) return this.#join(call, look, read.lane, flight)
+      if (own) return this.#fly(call, look, record.token, read.lane)
       if (this.#clock.monotonicMs() >= call.calledMs + limits.fillWaitMs) return this.#load(call)
-      // Whoever was faster over the lease: look who it is at once, the first time.
-      if (pauseMs > 0 || record !== undefined) await sleep(this.#clock, Math.max(FIRST_PAUSE_MS, pauseMs))
       pauseMs = Math.min(PAUSE_MS_MAX, Math.max(FIRST_PAUSE_MS, pauseMs * 2))
+      await sleep(this.#clock, pauseMs)
+      // A value is what comes next as a rule.
+      leases = false
     }
-  }
-
-  #lease(call: Call<V>, token: Token): TierLease | undefined | Promise<TierLease | undefined> {
-    const { key, lane, keyspace } = call
-    const { source, tier } = keyspace.backing
-    return keyspace.calls.call(lane, () => tier.lease(key, { token, epoch: source.epoch, leaseMs: limits.leaseMs }))
   }
 
   #withoutTier(call: Call<V>, near: ReadAnswer<V> | undefined): Promise<ReadAnswer<V>> | ReadAnswer<V> {

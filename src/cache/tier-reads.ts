@@ -1,8 +1,13 @@
 // Looks at a tier: gathers the keys that are asked for in one turn of the event loop, and asks for those of a lane together.
 // A key that many ask for in one turn, as one that has just been removed near, is asked for once. Nobody shares a look that
 // has begun before they asked. A tier in this process's memory is looked at on the spot.
+//
+// A look may lease the key if nothing is there: in one step, and one trip, with finding that out. Who asked for the key in
+// the same turn has part in that lease; reader.ts sees to it that one of them loads.
 import type { Clock } from '../base/clock.ts'
 import { limits } from '../base/limits.ts'
+import type { Token } from '../coherence/record.ts'
+import type { Source } from '../source/source.ts'
 import type { Awaitable, Tier, TierRead } from '../tier/tier.ts'
 import type { NearCache } from './near-cache.ts'
 import type { LaneProof, Proofs } from './proofs.ts'
@@ -15,9 +20,12 @@ export interface TierLook<V = Uint8Array> {
   readonly known: LaneProof | undefined
   /** undefined: the tier did not answer in time. */
   readonly read: TierRead<V> | undefined
+  /** Of the lease that it takes if nothing is there; undefined: it takes none. */
+  readonly token: Token | undefined
 }
 
 export interface TierReadsOptions<V = Uint8Array> {
+  readonly source: Pick<Source, 'epoch'>
   readonly tier: Tier<V>
   readonly near: NearCache<V> | undefined
   readonly proofs: Proofs
@@ -25,7 +33,11 @@ export interface TierReadsOptions<V = Uint8Array> {
   readonly clock: Clock
 }
 
-type Waiting<V> = PromiseWithResolvers<TierLook<V>>
+interface Waiting<V> extends PromiseWithResolvers<TierLook<V>> {
+  token: Token | undefined
+}
+
+type Entry<V> = readonly [key: string, waiting: Waiting<V>]
 
 export class TierReads<V = Uint8Array> {
   readonly #options: TierReadsOptions<V>
@@ -37,24 +49,31 @@ export class TierReads<V = Uint8Array> {
     this.#shared = 'subscribe' in options.tier
   }
 
-  look(lane: number, key: string): TierLook<V> | Promise<TierLook<V>> {
-    if (!this.#shared) {
-      const begun = this.#begin(lane, key)
-      const answer = this.#read(lane, [key])
-      if (!(answer instanceof Promise)) return { ...begun, read: answer?.[0] }
-      return answer.then(reads => ({ ...begun, read: reads?.[0] }))
-    }
+  /** `drawToken`: the look leases the key if nothing is there, under a token of this or of whoever asked before. */
+  look(lane: number, key: string, drawToken: (() => Token) | undefined): TierLook<V> | Promise<TierLook<V>> {
+    if (!this.#shared) return this.#lookAtOnce(lane, key, drawToken?.())
     if (this.#waiting.size === 0) this.#options.clock.timer(0, () => this.#send())
     let keys = this.#waiting.get(lane)
     if (keys === undefined) this.#waiting.set(lane, (keys = new Map<string, Waiting<V>>()))
     let waiting = keys.get(key)
-    if (waiting === undefined) keys.set(key, (waiting = Promise.withResolvers<TierLook<V>>()))
+    if (waiting === undefined) {
+      waiting = { ...Promise.withResolvers<TierLook<V>>(), token: undefined }
+      keys.set(key, waiting)
+    }
+    waiting.token ??= drawToken?.()
     return waiting.promise
   }
 
-  #begin(lane: number, key: string): Omit<TierLook<V>, 'read'> {
+  #lookAtOnce(lane: number, key: string, token: Token | undefined): TierLook<V> | Promise<TierLook<V>> {
+    const begun = this.#begin(lane, key, token)
+    const read = token === undefined ? this.#readOne(lane, key) : this.#lease(lane, key, token)
+    if (!(read instanceof Promise)) return { ...begun, read }
+    return read.then(later => ({ ...begun, read: later }))
+  }
+
+  #begin(lane: number, key: string, token: Token | undefined): Omit<TierLook<V>, 'read'> {
     const { near, proofs } = this.#options
-    return { ticket: near?.begin(key) ?? 0, known: proofs.known(lane) }
+    return { ticket: near?.begin(key) ?? 0, known: proofs.known(lane), token }
   }
 
   #read(lane: number, keys: readonly string[]): Awaitable<readonly TierRead<V>[] | undefined> {
@@ -62,22 +81,43 @@ export class TierReads<V = Uint8Array> {
     return calls.call(lane, () => tier.read(keys))
   }
 
+  #readOne(lane: number, key: string): Awaitable<TierRead<V> | undefined> {
+    const reads = this.#read(lane, [key])
+    return reads instanceof Promise ? reads.then(later => later?.[0]) : reads?.[0]
+  }
+
+  #lease(lane: number, key: string, token: Token): Awaitable<TierRead<V> | undefined> {
+    const { calls, tier, source } = this.#options
+    const { epoch } = source
+    return calls.call(lane, () => tier.lease(key, { token, epoch, leaseMs: limits.leaseMs }))
+  }
+
   #send(): void {
     const all = this.#waiting
     this.#waiting = new Map()
     for (const [lane, keys] of all) {
-      const entries = [...keys]
-      for (let at = 0; at < entries.length; at += limits.loadBatchMax) {
-        void this.#ask(lane, entries.slice(at, at + limits.loadBatchMax))
+      const plain: Entry<V>[] = []
+      for (const entry of keys) {
+        const [key, { token }] = entry
+        if (token === undefined) plain.push(entry)
+        else void this.#ask(lane, [entry], async () => [await this.#lease(lane, key, token)])
+      }
+      for (let at = 0; at < plain.length; at += limits.loadBatchMax) {
+        const batch = plain.slice(at, at + limits.loadBatchMax)
+        const keys = batch.map(([key]) => key)
+        void this.#ask(lane, batch, () => this.#read(lane, keys))
       }
     }
   }
 
-  async #ask(lane: number, batch: readonly (readonly [string, Waiting<V>])[]): Promise<void> {
+  async #ask(
+    lane: number,
+    batch: readonly Entry<V>[],
+    ask: () => Awaitable<readonly (TierRead<V> | undefined)[] | undefined>,
+  ): Promise<void> {
     try {
-      const begun = batch.map(([key]) => this.#begin(lane, key))
-      const keys = batch.map(([key]) => key)
-      const reads = await this.#read(lane, keys)
+      const begun = batch.map(([key, { token }]) => this.#begin(lane, key, token))
+      const reads = await ask()
       for (const [i, [, { resolve }]] of batch.entries()) resolve({ ...begun[i]!, read: reads?.[i] })
     } catch (error) {
       for (const [, { reject }] of batch) reject(error)

@@ -70,7 +70,7 @@ function unchanged<Outcome>(outcome: Outcome): Decision<Outcome> {
 
 /** Gives the right to fill an absent key. The caller loads after this, and stamps the load with the lane's mark as of now. */
 export function lease(
-  header: LaneHeader | undefined,
+  header: LaneState | undefined,
   record: RecordHead | undefined,
   request: LeaseRequest,
 ): Decision<LeaseOutcome> {

@@ -43,16 +43,22 @@ export class CountedTier implements SharedTier {
   }
 
   read(keys: readonly string[]): Promise<readonly TierRead[]> {
-    return this.#counted(this.#tier.read(keys), reads => {
-      let hits = 0
-      for (const { record } of reads) if (record?.type === 'value') hits++
-      this.#metrics.add('tidemark_tier_hits_total', hits)
-      this.#metrics.add('tidemark_tier_misses_total', reads.length - hits)
-    })
+    return this.#counted(this.#tier.read(keys), reads => this.#looked(reads, true))
   }
 
   lease(key: string, options: LeaseOptions): Promise<TierLease> {
-    return this.#counted(this.#tier.lease(key, options))
+    return this.#counted(this.#tier.lease(key, options), leased => this.#looked([leased], false))
+  }
+
+  // A key that a read finds nothing of is leased next, and counted then: once, as if both had been one.
+  #looked(reads: readonly TierRead[], leasedNext: boolean): void {
+    let [hits, misses] = [0, 0]
+    for (const { lane, record } of reads) {
+      if (record?.type === 'value') hits++
+      else if (!leasedNext || lane === undefined || record !== undefined) misses++
+    }
+    this.#metrics.add('tidemark_tier_hits_total', hits)
+    this.#metrics.add('tidemark_tier_misses_total', misses)
   }
 
   fill(key: string, token: Token, value: TierValue<LoadStamp>): Promise<coherence.FillOutcome | TooLarge> {

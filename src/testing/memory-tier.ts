@@ -55,13 +55,15 @@ export class MemoryTier implements SharedTier {
   }
 
   read(keys: readonly string[]): TierRead[] {
-    return keys.map(key => {
-      const header = this.#header(this.#laneOf(key))
-      if (header === undefined) return { lane: undefined, record: undefined }
-      const record = this.#record(key)
-      const live = record !== undefined && isLive(record, header, this.#clock.monotonicMs())
-      return { lane: laneState(header), record: live ? record : undefined }
-    })
+    return keys.map(key => this.#read(key))
+  }
+
+  #read(key: string): TierRead {
+    const header = this.#header(this.#laneOf(key))
+    if (header === undefined) return { lane: undefined, record: undefined }
+    const record = this.#record(key)
+    const live = record !== undefined && isLive(record, header, this.#clock.monotonicMs())
+    return { lane: laneState(header), record: live ? record : undefined }
   }
 
   lease(key: string, options: LeaseOptions): TierLease {
@@ -70,7 +72,7 @@ export class MemoryTier implements SharedTier {
     const outcome = this.#decide(key, (header, record) =>
       this.#operations.lease(header, record, { token, epoch, nowMs, untilMs: nowMs + leaseMs }),
     )
-    return { outcome, lane: this.lane(this.#laneOf(key)) }
+    return { outcome, ...this.#read(key) }
   }
 
   fill(key: string, token: Token, value: TierValue<LoadStamp>): coherence.FillOutcome {

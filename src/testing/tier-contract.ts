@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import type { Awaitable } from '../tier/tier.ts'
+import { leaseRules } from './tier-leases.ts'
 import { messageRules } from './tier-messages.ts'
 import * as rules from './tier-rules.ts'
 import * as schedules from './tier-schedules.ts'
@@ -21,7 +22,7 @@ export function tierContract(
 ): void {
   const groups: Record<string, rules.TierRules> = {
     read: rules.readRules,
-    lease: rules.leaseRules,
+    lease: leaseRules,
     fill: rules.fillRules,
     put: rules.putRules,
     'late put': rules.latePutRules,

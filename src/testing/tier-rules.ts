@@ -65,37 +65,6 @@ export const readRules: TierRules = {
   },
 }
 
-export const leaseRules: TierRules = {
-  'a lease on an absent key is granted, with the lane as it is then': async s => {
-    const reply = await s.tier.lease(s.key, { token: 1n, epoch: EPOCH, leaseMs: 10 })
-    assert.deepEqual(reply, { outcome: 'granted', lane: await s.state() })
-    const record = await s.record()
-    assert.equal(record?.type === 'lease' && record.token, 1n)
-  },
-  'a lease is refused while a value is there, even one that says absent': async s => {
-    await s.put(null, s.write(1n, 110n))
-    assert.equal(await s.lease(1n), 'present')
-    assert.equal(await s.value(), null)
-  },
-  'a lease is refused while another one lives, which stays good': async s => {
-    assert.equal(await s.lease(1n), 'granted')
-    assert.equal(await s.lease(2n), 'leased')
-    assert.equal(await s.fill(1n, 'a', s.load()), 'filled')
-  },
-  'a lease that has run out is given to the next, and the first one cannot fill any more': async s => {
-    await s.lease(1n)
-    s.outlive()
-    assert.equal(await s.lease(2n), 'granted')
-    assert.equal(await s.fill(1n, 'old', s.load()), 'refused')
-    assert.equal(await s.fill(2n, 'new', s.load()), 'filled')
-    assert.equal(await s.value(), 'new')
-  },
-  'a lease for a load from another epoch has no effect': async s => {
-    assert.equal(await s.lease(1n, s.key, EPOCH + 1n), 'other-epoch')
-    assert.equal(await s.record(), undefined)
-  },
-}
-
 export const fillRules: TierRules = {
   'a fill with the token of the lease is stored, once': async s => {
     await s.lease(1n)

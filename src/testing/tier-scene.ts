@@ -6,7 +6,7 @@ import type { Position } from '../coherence/mark.ts'
 import type { ApplyOutcome } from '../coherence/operations.ts'
 import type { TierRecord, Token } from '../coherence/record.ts'
 import { boundedSnapshot, type ChangeEvent, type LoadStamp, type WriteStamp } from '../coherence/stamp.ts'
-import type { Awaitable, Tier } from '../tier/tier.ts'
+import type { Awaitable, Tier, TierLease } from '../tier/tier.ts'
 import type { ManualClock } from './clock.ts'
 
 /** What an implementer gives to the contract: a fresh tier, no lane of which has a header. */
@@ -102,7 +102,12 @@ export class TierScene {
   }
 
   async lease(token: Token, key: string = this.key, epoch: bigint = EPOCH): Promise<string> {
-    return (await this.tier.lease(key, { token, epoch, leaseMs: LEASE_MS })).outcome
+    return (await this.look(token, key, epoch)).outcome
+  }
+
+  /** The whole answer to a lease. */
+  async look(token: Token, key: string = this.key, epoch: bigint = EPOCH): Promise<TierLease> {
+    return await this.tier.lease(key, { token, epoch, leaseMs: LEASE_MS })
   }
 
   fill(token: Token, text: string | null, stamp: LoadStamp, key: string = this.key): ReturnType<Tier['fill']> {

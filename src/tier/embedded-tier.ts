@@ -65,9 +65,7 @@ export class EmbeddedTier implements Tier {
       return this.#table.withLane(place.lane, () => {
         const lane = this.#table.state(place.lane)
         if (lane === undefined) return { lane: undefined, record: undefined }
-        const record = this.#store.withLock(place.hash, () => this.#record(place, lane, true))
-        const live = record !== undefined && isLive(record, lane, this.#clock.monotonicMs())
-        return { lane, record: live ? record : undefined }
+        return { lane, record: this.#store.withLock(place.hash, () => this.#liveRecord(place, lane)) }
       })
     })
   }
@@ -77,11 +75,16 @@ export class EmbeddedTier implements Tier {
     const { token, epoch, leaseMs } = options
     const place = this.#place(key)
     return this.#table.withLane(place.lane, () => {
-      const outcome = this.#decide(place, key, (header, record) =>
-        coherence.lease(header, record, { token, epoch, nowMs, untilMs: nowMs + leaseMs }),
-      )
-      assert(outcome !== 'too-large', 'a lease fits')
-      return { outcome, lane: this.#table.state(place.lane) }
+      const lane = this.#table.state(place.lane)
+      if (lane === undefined) return { outcome: 'no-lane', lane, record: undefined }
+      return this.#store.withLock(place.hash, () => {
+        const there = this.#liveRecord(place, lane)
+        const request = { token, epoch, nowMs, untilMs: nowMs + leaseMs }
+        const { outcome, record } = coherence.lease(lane, there, request)
+        if (record === 'keep' || record === 'remove' || record.type !== 'lease') return { outcome, lane, record: there }
+        assert(this.#write(place, key, record, undefined), 'a lease fits')
+        return { outcome, lane, record }
+      })
     })
   }
 
@@ -254,6 +257,11 @@ export class EmbeddedTier implements Tier {
     )
     if (outcome !== 'stored') this.#store.remove(key, 0, key.length, hash)
     return outcome === 'stored'
+  }
+
+  #liveRecord(place: Place, lane: LaneState): TierRecord | undefined {
+    const record = this.#record(place, lane, true)
+    return record !== undefined && isLive(record, lane, this.#clock.monotonicMs()) ? record : undefined
   }
 
   // Under the lane's and the record's lock. What is no record of the protocol's (a plain key from before the key's prefix

@@ -17,7 +17,7 @@ import type { Reply } from '../wire/reply.ts'
 import type { ReplyWriter } from '../wire/reply-writer.ts'
 
 /** Changes when a server and a client of different versions would not understand each other. */
-export const PROTOCOL_VERSION = 1
+export const PROTOCOL_VERSION = 2
 
 /** The first value of every push. */
 export const PUSH_NAME = 'tm.tier'

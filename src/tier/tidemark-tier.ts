@@ -109,11 +109,14 @@ export class TidemarkTier implements SharedTier {
     if (keys.length === 0) return []
     const replies = await this.#ask('READ', ...keys)
     if (!Array.isArray(replies) || replies.length !== keys.length) throw unexpected('READ', replies)
-    return replies.map(parseRead)
+    return replies.map(reply => parseRead('READ', reply))
   }
 
   async lease(key: string, { token, epoch, leaseMs }: LeaseOptions): Promise<TierLease> {
-    return pair<LeaseOutcome>('LEASE', await this.#ask('LEASE', key, String(token), String(epoch), String(leaseMs)))
+    const reply = await this.#ask('LEASE', key, String(token), String(epoch), String(leaseMs))
+    const outcome = Array.isArray(reply) ? protocol.textOf(reply[0]) : undefined
+    if (outcome === undefined) throw unexpected('LEASE', reply)
+    return { outcome: outcome as LeaseOutcome, ...parseRead('LEASE', (reply as readonly Reply[]).slice(1)) }
   }
 
   fill(key: string, token: Token, value: TierValue<LoadStamp>): Promise<FillOutcome | TooLarge> {
@@ -191,9 +194,9 @@ function pair<Outcome extends string>(operation: string, reply: Reply): TierLane
   return { outcome: outcome as Outcome, lane: parseLane(operation, reply[1]) }
 }
 
-function parseRead(reply: Reply): TierRead {
-  if (!Array.isArray(reply)) throw unexpected('READ', reply)
-  const lane = parseLane('READ', reply[0])
+function parseRead(operation: string, reply: Reply): TierRead {
+  if (!Array.isArray(reply)) throw unexpected(operation, reply)
+  const lane = parseLane(operation, reply[0])
   if (lane === undefined || !Array.isArray(reply[1])) return { lane, record: undefined }
   return { lane, record: parseRecord(lane, reply[1]) }
 }

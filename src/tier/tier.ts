@@ -37,10 +37,12 @@ export interface TierRead<V = Uint8Array> {
   readonly record: TierRecord<V> | undefined
 }
 
-export interface TierLease {
+/**
+ * What a lease came to, and what is there after it, as of one instant: the lease if it was granted, the value, lease or fence
+ * that was there before if not. The mark of a granted lease's lane goes into the load's stamp.
+ */
+export interface TierLease<V = Uint8Array> extends TierRead<V> {
   readonly outcome: LeaseOutcome
-  /** The lane when the lease was granted: its mark goes into the load's stamp. undefined without a header. */
-  readonly lane: LaneState | undefined
 }
 
 /** What an operation on a lane came to, and the lane after it: where to start again from after a mismatch. */
@@ -93,7 +95,8 @@ export interface Tier<V = Uint8Array> {
   readonly lanes: number
   /** In the order of `keys`. */
   read(keys: readonly string[]): Awaitable<readonly TierRead<V>[]>
-  lease(key: string, options: LeaseOptions): Awaitable<TierLease>
+  /** Leases the key if nothing is there, and reads it, in one step: a look and a lease in one trip. */
+  lease(key: string, options: LeaseOptions): Awaitable<TierLease<V>>
   /** Stores a load under the lease that it was made for; `stamp.lsn` is the mark that the lease came with. */
   fill(key: string, token: Token, value: TierValue<LoadStamp, V>): Awaitable<FillOutcome | TooLarge>
   /** Stores what a committed write returned. Of several writes of a key in one transaction: the last one only. */

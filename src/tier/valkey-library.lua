@@ -1,7 +1,7 @@
 #!lua name=$LIBRARY
 -- The operations of src/coherence/operations.ts on a Redis or Valkey server, one function each: the same decisions, in the same
 -- order. test/tier/valkey-equality.test.ts runs both side by side. What the bytes are: src/tier/valkey-bytes.ts.
--- Not for: reading (a plain MGET), and anything that spans lanes.
+-- Not for: reading alone (a plain MGET), and anything that spans lanes.
 --
 -- Positions, transaction ids and times are 8 bytes, big-endian. They are compared as two halves of 32 bits: a Lua number
 -- cannot hold 64, and Lua's own comparison of strings goes by the server's locale.
@@ -111,6 +111,7 @@ local function store_claim(key, letter, h, token, ms)
   ms = tonumber(ms)
   local r = VERSION .. letter .. generation(h) .. token .. ms_bytes(now_ms() + ms)
   redis.call('SET', key, r, 'PX', ('%.0f'):format(ms + GRACE_MS))
+  return r
 end
 
 -- `tail` is what the caller gives: all of the head after the generation.
@@ -129,19 +130,20 @@ local function sees(r, xid)
   return 'yes'
 end
 
--- Lease: args token, epoch, lease ms. Replies outcome, server's ms, lane.
+-- Lease, or read what is there: args token, epoch, lease ms. Replies outcome, server's ms, lane (or nothing), and the record.
 local function lease(keys, args)
   local h = usable_header(keys[1])
   local told = ms_bytes(now_ms()) .. state(h)
   if not h then return 'n' .. told end
-  if args[2] ~= epoch(h) then return 'e' .. told end
   local r = head(keys[2])
-  if r and is_live(r, h) then
-    if is_value(r) then return 'p' .. told end
-    return (type_of(r) == LEASE and 'l' or 'f') .. told
+  local live = r and is_live(r, h)
+  local there = live and (is_value(r) and redis.call('GET', keys[2]) or r) or ''
+  if args[2] ~= epoch(h) then return 'e' .. told .. there end
+  if live then
+    if is_value(r) then return 'p' .. told .. there end
+    return (type_of(r) == LEASE and 'l' or 'f') .. told .. there
   end
-  store_claim(keys[2], LEASE, h, args[1], args[3])
-  return 'g' .. told
+  return 'g' .. told .. store_claim(keys[2], LEASE, h, args[1], args[3])
 end
 
 -- Fill: args token, epoch, tail, payload, ttl.

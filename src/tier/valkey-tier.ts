@@ -180,11 +180,11 @@ export class ValkeyTier implements SharedTier {
     const { outcome, reply, answer } = await this.#onRecord('lease', key, args)
     answer.node.clockOffsetMs = Number(reply.readBigUInt64BE(0)) - this.#clock.monotonicMs()
     const lane = bytes.decodeState(reply, 8)
-    if (outcome !== 'leased' || !answer.uncertain) return { outcome, lane }
-    // It may be our own, from the first time: then it is granted, as of now.
-    const [{ record, lane: laneNow }] = (await this.read([key])) as [TierRead]
-    const own = record?.type === 'lease' && record.token === token
-    return own ? { outcome: 'granted', lane: laneNow } : { outcome, lane }
+    // The server has judged whether it is live.
+    const record = lane && bytes.decodeRecord(reply.subarray(8 + bytes.STATE_BYTES))
+    // Sent again, it may have found what it left there the first time: then it is granted, as of now.
+    const own = answer.uncertain && record?.type === 'lease' && record.token === token
+    return { outcome: own ? 'granted' : outcome, lane, record }
   }
 
   async fill(key: string, token: Token, value: TierValue<LoadStamp>): Promise<coherence.FillOutcome | TooLarge> {

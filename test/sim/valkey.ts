@@ -117,7 +117,7 @@ export class ValkeyNode {
     const { token, epoch, leaseMs } = options
     const request = { token, epoch, nowMs, untilMs: nowMs + leaseMs }
     const outcome = this.#decide(lane, key, formats, (header, record) => coherence.lease(header, record, request))
-    return { outcome, lane: this.lane(lane) }
+    return { outcome, ...this.read(lane, key, formats) }
   }
 
   fill(lane: number, key: string, token: bigint, value: TierValue<LoadStamp>, formats: number): coherence.FillOutcome {

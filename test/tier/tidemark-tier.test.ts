@@ -182,7 +182,7 @@ describe('a Tidemark server that is a tier', () => {
       ['FILL', ours, '1', '', 'no stamp', 'x'],
       ['PUT', ours, '', 'no stamp', 'x'],
       ['SUBSCRIBE'],
-      ['HELLO', '2'],
+      ['HELLO', '1'],
       ['NONSENSE'],
     ]
     for (const args of bad) {

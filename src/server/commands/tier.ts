@@ -65,8 +65,8 @@ function writeOutcome(out: ReplyWriter, outcome: string, lane: LaneState | undef
   writeLane(out, lane)
 }
 
+// A lane and a record: the last two values of a reply.
 function writeRead(out: ReplyWriter, { lane, record }: TierRead): void {
-  out.array(2)
   writeLane(out, lane)
   if (record === undefined) return out.nil()
   out.array(3)
@@ -98,15 +98,20 @@ function read(call: ServerCall, tier: Tier): void {
   const keys = Array.from({ length: call.argc - 2 }, (_, i) => keyAt(call, i + 2))
   const reads = tier.read(keys)
   call.out.array(reads.length)
-  for (const each of reads) writeRead(call.out, each)
+  for (const each of reads) {
+    call.out.array(2)
+    writeRead(call.out, each)
+  }
 }
 
 function lease(call: ServerCall, tier: Tier): void {
   const token: Token = numberAt(call, 3, 'a token')
   const epoch = numberAt(call, 4, 'an epoch')
   const leaseMs = Number(numberAt(call, 5, 'milliseconds of a lease, at most a day', DAY_MS))
-  const { outcome, lane } = tier.lease(keyAt(call, 2), { token, epoch, leaseMs })
-  writeOutcome(call.out, outcome, lane)
+  const leased = tier.lease(keyAt(call, 2), { token, epoch, leaseMs })
+  call.out.array(3)
+  call.out.text(leased.outcome)
+  writeRead(call.out, leased)
 }
 
 function begin(call: ServerCall, tier: Tier): void {
