@@ -43,8 +43,19 @@ export const errorTable = {
   CROSS_SOURCE: 'One command writes to more than one database, which could not be one transaction.',
   TRANSACTION_ROWS: 'Row keys are used in MULTI or WATCH in a way that could not be one transaction.',
   TRANSACTION_TOO_LARGE: 'More is queued in MULTI than the limit.',
+  JOURNAL_LOCKED: 'Another process uses the journal of writes.',
+  JOURNAL_DAMAGED:
+    'A file of the journal of writes was changed or lost behind its back; the message says where, and what can be done.',
+  JOURNAL_FAILED:
+    'The disk failed the journal of writes. What was not acknowledged may be in it or not; nothing is taken until it is opened again.',
+  JOURNAL_FULL: 'The journal of writes holds as much as it may: the source has to take some of it first.',
   STALE: 'No answer can be proved as fresh as asked for, and the keyspace is set to fail then.',
   VALUE_TOO_LARGE: 'A key or value is larger than the limit.',
+  VALUE_UNENCODABLE: 'A value cannot be turned into bytes by the codec of its keyspace.',
+  CODEC_INVALID:
+    'The settings of a codec, of compression or of encryption have a mistake, or a package that a codec needs is not installed.',
+  ENCRYPTION_KEY_WORN: 'An encryption key was used as often as is safe; the ring needs another current key.',
+  TAG_INVALID: 'A tag is empty or too long, or a value has too many of them.',
   MEMORY_FULL: 'The record does not fit in memory.',
   THREADS_DIED: 'Threads died faster than it makes sense to replace them.',
   SHUTTING_DOWN: 'The server is closing.',

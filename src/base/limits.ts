@@ -41,6 +41,29 @@ export const limits = {
   /** How long a reading of the clock counts for the times to live of objects, while the event loop turns. */
   nearClockMs: 1,
 
+  // journal
+  /** A file of the journal is followed by another from so many bytes on. */
+  journalFileBytesMax: 16_777_216,
+  /** Bytes of all its files; past it, writes are refused (JOURNAL_FULL). */
+  journalBytesMax: 268_435_456,
+  /** Bytes that are synced together, unless one append has more. */
+  journalGroupBytesMax: 4_194_304,
+  /** Bytes of one append. */
+  journalAppendBytesMax: 134_217_728,
+
+  // values in a shared tier
+  /** Encoded values of fewer bytes are not compressed, unless the keyspace says otherwise. */
+  compressionFromBytes: 4_096,
+  /** What compression leaves must be at most this share of what there was; otherwise the value stays as it is. */
+  compressedShareMax: 0.9,
+  /** Tags of one value, and the bytes of a tag's name. */
+  tagsPerValueMax: 64,
+  tagBytesMax: 255,
+  /** Bytes of the id of an encryption key. */
+  keyIdBytesMax: 64,
+  /** Values that one process encrypts with one key: with random nonces no more are safe (NIST SP 800-38D, 8.3). */
+  encryptionsPerKeyMax: 4_294_967_296,
+
   // coherence
   lanesMax: 4096,
   lanesDefault: 64,
@@ -196,6 +219,8 @@ assert(
   limits.keyBytesMax < limits.recordShareOfMemory ** -1 * limits.memoryBytesMin,
   'a record with the longest key fits the smallest memory',
 )
+assert(limits.journalBytesMax >= 4 * limits.journalFileBytesMax, 'a full journal has files to let go of')
+assert(limits.journalAppendBytesMax > limits.valueBytesMax + limits.keyBytesMax, 'a value of the largest size is taken')
 assert(limits.tideReplayDelayMs < limits.tideReplayEveryMs, 'lanes that come back together share a replay')
 assert(limits.tideStillMs >= 4 * limits.tideHeartbeatMs, 'a late heartbeat is not taken for a holder that is gone')
 assert(limits.tideEvictMs > limits.tideStillMs, 'a log that is free is taken before its holder is put out')
@@ -203,4 +228,6 @@ assert(limits.maxStalenessMsDefault >= 4 * limits.tideHeartbeatMs, 'a late heart
 assert(limits.fenceMs > limits.sourceTimeoutMs, 'a fence outlives the write that it is for')
 assert(limits.maxStalenessMsDefault >= 4 * limits.sampleEveryMs, 'a late sample does not trip the default bound')
 assert(limits.maxStalenessMsDefault >= 4 * limits.sqlitePollMs, 'a late poll does not trip the default bound')
+assert(limits.tagsPerValueMax <= 255, 'the number of tags fits a byte')
+assert(limits.tagBytesMax <= 255 && limits.keyIdBytesMax <= 255, 'lengths of tags and key ids fit a byte')
 assert(limits.lcsCellsMax < 65_536 ** 2, 'a common subsequence is shorter than 16 bits count')

@@ -9,6 +9,7 @@ export const layers = [
   'policy',
   'wire',
   'store',
+  'journal',
   'near',
   'coherence',
   'tier',
