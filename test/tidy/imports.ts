@@ -11,6 +11,7 @@ export const layers = [
   'store',
   'journal',
   'near',
+  'codec',
   'coherence',
   'tier',
   'source',
