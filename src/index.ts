@@ -13,4 +13,26 @@ export type {
   TierConfig,
 } from './config/config.ts'
 export type { Duration, Size } from './config/units.ts'
-export type { WhenStale } from './server/settings.ts'
+export { Tidemark, createTidemark } from './library/tidemark.ts'
+export { Keyspace } from './library/keyspace.ts'
+export { Session } from './library/session.ts'
+export { TableSource } from './library/table-source.ts'
+export type { Answer } from './library/keyspace.ts'
+export type { EventName, Listener, TidemarkEvents } from './library/events.ts'
+export type { Key } from './library/key.ts'
+export type {
+  BuildOptions,
+  CallOptions,
+  Clone,
+  KeyspaceOptions,
+  KeyspaceSource,
+  NearOptions,
+  StoreOptions,
+  TidemarkOptions,
+  WriteOptions,
+} from './library/options.ts'
+export type { SchemaIssue, SchemaResult, StandardSchema } from './library/schema.ts'
+export type { Stats } from './library/stats.ts'
+export type { TableOptions } from './library/table-source.ts'
+export type { SourceFunctions } from './source/functions-source.ts'
+export type { WhenStale } from './cache/keyspaces.ts'

@@ -5,6 +5,9 @@
 export const errorTable = {
   CONFIG_INVALID:
     'The configuration file, a flag or an environment variable has a mistake; each is listed with its path.',
+  OPTION_INVALID: 'An option given to the library is not allowed; the message says which, and what is.',
+  KEY_INVALID: 'A key is of a kind that keys cannot be.',
+  VALUE_INVALID: 'A value is not as the schema of its keyspace says, or is undefined.',
   NODE_TOO_OLD: 'Node is older than Tidemark needs.',
   ADDRESS_TAKEN: 'Another process listens on the address already.',
   ADDRESS_REFUSED: 'The address cannot be listened on.',

@@ -40,6 +40,11 @@ export const limits = {
   nearEntriesMax: 8_388_608,
   /** How long a reading of the clock counts for the times to live of objects, while the event loop turns. */
   nearClockMs: 1,
+  /** Of a process's memory when neither `maxSize` nor `maxEntries` is set. */
+  nearBytesDefault: 268_435_456,
+  /** Values whose time is over are looked for: how often, and among how many entries each time. */
+  nearSweepEveryMs: 100,
+  nearSweepEntries: 2_000,
 
   // journal
   /** A file of the journal is followed by another from so many bytes on. */
@@ -67,6 +72,8 @@ export const limits = {
   // coherence
   lanesMax: 4096,
   lanesDefault: 64,
+  /** Of a source in one process of the library: with fewer, more writes at once are told from one another by less. */
+  libraryLanes: 16,
   /** Changes that a lane's header remembers. */
   recentChangesMax: 32,
   leaseMs: 2_000,
@@ -122,6 +129,8 @@ export const limits = {
 
   // sources and cache
   loadBatchMax: 512,
+  /** A database whose thread died, and that could not be opened again, is tried again after so long. */
+  sourceReopenMs: 1_000,
   /** How long a reader waits for another process's or thread's load before it loads by itself. */
   fillWaitMs: 250,
   /** When so many of a keyspace's looks at the tier find nothing, each takes a lease along. Over so many looks, about. */
@@ -156,6 +165,8 @@ export const limits = {
   tierTtlMsDefault: 86_400_000,
   /** A lane whose tier did not answer is left alone for so long, but for one call. */
   tierRetryMs: 100,
+  /** How long values of a source without a log are kept, where nobody says: nothing tells of what is changed around them. */
+  loglessTtlMsDefault: 60_000,
   /** How long a write to a source without a log may take before others load its key again. */
   fenceMs: 15_000,
   /** How often a node asks its sources for their positions, and how long it waits for an answer. */

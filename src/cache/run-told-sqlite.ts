@@ -22,7 +22,7 @@ export async function runToldSqlite(options: ToldThreadOptions, events: SourceEv
   return {
     source,
     describe: () => source.describe(),
-    begins: () => source.end,
+    feed: source,
     status: async () => ({
       ...(await source.position()),
       name: options.name,

@@ -8,8 +8,8 @@ import type { SourceStatus } from './source-status.ts'
 export interface RunningSource {
   readonly source: Source
   describe(): readonly KeyspaceDescription[]
-  /** Where the feed is that is told in messages; undefined: it is not. */
-  begins?(): Position
+  /** The feed, where it is told in messages: where it is now, and what makes it tell how far it is true, at once. */
+  readonly feed?: { readonly end: Position; poll(): void }
   status(): Promise<SourceStatus>
   /** Finishes what is under way, gives up the log, and closes. */
   stop(): Promise<void>

@@ -5,15 +5,15 @@ import type { Source } from '../source/source.ts'
 
 export class SessionTickets {
   /** Most connections need none. */
-  #tickets: Map<Source, SessionTicket> | undefined
+  #tickets: Map<Source<unknown>, SessionTicket> | undefined
 
   /** undefined: nothing was seen or written yet. */
-  of(source: Source): SessionTicket | undefined {
+  of(source: Source<unknown>): SessionTicket | undefined {
     return this.#tickets?.get(source)
   }
 
   /** `called`: the ticket as the call began that was answered with `answered`. */
-  saw(source: Source, called: SessionTicket | undefined, answered: SessionTicket): void {
+  saw(source: Source<unknown>, called: SessionTicket | undefined, answered: SessionTicket): void {
     this.#tickets ??= new Map()
     this.#tickets.set(source, mergeTickets(this.#tickets.get(source), called, answered))
   }

@@ -18,8 +18,8 @@ export interface LoadedRow<V = Uint8Array> {
 
 type Waiting<V> = PromiseWithResolvers<LoadedRow<V>>
 
-/** What became of loads: a number of rows, and whether they failed. */
-export type CountLoads = (rows: number, failed: boolean) => void
+/** What became of loads: a number of rows of a keyspace, and whether they failed. */
+export type CountLoads = (rows: number, failed: boolean, keyspace: string) => void
 
 export class SourceLoads<V = Uint8Array> {
   readonly #source: Source<V>
@@ -88,10 +88,10 @@ export class SourceLoads<V = Uint8Array> {
           waiting.reject((row as unknown as RowFailure).error)
         } else waiting.resolve({ row, stamp, asOfMs, asOfWallMs })
       }
-      this.#count(batch.length - failed, false)
-      if (failed > 0) this.#count(failed, true)
+      this.#count(batch.length - failed, false, keyspace)
+      if (failed > 0) this.#count(failed, true, keyspace)
     } catch (error) {
-      this.#count(batch.length, true)
+      this.#count(batch.length, true, keyspace)
       for (const [, waiting] of batch) waiting.reject(error)
     } finally {
       this.#underWay--

@@ -5,7 +5,14 @@ import { assert } from '../base/assert.ts'
 import { messageOf, TidemarkError } from '../base/errors.ts'
 import type * as postgres from './run-postgres.ts'
 import type { RunningSource, SourceEvents } from './running-source.ts'
-import { packOutcomes, packRows, type FeedNews, type SourceNews, type SourceReply, type SourceRequest } from './source-messages.ts'
+import {
+  packOutcomes,
+  packRows,
+  type FeedNews,
+  type SourceNews,
+  type SourceReply,
+  type SourceRequest,
+} from './source-messages.ts'
 import type {
   SourceThreadMessage,
   SourceThreadOptions,
@@ -57,9 +64,10 @@ class Askers {
     })
     // What the supervisor told it is of the start.
     this.#tell(port, running)
-    const position = running.begins?.()
-    if (position === undefined) return
+    if (running.feed === undefined) return
+    const { end: position } = running.feed
     port.postMessage({ kind: 'begins', epoch: running.source.epoch, position } satisfies FeedNews)
+    running.feed.poll()
   }
 
   describe(): void {

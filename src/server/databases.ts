@@ -35,9 +35,6 @@ export interface DatabasesParts {
   readonly gaveUp: (error: TidemarkError) => void
 }
 
-/** A database that could not be opened again is tried again after so long. */
-const REOPEN_MS = 1_000
-
 interface Running {
   readonly settings: DatabaseSettings
   thread: SourceThread
@@ -145,7 +142,7 @@ export class Databases {
       } catch (thrown) {
         if (refusal !== messageOf(thrown)) log(`database '${name}': it cannot be opened again: ${messageOf(thrown)}`)
         refusal = messageOf(thrown)
-        await sleep(clock, REOPEN_MS)
+        await sleep(clock, limits.sourceReopenMs)
       }
     }
     if (!this.#stopping) parts.relink(() => [this.#link(running)])

@@ -110,7 +110,7 @@ export interface Source<V = Uint8Array> {
   /** Of the database and of how its keyspaces are laid out, as of the last contact with it: what a lease is asked for with. */
   readonly epoch: bigint
   /** Given when it has no log of its changes: there is no proof of anything then, and a time to live governs. */
-  readonly log?: false
+  readonly log?: false | undefined
   /** Without a log: how long others keep off a key that is written; longer than a write takes, or `limits.fenceMs`. */
   readonly fenceMs?: number
   /** One query for all of `ids`. An id that is no canonical key of the table rejects with ROW_KEY_INVALID. */

@@ -20,6 +20,7 @@ export const layers = [
   'server',
   'admin',
   'config',
+  'library',
   'cli',
   'testing',
 ] as const

@@ -1,0 +1,44 @@
+// What keyspaces of one source work with once it is open: the read and the write path over it.
+import type { Clock } from '../base/clock.ts'
+import type { Random } from '../base/random.ts'
+import { Keyspaces } from '../cache/keyspaces.ts'
+import { Reader } from '../cache/reader.ts'
+import { Writer } from '../cache/writer.ts'
+import type { KeyspaceDescription } from '../source/source.ts'
+import type { OpenedSource } from './opened.ts'
+import type { ResolvedKeyspace } from './options.ts'
+import type { Counts } from './stats.ts'
+
+export interface EngineParts {
+  readonly clock: Clock
+  readonly random: Random
+  /** By keyspace. */
+  readonly counts: ReadonlyMap<string, Counts>
+}
+
+export class Engine {
+  readonly reader: Reader<unknown>
+  readonly writer: Writer<unknown>
+  readonly opened: OpenedSource
+  readonly #keyspaces: Keyspaces<unknown>
+
+  constructor(opened: OpenedSource, settings: readonly ResolvedKeyspace[], { clock, random, counts }: EngineParts) {
+    this.opened = opened
+    const byName = new Map(opened.descriptions.map(each => [each.name, each]))
+    const options = settings.map(({ name, maxStalenessMs, whenStale, ttlMs }) => ({
+      description: byName.get(name)!,
+      backing: opened.backing,
+      maxStalenessMs,
+      whenStale,
+      ...(ttlMs === undefined ? {} : { ttlMs }),
+    }))
+    this.#keyspaces = new Keyspaces(options, clock, (rows, failed, name) => counts.get(name)?.loaded(rows, failed))
+    this.reader = new Reader(this.#keyspaces, clock, random)
+    this.writer = new Writer(this.#keyspaces, clock, random)
+  }
+
+  /** How its keyspaces look from now on: their tables were altered. */
+  describe(descriptions: readonly KeyspaceDescription[]): void {
+    this.#keyspaces.describe(descriptions)
+  }
+}

@@ -1,0 +1,355 @@
+// A keyspace as a service uses it: a family of keys, each with a value of one type. The path of a hit is here, and looks at
+// the object cache by itself; everything else asks the read and the write path of cache/.
+//
+//   hit     the value is in memory, its time is not over, and its lane is proved true within the bound
+//   miss    reader.ts: near, tier, source
+//
+// Not for: opening sources (tidemark.ts), what a value looks like elsewhere (source/, codec/).
+import type { Clock } from '../base/clock.ts'
+import { TidemarkError } from '../base/errors.ts'
+import { NO_PROOF } from '../coherence/freshness.ts'
+import type { ReadAnswer, ReadOptions } from '../cache/reader.ts'
+import type { SuspendWatch } from '../cache/suspend-watch.ts'
+import { ABSENT, payloadOf, valueOf } from '../near/entry.ts'
+import type { ObjectPlaces } from '../near/object-places.ts'
+import type { ObjectSpace } from '../near/object-space.ts'
+import type { BuiltValues } from './built-values.ts'
+import { copyFor, type Copy } from './copies.ts'
+import type { Engine } from './engine.ts'
+import type { Events } from './events.ts'
+import { KeyLocks } from './key-locks.ts'
+import { idOf, type Key } from './key.ts'
+import type { OpenedLogless } from './open-functions.ts'
+import { durationOf, type BuildOptions, type CallOptions, type ResolvedKeyspace, type WriteOptions } from './options.ts'
+import { checked } from './schema.ts'
+import { withSignal } from './signal.ts'
+import type { Counts, Stats } from './stats.ts'
+
+/** What `read` answers. */
+export interface Answer<V> {
+  /** undefined: there is none. */
+  readonly value: V | undefined
+  /** How long ago, in ms, the source surely showed this, or later; Infinity when nobody knows. */
+  readonly age: number
+  /** Where it came from: this process, the memory that processes share, or the source. */
+  readonly tier: 'near' | 'tier' | 'source'
+  /** Not proved to be within the bound; only where `whenStale` is 'serve'. */
+  readonly stale: boolean
+}
+
+/** What a keyspace without a source works with: values that the cache alone has. */
+export interface OwnValues {
+  readonly built: BuiltValues
+  readonly opened: OpenedLogless
+}
+
+export interface KeyspaceParts {
+  readonly settings: ResolvedKeyspace
+  readonly places: ObjectPlaces
+  readonly clock: Clock
+  readonly watch: SuspendWatch
+  readonly events: Events
+  readonly counts: Counts
+  /** The source, opened at the first call; a failure is for that call, and the next one tries again. */
+  readonly open: () => Promise<Engine>
+  readonly own: OwnValues | undefined
+}
+
+export class Keyspace<V = unknown, K extends Key = string> {
+  readonly name: string
+  readonly #parts: KeyspaceParts
+  readonly #settings: ResolvedKeyspace
+  readonly #space: ObjectSpace<unknown>
+  readonly #clock: Clock
+  readonly #watch: SuspendWatch
+  readonly #events: Events
+  readonly #counts: Counts
+  readonly #copy: Copy
+  readonly #boundMs: number
+  readonly #own: OwnValues | undefined
+  readonly #locks = new KeyLocks()
+  #engine: Engine | undefined
+
+  /** Made by `tide.keyspace`. */
+  constructor(parts: KeyspaceParts) {
+    const { settings, places, clock, watch, events, counts, own } = parts
+    this.name = settings.name
+    this.#parts = parts
+    this.#settings = settings
+    this.#space = places.space(settings.name)
+    this.#clock = clock
+    this.#watch = watch
+    this.#events = events
+    this.#counts = counts
+    this.#copy = copyFor(settings.clone)
+    this.#boundMs = settings.maxStalenessMs
+    this.#own = own
+  }
+
+  /** What is in memory now and may be answered; undefined when nothing is. Asks nobody, and starts nothing. */
+  peek(key: K): V | undefined {
+    const value = this.#hit(typeof key === 'string' ? key : idOf(this.name, key))
+    return value === ABSENT ? undefined : this.#out(value)
+  }
+
+  /** The value, from wherever it is; undefined: the source has none. Rejects with STALE, or as the source does. */
+  get(key: K, options?: CallOptions): Promise<V | undefined> {
+    const id = typeof key === 'string' ? key : idOf(this.name, key)
+    if (options === undefined) {
+      const value = this.#hit(id)
+      if (value !== undefined) {
+        this.#counts.hits++
+        if (this.#events.has('hit')) this.#events.emit('hit', { keyspace: this.name, key: id })
+        return Promise.resolve(value === ABSENT ? undefined : this.#out(value))
+      }
+    }
+    return this.#read(id, options).then(({ value }) => value)
+  }
+
+  /** Those of `keys` that there are, by key; what has to be loaded is loaded together. */
+  async getMany(keys: readonly K[], options?: CallOptions): Promise<Map<K, V>> {
+    const values = await Promise.all(keys.map(key => this.get(key, options)))
+    const found = new Map<K, V>()
+    for (const [i, value] of values.entries()) if (value !== undefined) found.set(keys[i]!, value)
+    return found
+  }
+
+  /** The value and how fresh it is. */
+  read(key: K, options?: CallOptions): Promise<Answer<V>> {
+    return this.#read(idOf(this.name, key), options)
+  }
+
+  async has(key: K, options?: CallOptions): Promise<boolean> {
+    return (await this.get(key, options)) !== undefined
+  }
+
+  /** Writes to the source, then to memory. Resolves to the value as the source has it now. */
+  async set(key: K, value: V, options: WriteOptions = {}): Promise<V> {
+    const id = idOf(this.name, key)
+    const [written] = await this.#write([[id, value]], options)
+    return written as V
+  }
+
+  /** All or none, where the source can. */
+  async setMany(entries: Iterable<readonly [K, V]>, options: WriteOptions = {}): Promise<void> {
+    const writes = Array.from(entries, ([key, value]) => [idOf(this.name, key), value] as const)
+    if (writes.length > 0) await this.#write(writes, options)
+  }
+
+  /**
+   * The value that `change` makes of what the source has; undefined from it removes the key. Calls for one key in this process
+   * wait for each other.
+   */
+  async update(
+    key: K,
+    change: (value: V | undefined) => V | undefined | Promise<V | undefined>,
+    options: WriteOptions = {},
+  ): Promise<V | undefined> {
+    const id = idOf(this.name, key)
+    return this.#locks.run(id, async () => {
+      const fresh = this.#own === undefined ? { maxStaleness: 0 as const } : {}
+      const { value } = await this.#read(id, fresh)
+      const next = await change(value)
+      if (next !== undefined) return (await this.#write([[id, next]], options))[0] as V
+      if (value !== undefined) await this.#remove([id], options)
+      return undefined
+    })
+  }
+
+  /** Whether there was one, as far as the source says. */
+  async delete(key: K, options: WriteOptions = {}): Promise<boolean> {
+    return (await this.#remove([idOf(this.name, key)], options)) > 0
+  }
+
+  /** How many there were, as far as the source says. */
+  async deleteMany(keys: readonly K[], options: WriteOptions = {}): Promise<number> {
+    return keys.length === 0 ? 0 : this.#remove([...new Set(keys.map(key => idOf(this.name, key)))], options)
+  }
+
+  /** Gives up what is held of the key, here and in memory that processes share: the next read asks the source. */
+  invalidate(key: K): Promise<void> {
+    return this.invalidateMany([key])
+  }
+
+  async invalidateMany(keys: readonly K[]): Promise<void> {
+    const ids = keys.map(key => idOf(this.name, key))
+    const { writer } = await this.#ready()
+    await writer.invalidate(ids.map(id => this.#keyOf(id)))
+    if (this.#events.has('invalidate')) this.#events.emit('invalidate', { keyspace: this.name, keys: ids })
+  }
+
+  /**
+   * The value, or what `build` makes of nothing: one build for all who ask meanwhile. In a keyspace without a source it is kept
+   * by the cache alone; in one with a source it is written there.
+   */
+  getOrSet(key: K, build: () => V | Promise<V>, options: BuildOptions = {}): Promise<V> {
+    const id = typeof key === 'string' ? key : idOf(this.name, key)
+    const value = this.#hit(id)
+    if (value !== undefined && value !== ABSENT) {
+      this.#counts.hits++
+      return Promise.resolve(this.#out(value) as V)
+    }
+    return this.#own === undefined
+      ? this.#buildAndSet(id, build, options)
+      : this.#buildOwn(id, this.#own, build, options)
+  }
+
+  /** A function that answers from the cache: `call` is made for arguments whose key is not there. */
+  wrap<Arguments extends readonly unknown[]>(
+    call: (...given: Arguments) => V | Promise<V>,
+    options: BuildOptions & { readonly key: (...given: Arguments) => K },
+  ): (...given: Arguments) => Promise<V> {
+    const { key, ...rest } = options
+    return (...given) => this.getOrSet(key(...given), () => call(...given), rest)
+  }
+
+  /** Gives up all that this process holds of the keyspace. */
+  clear(): void {
+    this.#space.clear()
+    this.#own?.opened.tier.settleAll()
+    if (this.#events.has('invalidate')) this.#events.emit('invalidate', { keyspace: this.name, keys: [] })
+  }
+
+  /** Ids of the values in memory, spelt as strings. */
+  *keys(): Generator<string> {
+    for (const [id] of this.entries()) yield id
+  }
+
+  /** The values in memory whose time is not over, however fresh they are. */
+  *entries(): Generator<[string, V]> {
+    for (const [id, value] of this.#space.entries()) if (value !== ABSENT) yield [id, this.#out(value) as V]
+  }
+
+  stats(): Stats {
+    return this.#counts.stats(this.#space.size)
+  }
+
+  #hit(id: string): unknown {
+    return this.#boundMs === Infinity ? this.#space.get(id) : this.#proved(id)
+  }
+
+  // The clocks are read for each call: a timer may be late, and a suspended machine is noticed by the first who asks.
+  #proved(id: string): unknown {
+    const nowMs = this.#clock.monotonicMs()
+    if (this.#watch.jumped(nowMs, this.#clock.wallMs())) this.#parts.places.pool.asOfMs.fill(NO_PROOF)
+    return this.#space.getProved(id, nowMs, this.#boundMs)
+  }
+
+  #out(value: unknown): V | undefined {
+    return (this.#copy === undefined ? value : this.#copy(value)) as V | undefined
+  }
+
+  #keyOf(id: string): string {
+    return `${this.name}:${id}`
+  }
+
+  async #ready(): Promise<Engine> {
+    this.#engine ??= await this.#parts.open()
+    return this.#engine
+  }
+
+  async #read(id: string, options: CallOptions = {}): Promise<Answer<V>> {
+    this.#counts.misses++
+    if (this.#events.has('miss')) this.#events.emit('miss', { keyspace: this.name, key: id })
+    const { signal } = options
+    const answering = this.#ask(id, options)
+    return signal === undefined ? answering : withSignal(answering, signal)
+  }
+
+  async #ask(id: string, options: CallOptions): Promise<Answer<V>> {
+    const { reader, opened } = this.#engine ?? (await this.#ready())
+    // What nobody builds is not there.
+    if (this.#own !== undefined && options.maxStaleness === undefined) return this.#held(id)
+    const { session } = options
+    const { source } = opened.backing
+    const called = session?.tickets.of(source)
+    const answer = await reader.read(this.#keyOf(id), { ...readOptions(options), session: called })
+    session?.tickets.saw(source, called, answer.session)
+    return this.#answer(id, answer)
+  }
+
+  #held(id: string): Answer<V> {
+    const value = this.#space.get(id)
+    return { value: value === ABSENT ? undefined : this.#out(value), age: 0, tier: 'near', stale: false }
+  }
+
+  #answer(id: string, { value, asOfMs, tier, stale }: ReadAnswer<unknown>): Answer<V> {
+    const age = Math.max(0, this.#clock.monotonicMs() - asOfMs)
+    if (stale) {
+      this.#counts.stale++
+      if (this.#events.has('stale')) this.#events.emit('stale', { keyspace: this.name, key: id, ageMs: age })
+    }
+    return { value: value === null ? undefined : this.#out(valueOf(value)), age, tier, stale }
+  }
+
+  async #write(entries: readonly (readonly [string, V])[], options: WriteOptions): Promise<unknown[]> {
+    const { schema } = this.#settings
+    const facts = { ttlMs: durationOf('ttl', options.ttl), tags: options.tags }
+    const writes = await Promise.all(
+      entries.map(async ([id, given]) => {
+        const key = this.#keyOf(id)
+        if (given === undefined) throw undefinedValue(key)
+        const value = schema === undefined ? given : await checked(schema, key, given)
+        // A copy: the caller may go on with theirs.
+        const row = payloadOf(this.#settings.clone === 'structured' ? structuredClone(value) : value, facts)
+        return { key, operation: { kind: 'replace', row } as const }
+      }),
+    )
+    const outcomes = await this.#send(writes, options)
+    if (this.#events.has('write')) this.#events.emit('write', { keyspace: this.name, keys: entries.map(([id]) => id) })
+    return outcomes.map(({ after }) => this.#out(valueOf(after)))
+  }
+
+  async #remove(ids: readonly string[], options: WriteOptions): Promise<number> {
+    const writes = ids.map(id => ({ key: this.#keyOf(id), operation: { kind: 'remove' } as const }))
+    const outcomes = await this.#send(writes, options)
+    if (this.#events.has('write')) this.#events.emit('write', { keyspace: this.name, keys: ids })
+    return outcomes.filter(({ changed }) => changed).length
+  }
+
+  async #send(
+    writes: Parameters<Engine['writer']['write']>[0],
+    { session, signal }: WriteOptions,
+  ): Promise<Awaited<ReturnType<Engine['writer']['write']>>['outcomes']> {
+    const { writer, opened } = this.#engine ?? (await this.#ready())
+    const { source } = opened.backing
+    const called = session?.tickets.of(source)
+    const writing = writer.write(writes)
+    const { outcomes, session: written } = await (signal === undefined ? writing : withSignal(writing, signal))
+    this.#counts.writes += writes.length
+    if (written !== undefined) session?.tickets.saw(source, called, written)
+    return outcomes
+  }
+
+  async #buildAndSet(id: string, build: () => V | Promise<V>, options: BuildOptions): Promise<V> {
+    return this.#locks.run(id, async () => {
+      const { value } = await this.#read(id, options)
+      if (value !== undefined) return value
+      return (await this.#write([[id, await build()]], options))[0] as V
+    })
+  }
+
+  async #buildOwn(id: string, own: OwnValues, build: () => V | Promise<V>, options: BuildOptions): Promise<V> {
+    const { ttl, tags } = options
+    const forget = own.built.expect(id, { build, tags, ttlMs: durationOf('ttl', ttl) })
+    try {
+      this.#counts.misses++
+      const { reader } = this.#engine ?? (await this.#ready())
+      const reading = reader.read(this.#keyOf(id)).then(answer => this.#answer(id, answer).value as V)
+      return await (options.signal === undefined ? reading : withSignal(reading, options.signal))
+    } finally {
+      forget()
+    }
+  }
+}
+
+function readOptions({ maxStaleness, whenStale }: CallOptions): ReadOptions {
+  return { maxStalenessMs: durationOf('maxStaleness', maxStaleness), whenStale }
+}
+
+function undefinedValue(key: string): TidemarkError {
+  return new TidemarkError(
+    'VALUE_INVALID',
+    `'${key}': undefined is the absence of a value; delete the key, or set null`,
+  )
+}

@@ -1,0 +1,105 @@
+// A database of the library: all keyspaces that show its tables, and one engine for them, opened when the first of them is
+// used. Which tables those are has to be known by then: they decide what the log is read for, and what an epoch is.
+import { resolve as resolvePath } from 'node:path'
+import { TidemarkError } from '../base/errors.ts'
+import { limits } from '../base/limits.ts'
+import type { PostgresDatabase, SqliteDatabase } from '../config/config.ts'
+import { Engine } from './engine.ts'
+import { openSqlite } from './open-sqlite.ts'
+import type { LaneRange, OpenedSource, OpenParts } from './opened.ts'
+import { durationOf, type ResolvedKeyspace } from './options.ts'
+import { CheckedSource, type StandardSchema } from './schema.ts'
+import type { Counts } from './stats.ts'
+import type { TableSource } from './table-source.ts'
+
+export interface LibraryDatabaseParts extends OpenParts {
+  readonly database: SqliteDatabase | PostgresDatabase
+  readonly take: (lanes: number) => LaneRange
+}
+
+interface Member {
+  readonly settings: ResolvedKeyspace
+  readonly source: TableSource
+  readonly counts: Counts
+}
+
+export class LibraryDatabase {
+  readonly #parts: LibraryDatabaseParts
+  readonly #members: Member[] = []
+  #range: LaneRange | undefined
+  #opening: Promise<Engine> | undefined
+  #engine: Engine | undefined
+  #closed = false
+
+  constructor(parts: LibraryDatabaseParts) {
+    this.#parts = parts
+  }
+
+  /** One more keyspace. Returns what opens the database. Throws OPTION_INVALID when it is open already. */
+  join(settings: ResolvedKeyspace, source: TableSource, counts: Counts): () => Promise<Engine> {
+    if (this.#opening !== undefined) {
+      const what = 'its database is in use already: make all keyspaces of a database before you use any of them'
+      throw new TidemarkError('OPTION_INVALID', `keyspace '${settings.name}': ${what}`)
+    }
+    this.#members.push({ settings, source, counts })
+    return () => this.#open()
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true
+    const engine = await this.#opening?.catch(() => undefined)
+    await engine?.opened.close()
+  }
+
+  #open(): Promise<Engine> {
+    if (this.#closed) return Promise.reject(new TidemarkError('SHUTTING_DOWN', 'the cache is closed'))
+    if (this.#opening === undefined) {
+      const opening = this.#openNow()
+      this.#opening = opening
+      // The next call tries again.
+      opening.catch(() => {
+        this.#opening = undefined
+      })
+    }
+    return this.#opening
+  }
+
+  async #openNow(): Promise<Engine> {
+    const { clock, random } = this.#parts
+    this.#range ??= this.#parts.take(limits.libraryLanes)
+    const opened = await this.#openSource(this.#range, descriptions => this.#engine?.describe(descriptions))
+    const schemas = new Map<string, StandardSchema<unknown>>()
+    for (const { settings } of this.#members) if (settings.schema) schemas.set(settings.name, settings.schema)
+    const { backing } = opened
+    const source = schemas.size === 0 ? backing.source : new CheckedSource(backing.source, schemas)
+    const settings = this.#members.map(member => member.settings)
+    const counts = new Map(this.#members.map(member => [member.settings.name, member.counts]))
+    const checkedSource = { ...opened, backing: { ...backing, source } }
+    this.#engine = new Engine(checkedSource, settings, { clock, random, counts })
+    return this.#engine
+  }
+
+  #openSource(
+    range: LaneRange,
+    described: (descriptions: OpenedSource['descriptions']) => void,
+  ): Promise<OpenedSource> {
+    const { database, places, clock, random, onError } = this.#parts
+    if (database.kind === 'postgres') {
+      throw new TidemarkError('OPTION_INVALID', 'postgres() is not here yet')
+    }
+    const file = resolvePath(database.file)
+    const options = {
+      kind: 'told',
+      name: file,
+      file,
+      pollMs: durationOf('poll', database.poll) ?? limits.sqlitePollMs,
+      busyTimeoutMs: durationOf('busyTimeout', database.busyTimeout) ?? limits.sqliteBusyTimeoutMs,
+      keyspaces: this.#members.map(({ settings: { name }, source }) => ({
+        name,
+        table: source.table ?? name,
+        columns: source.columns,
+      })),
+    } as const
+    return openSqlite({ options, range, described, places, clock, random, onError })
+  }
+}

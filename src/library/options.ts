@@ -1,0 +1,178 @@
+// What a user may set, as types, and what it comes to, checked. A mistake is an OPTION_INVALID that says what was got, what
+// is allowed and which option it is. Not for: what the options do.
+import { TidemarkError } from '../base/errors.ts'
+import { limits } from '../base/limits.ts'
+import type { WhenStale } from '../cache/keyspaces.ts'
+import { parseDuration, parseSize, type Duration, type Size } from '../config/units.ts'
+import type { SourceFunctions } from '../source/functions-source.ts'
+import type { StandardSchema } from './schema.ts'
+import type { Session } from './session.ts'
+import { TableSource } from './table-source.ts'
+
+export type Clone = 'none' | 'structured' | 'freeze'
+
+export interface NearOptions {
+  /** Bytes of keys and values, estimated: the oldest that nobody reads leave first. */
+  readonly maxSize?: Size | undefined
+  /** Values; with `maxSize`, whichever is reached first. */
+  readonly maxEntries?: number | undefined
+}
+
+export interface TidemarkOptions {
+  /** The memory of this process, for all keyspaces together. */
+  readonly near?: NearOptions | undefined
+  /** The default of every keyspace whose source has a log. */
+  readonly maxStaleness?: Duration | undefined
+  readonly whenStale?: WhenStale | undefined
+}
+
+/** A keyspace's source: the rows of a table, or functions. */
+export type KeyspaceSource = TableSource | SourceFunctions
+
+export interface KeyspaceOptions<V> {
+  /** Without one, the keyspace holds what is put there, or built by `getOrSet`. */
+  readonly source?: KeyspaceSource | undefined
+  /** Any Standard Schema. Values are checked as they come from the source, and before they go there. */
+  readonly schema?: StandardSchema<V> | undefined
+  /** How long a value is kept at most. Of a source without a log: how old a value may be. */
+  readonly ttl?: Duration | undefined
+  /** How long it is remembered that the source has no such key; `ttl` unless said otherwise. */
+  readonly missingTtl?: Duration | undefined
+  /** Times to live are shortened at random by up to this share, so that what came together does not leave together. */
+  readonly ttlJitter?: number | undefined
+  /** The oldest that an answer may be, as can be proved. 0 reads the source every time. */
+  readonly maxStaleness?: Duration | undefined
+  /** What happens when no answer can be proved that fresh. */
+  readonly whenStale?: WhenStale | undefined
+  /** What callers get: the object in memory itself, a copy of it, or the object itself, frozen deeply. */
+  readonly clone?: Clone | undefined
+}
+
+export interface CallOptions {
+  readonly maxStaleness?: Duration | undefined
+  readonly whenStale?: WhenStale | undefined
+  /** Never older than what the session has seen or written. */
+  readonly session?: Session | undefined
+  /** The call ends, rejecting with the signal's reason; what it began goes on for others. */
+  readonly signal?: AbortSignal | undefined
+}
+
+export interface StoreOptions {
+  readonly ttl?: Duration | undefined
+  readonly tags?: readonly string[] | undefined
+}
+
+export interface WriteOptions extends Pick<CallOptions, 'session' | 'signal'>, StoreOptions {}
+
+export interface BuildOptions extends Pick<CallOptions, 'signal'>, StoreOptions {}
+
+export interface ResolvedKeyspace {
+  readonly name: string
+  readonly source: KeyspaceSource | undefined
+  readonly schema: StandardSchema<unknown> | undefined
+  readonly ttlMs: number | undefined
+  readonly missingTtlMs: number | undefined
+  readonly ttlJitter: number
+  /** Infinity: no bound. */
+  readonly maxStalenessMs: number
+  readonly whenStale: WhenStale
+  readonly clone: Clone
+}
+
+const NAME = /^[A-Za-z0-9_.-]{1,64}$/
+const whenStales: readonly WhenStale[] = ['source', 'serve', 'fail']
+const clones: readonly Clone[] = ['none', 'structured', 'freeze']
+const keyspaceMembers = 'source schema ttl missingTtl ttlJitter maxStaleness whenStale clone'.split(' ')
+const tidemarkMembers = 'near maxStaleness whenStale'.split(' ')
+
+export interface ResolvedNear {
+  readonly maxEntries: number | undefined
+  readonly maxBytes: number | undefined
+}
+
+/** Throws OPTION_INVALID. */
+export function resolveNear(options: TidemarkOptions): ResolvedNear {
+  known('', options, tidemarkMembers)
+  const { near = {} } = options
+  known('near.', near, ['maxSize', 'maxEntries'])
+  const { maxEntries, maxSize } = near
+  const maxBytes = maxSize === undefined ? undefined : sizeOf('near.maxSize', maxSize)
+  if (maxEntries !== undefined) within('near.maxEntries', maxEntries, 1, limits.nearEntriesMax)
+  // Without any bound it would grow until the process dies.
+  if (maxEntries === undefined && maxBytes === undefined) return { maxEntries, maxBytes: limits.nearBytesDefault }
+  return { maxEntries, maxBytes }
+}
+
+/** Throws OPTION_INVALID. */
+export function resolveKeyspace<V>(
+  name: string,
+  options: KeyspaceOptions<V>,
+  defaults: TidemarkOptions,
+): ResolvedKeyspace {
+  const path = `keyspace '${name}': `
+  if (!NAME.test(name)) throw invalid('a keyspace', name, '1 to 64 of A-Z a-z 0-9 _ . -')
+  known(path, options, keyspaceMembers)
+  const { source } = options
+  const hasLog = source instanceof TableSource
+  if (source !== undefined && !hasLog && typeof source.load !== 'function') {
+    throw invalid(`${path}source`, source, 'a table of sqlite() or postgres(), or { load, store, remove }')
+  }
+  const bound = options.maxStaleness ?? (hasLog ? defaults.maxStaleness : undefined)
+  const { whenStale = defaults.whenStale ?? 'source', clone = 'none', ttlJitter = 0 } = options
+  oneOf(`${path}whenStale`, whenStale, whenStales)
+  oneOf(`${path}clone`, clone, clones)
+  within(`${path}ttlJitter`, ttlJitter, 0, 1)
+  const ttlMs = durationOf(`${path}ttl`, options.ttl) ?? defaultTtlMs(source)
+  return {
+    name,
+    source,
+    schema: options.schema,
+    ttlMs,
+    missingTtlMs: durationOf(`${path}missingTtl`, options.missingTtl) ?? ttlMs,
+    ttlJitter,
+    maxStalenessMs: durationOf(`${path}maxStaleness`, bound) ?? (hasLog ? limits.maxStalenessMsDefault : Infinity),
+    whenStale,
+    clone,
+  }
+}
+
+// Functions have no log that would say that a value is old; what nobody but the cache has does not grow old.
+function defaultTtlMs(source: KeyspaceSource | undefined): number | undefined {
+  if (source === undefined) return Infinity
+  return source instanceof TableSource ? undefined : limits.loglessTtlMsDefault
+}
+
+/** Milliseconds; undefined for undefined. Throws OPTION_INVALID. */
+export function durationOf(option: string, value: Duration | undefined): number | undefined {
+  if (value === undefined) return undefined
+  const ms = typeof value === 'string' ? parseDuration(value) : value === 0 ? 0 : undefined
+  if (ms === undefined) throw invalid(option, value, `a duration such as '500ms', '10s', '5m' or '1h', or 0`)
+  return ms
+}
+
+function sizeOf(option: string, value: Size): number {
+  const bytes = typeof value === 'string' ? parseSize(value) : Number.isSafeInteger(value) ? value : undefined
+  if (bytes === undefined || bytes < 1) throw invalid(option, value, `a size such as '64mb' or '1gb', or bytes`)
+  return bytes
+}
+
+function within(option: string, value: number, least: number, most: number): void {
+  const whole = most > 1
+  if (typeof value === 'number' && value >= least && value <= most && (!whole || Number.isInteger(value))) return
+  throw invalid(option, value, `a${whole ? ' whole' : ''} number from ${least} to ${most}`)
+}
+
+function oneOf(option: string, value: string, allowed: readonly string[]): void {
+  if (!allowed.includes(value)) throw invalid(option, value, allowed.map(each => `'${each}'`).join(', '))
+}
+
+function known(path: string, options: object, members: readonly string[]): void {
+  for (const member of Object.keys(options)) {
+    if (!members.includes(member)) throw invalid(`${path}${member}`, 'an option of that name', members.join(', '))
+  }
+}
+
+export function invalid(option: string, got: unknown, allowed: string): TidemarkError {
+  const shown = typeof got === 'string' ? `'${got}'` : JSON.stringify(got)
+  return new TidemarkError('OPTION_INVALID', `${option}: got ${shown}, allowed is ${allowed}`)
+}

@@ -1,0 +1,54 @@
+// Counters of one keyspace, and of all of a process. Plain numbers: a hit adds one and does nothing else.
+
+export interface Stats {
+  /** Answers out of this process's memory, and those that were not. */
+  readonly hits: number
+  readonly misses: number
+  /** Values that the source was asked for, and those that it failed to give. */
+  readonly loads: number
+  readonly loadErrors: number
+  /** Values written, or removed, through the cache. */
+  readonly writes: number
+  /** Answers older than their bound, given as `whenStale` allows. */
+  readonly stale: number
+  /** hits / (hits + misses); NaN before the first. */
+  readonly hitRatio: number
+  /** Values in this process's memory. */
+  readonly entries: number
+}
+
+export class Counts {
+  hits = 0
+  misses = 0
+  loads = 0
+  loadErrors = 0
+  writes = 0
+  stale = 0
+
+  loaded(rows: number, failed: boolean): void {
+    if (failed) this.loadErrors += rows
+    else this.loads += rows
+  }
+
+  stats(entries: number): Stats {
+    const { hits, misses, loads, loadErrors, writes, stale } = this
+    return { hits, misses, loads, loadErrors, writes, stale, hitRatio: hits / (hits + misses), entries }
+  }
+}
+
+/** Of several keyspaces. */
+export function sumOf(all: readonly Stats[]): Stats {
+  const sum = (of: (stats: Stats) => number): number => all.reduce((total, each) => total + of(each), 0)
+  const hits = sum(each => each.hits)
+  const misses = sum(each => each.misses)
+  return {
+    hits,
+    misses,
+    loads: sum(each => each.loads),
+    loadErrors: sum(each => each.loadErrors),
+    writes: sum(each => each.writes),
+    stale: sum(each => each.stale),
+    hitRatio: hits / (hits + misses),
+    entries: sum(each => each.entries),
+  }
+}

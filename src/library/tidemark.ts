@@ -1,0 +1,229 @@
+// The cache of one process: its memory, its keyspaces, and the sources behind them, each opened when it is first asked for.
+// Not for: what a keyspace does (keyspace.ts).
+import { resolve as resolvePath } from 'node:path'
+import { systemClock, type Clock, type Timer } from '../base/clock.ts'
+import { TidemarkError } from '../base/errors.ts'
+import { limits } from '../base/limits.ts'
+import { systemRandom, type Random } from '../base/random.ts'
+import { SuspendWatch } from '../cache/suspend-watch.ts'
+import { ObjectCache } from '../near/object-cache.ts'
+import { ObjectPlaces } from '../near/object-places.ts'
+import { Tags } from '../near/tags.ts'
+import { FunctionsSource } from '../source/functions-source.ts'
+import { BuiltValues } from './built-values.ts'
+import { Engine } from './engine.ts'
+import { Events, type EventName, type Listener } from './events.ts'
+import type { Key } from './key.ts'
+import { Keyspace, type OwnValues } from './keyspace.ts'
+import { LibraryDatabase } from './library-database.ts'
+import { openLogless } from './open-functions.ts'
+import type { LaneRange, OpenParts } from './opened.ts'
+import {
+  invalid,
+  resolveKeyspace,
+  resolveNear,
+  type BuildOptions,
+  type KeyspaceOptions,
+  type ResolvedKeyspace,
+  type TidemarkOptions,
+  type WriteOptions,
+} from './options.ts'
+import { CheckedSource, type StandardSchema } from './schema.ts'
+import { Session } from './session.ts'
+import { Counts, sumOf, type Stats } from './stats.ts'
+import { TableSource } from './table-source.ts'
+
+/** For tests: time and chance. */
+export interface Surroundings {
+  readonly clock?: Clock
+  readonly random?: Random
+}
+
+/** The keyspace of `tide.getOrSet`, `tide.get` and so on. */
+const VALUES = 'values'
+
+export class Tidemark implements AsyncDisposable {
+  readonly #options: TidemarkOptions
+  readonly #clock: Clock
+  readonly #random: Random
+  readonly #watch: SuspendWatch
+  readonly #tags = new Tags()
+  readonly #places: ObjectPlaces
+  readonly #parts: OpenParts
+  readonly #events = new Events()
+  readonly #keyspaces = new Map<string, Keyspace<unknown, Key>>()
+  readonly #databases = new Map<string, LibraryDatabase>()
+  readonly #closing: (() => Promise<void>)[] = []
+  #values: Keyspace | undefined
+  #lanes = 0
+  #sweeping: Timer | undefined
+  #closed: Promise<void> | undefined
+
+  constructor(options: TidemarkOptions, { clock = systemClock(), random = systemRandom() }: Surroundings = {}) {
+    this.#options = options
+    this.#clock = clock
+    this.#random = random
+    this.#watch = new SuspendWatch(clock)
+    const events = this.#events
+    const pool = new ObjectCache<unknown>({
+      clock,
+      ...resolveNear(options),
+      lanes: limits.lanesMax,
+      onEvict: (space, key, _value, reason) => {
+        if (events.has('evict')) events.emit('evict', { keyspace: space.name, key, reason })
+      },
+    })
+    this.#places = new ObjectPlaces(pool, this.#tags, clock)
+    const onError = (error: unknown): void => events.emit('error', { keyspace: undefined, error })
+    this.#parts = { places: this.#places, clock, random, onError }
+    this.#sweep()
+  }
+
+  /**
+   * A family of keys. Keyspaces of one database are made before any of them is used: how they look decides what its log is
+   * read for. Throws OPTION_INVALID.
+   */
+  keyspace<V = unknown, K extends Key = string>(name: string, options: KeyspaceOptions<V> = {}): Keyspace<V, K> {
+    const settings = resolveKeyspace(name, options, this.#options)
+    if (this.#keyspaces.has(name)) throw invalid('keyspace', name, 'a name that is not taken yet')
+    const counts = new Counts()
+    const own = settings.source === undefined ? this.#own(settings) : undefined
+    const made = new Keyspace<V, K>({
+      settings,
+      places: this.#places,
+      clock: this.#clock,
+      watch: this.#watch,
+      events: this.#events,
+      counts,
+      own,
+      open: this.#opener(settings, counts, own),
+    })
+    this.#keyspaces.set(name, made)
+    return made
+  }
+
+  /** As `getOrSet` of a keyspace of its own, `values`, that has no source. */
+  getOrSet<V>(key: string, build: () => V | Promise<V>, options?: BuildOptions): Promise<V> {
+    return this.values.getOrSet(key, build, options) as Promise<V>
+  }
+
+  get<V = unknown>(key: string): Promise<V | undefined> {
+    return this.values.get(key) as Promise<V | undefined>
+  }
+
+  set<V>(key: string, value: V, options?: WriteOptions): Promise<V> {
+    return this.values.set(key, value, options) as Promise<V>
+  }
+
+  delete(key: string): Promise<boolean> {
+    return this.values.delete(key)
+  }
+
+  /** The keyspace without a source that the calls above work on. */
+  get values(): Keyspace {
+    this.#values ??= this.keyspace(VALUES)
+    return this.#values
+  }
+
+  /** Gives up all values with the tag, in all keyspaces. Takes no longer for many than for one. */
+  async deleteByTag(tag: string): Promise<void> {
+    this.#tags.giveUp(tag)
+  }
+
+  /** A session of its own: to be given with calls that belong together. */
+  session(): Session {
+    return new Session()
+  }
+
+  /** Tells `listener` of every event of that name from now on. Returns what ends it. */
+  on<Name extends EventName>(name: Name, listener: Listener<Name>): () => void {
+    return this.#events.on(name, listener)
+  }
+
+  /** Of all keyspaces together; each has its own. */
+  stats(): Stats {
+    return sumOf([...this.#keyspaces.values()].map(each => each.stats()))
+  }
+
+  /** Finishes what is under way and closes the sources. Calls after this reject. */
+  close(): Promise<void> {
+    this.#closed ??= this.#close()
+    return this.#closed
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  async #close(): Promise<void> {
+    this.#sweeping?.cancel()
+    await Promise.all(this.#closing.map(close => close()))
+  }
+
+  #own(settings: ResolvedKeyspace): OwnValues {
+    const built = new BuiltValues(settings.name)
+    const opened = openLogless({ ...this.#parts, keyspace: settings.name, source: built, range: this.#take(1) })
+    return { built, opened }
+  }
+
+  #opener(settings: ResolvedKeyspace, counts: Counts, own: OwnValues | undefined): () => Promise<Engine> {
+    const { source } = settings
+    if (source instanceof TableSource) return this.#database(source).join(settings, source, counts)
+    const common = { clock: this.#clock, random: this.#random, counts: new Map([[settings.name, counts]]) }
+    let engine: Engine | undefined
+    return async () => {
+      if (this.#closed !== undefined) throw closed()
+      if (own !== undefined) return (engine ??= new Engine(own.opened, [settings], common))
+      if (engine !== undefined) return engine
+      const { name, schema } = settings
+      const functions = new FunctionsSource({ name, functions: source!, clock: this.#clock })
+      const schemas = new Map<string, StandardSchema<unknown>>(schema === undefined ? [] : [[name, schema]])
+      const checkedSource = new CheckedSource(functions, schemas)
+      const range = this.#take(limits.libraryLanes)
+      const opened = openLogless({ ...this.#parts, keyspace: name, source: checkedSource, range })
+      this.#closing.push(opened.close)
+      return (engine = new Engine(opened, [settings], common))
+    }
+  }
+
+  #database(source: TableSource): LibraryDatabase {
+    const { database } = source
+    const at = database.kind === 'sqlite' ? resolvePath(database.file) : JSON.stringify(database)
+    let known = this.#databases.get(at)
+    if (known === undefined) {
+      known = new LibraryDatabase({ ...this.#parts, database, take: lanes => this.#take(lanes) })
+      this.#databases.set(at, known)
+      this.#closing.push(() => known!.close())
+    }
+    return known
+  }
+
+  #take(lanes: number): LaneRange {
+    const range = { firstLane: this.#lanes, lanes }
+    this.#lanes += lanes
+    if (this.#lanes > limits.lanesMax)
+      throw invalid('keyspaces', this.#keyspaces.size + 1, 'fewer: there are no lanes left')
+    return range
+  }
+
+  // Memory of values whose time is over, which nobody asked for since, comes back little by little.
+  #sweep(): void {
+    this.#sweeping = this.#clock.timer(
+      limits.nearSweepEveryMs,
+      () => {
+        this.#places.pool.sweep(limits.nearSweepEntries)
+        this.#sweep()
+      },
+      { unref: true },
+    )
+  }
+}
+
+function closed(): TidemarkError {
+  return new TidemarkError('SHUTTING_DOWN', 'the cache is closed')
+}
+
+/** A cache for this process. Nothing is opened before it is asked for. Rejects with OPTION_INVALID. */
+export function createTidemark(options: TidemarkOptions = {}): Promise<Tidemark> {
+  return new Promise(resolve => resolve(new Tidemark(options)))
+}

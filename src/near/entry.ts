@@ -1,0 +1,44 @@
+// How values of the library stand in tiers that keep objects: as they are, unless something has to be said of them.
+// Not for: bytes (codec/), the memory itself (object-cache.ts).
+import { NULL_VALUE } from '../base/null-value.ts'
+
+/** What an object cache holds for a key that the source does not have. Never given to a user. */
+export const ABSENT: unique symbol = Symbol('absent')
+
+/** What may be said of a value beside the value. */
+export interface EntryFacts {
+  /** Instead of the keyspace's. */
+  readonly ttlMs?: number | undefined
+  readonly tags?: readonly string[] | undefined
+}
+
+/** A value with something said of it. */
+export class Entry implements EntryFacts {
+  readonly value: unknown
+  readonly ttlMs: number | undefined
+  readonly tags: readonly string[] | undefined
+
+  constructor(value: unknown, facts: EntryFacts = {}) {
+    this.value = value
+    this.ttlMs = facts.ttlMs
+    this.tags = facts.tags
+  }
+}
+
+/** A user's value as a payload: wrapped only where that is needed. */
+export function payloadOf(value: unknown, facts?: EntryFacts): unknown {
+  if (facts?.ttlMs !== undefined || facts?.tags !== undefined) return new Entry(value, facts)
+  return value === null ? NULL_VALUE : value
+}
+
+/** What a user gets of a payload. */
+export function valueOf(payload: unknown): unknown {
+  const value = payload instanceof Entry ? payload.value : payload
+  return value === NULL_VALUE ? null : value
+}
+
+export function factsOf(payload: unknown): EntryFacts {
+  return payload instanceof Entry ? payload : NO_FACTS
+}
+
+const NO_FACTS: EntryFacts = {}

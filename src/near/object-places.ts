@@ -1,0 +1,67 @@
+// Where the values of whole keys (`users:42`) are in the object cache, for the layers that know keys and payloads: a
+// keyspace's space, and the id in it. What payloads say of their values (entry.ts) becomes expiry and tags here.
+// Not for: the path of a hit, which has its space at hand.
+import type { Clock } from '../base/clock.ts'
+import { ABSENT, factsOf, payloadOf, valueOf } from './entry.ts'
+import type { ObjectCache } from './object-cache.ts'
+import type { ObjectSpace } from './object-space.ts'
+import type { Tags } from './tags.ts'
+
+export interface PlacedValue<Stamp> {
+  /** null: the source has no such key. */
+  readonly payload: unknown
+  readonly stamp: Stamp
+  readonly ttlMs?: number
+  /** Of the object cache. */
+  readonly lane: number
+}
+
+export class ObjectPlaces {
+  readonly pool: ObjectCache<unknown>
+  readonly #clock: Clock
+  readonly #tags: Tags
+  readonly #spaces = new Map<string, ObjectSpace<unknown>>()
+
+  constructor(pool: ObjectCache<unknown>, tags: Tags, clock: Clock) {
+    this.pool = pool
+    this.#tags = tags
+    this.#clock = clock
+  }
+
+  /** The space of a keyspace; one is made for a name that is new. */
+  space(keyspace: string): ObjectSpace<unknown> {
+    let space = this.#spaces.get(keyspace)
+    if (space === undefined) this.#spaces.set(keyspace, (space = this.pool.space(keyspace)))
+    return space
+  }
+
+  find<Stamp>(key: string): { readonly payload: unknown; readonly stamp: Stamp } | undefined {
+    const colon = key.indexOf(':')
+    const slot = this.space(key.slice(0, colon)).find(key.slice(colon + 1))
+    if (slot < 0) return undefined
+    const value = this.pool.value(slot)
+    return { payload: value === ABSENT ? null : payloadOf(value), stamp: this.pool.stamp(slot) as Stamp }
+  }
+
+  /** False: it is larger than the room may hold, and whatever was there is gone. */
+  put(key: string, { payload, stamp, ttlMs, lane }: PlacedValue<object>): boolean {
+    const colon = key.indexOf(':')
+    const facts = factsOf(payload)
+    const lastsMs = facts.ttlMs ?? ttlMs
+    return this.space(key.slice(0, colon)).set(key.slice(colon + 1), payload === null ? ABSENT : valueOf(payload), {
+      lane,
+      stamp,
+      ...(lastsMs === undefined ? {} : { expiresAtMs: this.#clock.monotonicMs() + lastsMs }),
+      ...tagged(this.#tags.tokens(facts.tags)),
+    })
+  }
+
+  remove(key: string): void {
+    const colon = key.indexOf(':')
+    this.space(key.slice(0, colon)).delete(key.slice(colon + 1))
+  }
+}
+
+function tagged<T>(tags: T | undefined): { tags?: T } {
+  return tags === undefined ? {} : { tags }
+}

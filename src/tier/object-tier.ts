@@ -1,0 +1,215 @@
+// The tier of one process that keeps objects: values in the process's object cache, headers beside it, the operations of
+// coherence/. All of it in one thread, and every call answers at once. The path of a hit (library/keyspace.ts) looks into the
+// object cache by itself: what this tier takes care of is that nothing is there that must not be found.
+// Not for: servers, whose threads share bytes (embedded-tier.ts); tiers that processes share.
+//
+// A lane of this tier is a lane of the object cache: a lane that begins anew gives up all of its entries at once.
+import { assert } from '../base/assert.ts'
+import type { Clock } from '../base/clock.ts'
+import { asOfMs, NO_PROOF, type Sample } from '../coherence/freshness.ts'
+import type { Generation } from '../coherence/generation.ts'
+import { keyHash, laneOf, laneState, type LaneHeader, type LaneState } from '../coherence/lane.ts'
+import * as coherence from '../coherence/operations.ts'
+import type { ApplyRequest, Decision } from '../coherence/operations.ts'
+import {
+  isLive,
+  type FenceRecord,
+  type LeaseRecord,
+  type RecordHead,
+  type TierRecord,
+  type Token,
+} from '../coherence/record.ts'
+import type { LoadStamp, Stamp, WriteStamp } from '../coherence/stamp.ts'
+import type { ObjectPlaces } from '../near/object-places.ts'
+import type { LeaseOptions, ResetOptions, Tier, TierLane, TierLease, TierRead, TierValue, TooLarge } from './tier.ts'
+
+export interface ObjectTierOptions {
+  readonly places: ObjectPlaces
+  /** The source's lanes are [firstLane, firstLane + lanes) of the object cache. */
+  readonly firstLane: number
+  readonly lanes: number
+  readonly clock: Clock
+}
+
+/** Headers have no home but this memory. */
+const SHARD = 'memory'
+
+export class ObjectTier implements Tier<unknown> {
+  readonly lanes: number
+  readonly #places: ObjectPlaces
+  readonly #firstLane: number
+  readonly #clock: Clock
+  readonly #headers: (LaneHeader | undefined)[] = []
+  /** Leases and fences, by key. A key has one of these or a value, never both. */
+  readonly #pending = new Map<string, LeaseRecord | FenceRecord>()
+  #samples: readonly Sample[] = []
+
+  constructor(options: ObjectTierOptions) {
+    this.lanes = options.lanes
+    this.#places = options.places
+    this.#firstLane = options.firstLane
+    this.#clock = options.clock
+  }
+
+  read(keys: readonly string[]): TierRead<unknown>[] {
+    return keys.map(key => {
+      const header = this.#headers[this.laneOf(key)]
+      if (header === undefined) return { lane: undefined, record: undefined }
+      const record = this.#record(key, header)
+      const live = record !== undefined && isLive(record, header, this.#clock.monotonicMs())
+      return { lane: laneState(header), record: live ? record : undefined }
+    })
+  }
+
+  lease(key: string, options: LeaseOptions): TierLease<unknown> {
+    const nowMs = this.#clock.monotonicMs()
+    const { token, epoch, leaseMs } = options
+    const outcome = this.#decide(key, (header, record) =>
+      coherence.lease(header, record, { token, epoch, nowMs, untilMs: nowMs + leaseMs }),
+    )
+    assert(outcome !== 'too-large', 'a lease fits')
+    return { outcome, ...this.read([key])[0]! }
+  }
+
+  fill(key: string, token: Token, value: TierValue<LoadStamp, unknown>): coherence.FillOutcome | TooLarge {
+    const { stamp } = value
+    return this.#decide(key, (header, record) => coherence.fill(header, record, { token, stamp }), value)
+  }
+
+  put(key: string, value: TierValue<WriteStamp, unknown>): coherence.PutOutcome | TooLarge {
+    const nowMs = this.#clock.monotonicMs()
+    const { stamp } = value
+    return this.#decide(key, (header, record) => coherence.put(header, record, { key, stamp, nowMs }), value)
+  }
+
+  voidKey(key: string): coherence.VoidOutcome {
+    const outcome = this.#decide(key, (header, record) => coherence.voidKey(header, record, { key }))
+    assert(outcome !== 'too-large', 'a removal fits')
+    return outcome
+  }
+
+  begin(key: string, id: Token, fenceMs: number): coherence.BeginOutcome {
+    const untilMs = this.#clock.monotonicMs() + fenceMs
+    const outcome = this.#decide(key, (header, record) => coherence.begin(header, record, { key, id, untilMs }))
+    assert(outcome !== 'too-large', 'a fence fits')
+    return outcome
+  }
+
+  putFenced(key: string, id: Token, value: TierValue<WriteStamp, unknown>): coherence.PutFencedOutcome | TooLarge {
+    const { stamp } = value
+    return this.#decide(key, (header, record) => coherence.putFenced(header, record, { key, id, stamp }), value)
+  }
+
+  lane(lane: number): LaneState | undefined {
+    const header = this.#headers[lane]
+    return header === undefined ? undefined : laneState(header)
+  }
+
+  apply(lane: number, request: ApplyRequest): TierLane<coherence.ApplyOutcome> {
+    const header = this.#headers[lane]
+    const { outcome, header: next } = coherence.applyToLane(header, request)
+    if (header !== undefined && outcome === 'applied') {
+      for (const event of request.events) {
+        assert(this.laneOf(event.key) === lane, 'an event is applied to its own lane')
+        const record = this.#record(event.key, header)
+        if (record !== undefined && coherence.applyToRecord(header, record, event) === 'remove') this.#remove(event.key)
+      }
+    }
+    if (next !== 'keep') this.#setHeader(lane, next)
+    return { outcome, lane: this.lane(lane) }
+  }
+
+  reset(lane: number, options: ResetOptions): TierLane<coherence.ResetOutcome> {
+    const decision = coherence.reset(this.#headers[lane], { ...options, shard: SHARD })
+    if (decision.header !== 'keep') {
+      // Records are not read for their generation: they are gone.
+      this.#places.pool.dropLane(this.#firstLane + lane)
+      this.#places.pool.asOfMs[this.#firstLane + lane] = NO_PROOF
+      this.#setHeader(lane, decision.header)
+    }
+    return { outcome: decision.outcome, lane: this.lane(lane) }
+  }
+
+  /** The node's samples from now on: the proofs of all lanes follow from them, now and with every step. */
+  prove(samples: readonly Sample[]): void {
+    this.#samples = samples
+    for (let lane = 0; lane < this.lanes; lane++) this.#proveLane(lane)
+  }
+
+  /** Takes a proof of the lane, unless it has begun anew since `generation`. */
+  setAsOf(lane: number, generation: Generation, asOfMs: number): void {
+    if (this.#headers[lane]?.generation.nonce !== generation.nonce) return
+    this.#places.pool.asOfMs[this.#firstLane + lane] = asOfMs
+  }
+
+  /** A lane, and the monotonic ms as of which it is proved to be true. */
+  known(lane: number): { readonly lane: LaneState; readonly asOfMs: number } | undefined {
+    const state = this.lane(lane)
+    return state && { lane: state, asOfMs: this.#places.pool.asOfMs[this.#firstLane + lane]! }
+  }
+
+  /** A key's lane, in [0, lanes). */
+  laneOf(key: string): number {
+    return laneOf(keyHash(key), this.lanes)
+  }
+
+  /** Whoever loads or builds anything now stores nothing. */
+  settleAll(): void {
+    this.#pending.clear()
+  }
+
+  /** Lets go of leases and fences whose time is over, which nobody has asked for since. */
+  sweep(): void {
+    const nowMs = this.#clock.monotonicMs()
+    for (const [key, { untilMs }] of this.#pending) if (untilMs <= nowMs) this.#pending.delete(key)
+  }
+
+  #setHeader(lane: number, header: LaneHeader): void {
+    this.#headers[lane] = header
+    this.#proveLane(lane)
+  }
+
+  #proveLane(lane: number): void {
+    // What was proved of the lane holds on: since then it has only moved forward.
+    const { asOfMs: proved } = this.#places.pool
+    const at = this.#firstLane + lane
+    proved[at] = Math.max(proved[at]!, asOfMs(this.#samples, this.#headers[lane]))
+  }
+
+  #decide<Outcome>(
+    key: string,
+    operation: (header: LaneHeader | undefined, record: RecordHead | undefined) => Decision<Outcome>,
+    value?: TierValue<LoadStamp | WriteStamp, unknown>,
+  ): Outcome | TooLarge {
+    const lane = this.laneOf(key)
+    const header = this.#headers[lane]
+    const { outcome, record, header: next } = operation(header, header && this.#record(key, header))
+    let fits = true
+    if (record === 'remove') this.#remove(key)
+    else if (record !== 'keep') fits = this.#store(key, lane, record, value)
+    if (next !== 'keep') this.#setHeader(lane, next)
+    return fits ? outcome : 'too-large'
+  }
+
+  #store(key: string, lane: number, head: RecordHead, value?: TierValue<LoadStamp | WriteStamp, unknown>): boolean {
+    this.#remove(key)
+    if (head.type !== 'value') {
+      this.#pending.set(key, head)
+      return true
+    }
+    assert(value !== undefined, 'a value comes with its payload')
+    return this.#places.put(key, { ...value, lane: this.#firstLane + lane })
+  }
+
+  #remove(key: string): void {
+    this.#pending.delete(key)
+    this.#places.remove(key)
+  }
+
+  #record(key: string, { generation }: LaneHeader): TierRecord<unknown> | undefined {
+    const pending = this.#pending.get(key)
+    if (pending !== undefined) return pending
+    const held = this.#places.find<Stamp>(key)
+    return held && { type: 'value', generation, ...held }
+  }
+}
