@@ -2,6 +2,7 @@
 // key belongs to is said by what stands before its first ':'.
 import { assert } from '../base/assert.ts'
 import type { Clock } from '../base/clock.ts'
+import { limits } from '../base/limits.ts'
 import { keyHash, laneOf } from '../coherence/lane.ts'
 import { parseRowId } from '../source/row-id.ts'
 import type { KeyspaceDescription, RowId, Source } from '../source/source.ts'
@@ -33,7 +34,7 @@ export interface KeyspaceOptions<V = Uint8Array> {
   readonly whenStale: WhenStale
   /** A connection sees what it wrote, and nothing older than what it has seen. */
   readonly session?: boolean
-  /** How long records are kept at most; needed for a source without a log. */
+  /** How long records are kept at most. For a source without a log `limits.loglessTtlMsDefault` unless said otherwise. */
   readonly ttlMs?: number
 }
 
@@ -78,6 +79,7 @@ export class Keyspaces<V = Uint8Array> {
         shared.set(backing, parts)
       }
       return {
+        ...(backing.source.log === false ? { ttlMs: limits.loglessTtlMsDefault } : {}),
         ...keyspace,
         ...parts,
         absences: new AbsenceShare(),

@@ -20,7 +20,7 @@ import type { LaneState } from '../coherence/lane.ts'
 import { randomToken, type Token, type ValueRecord } from '../coherence/record.ts'
 import { meetsTicket, ticketAfter, type SessionTicket } from '../coherence/session.ts'
 import type { LoadStamp, Stamp } from '../coherence/stamp.ts'
-import type { Keyspaces, PlacedKey, WhenStale } from './keyspaces.ts'
+import type { Keyspace, Keyspaces, PlacedKey, WhenStale } from './keyspaces.ts'
 import { proofOf } from './proofs.ts'
 import type { LoadedRow } from './source-loads.ts'
 import { SuspendWatch } from './suspend-watch.ts'
@@ -86,19 +86,37 @@ export class Reader<V = Uint8Array> {
    * does.
    */
   async read(key: string, options: ReadOptions = {}): Promise<ReadAnswer<V>> {
+    const call = this.#call(key, options)
+    if (call.boundMs === 0) return this.#load(call)
+    const near = this.#readNear(call)
+    if (near?.stale === false) return near
+    return this.#readTier(call, near)
+  }
+
+  /** What memory holds, here or in the tier, as fresh as the keyspace asks for; undefined: nothing. The source is not asked. */
+  async held(key: string): Promise<ReadAnswer<V> | undefined> {
+    const call = this.#call(key, {})
+    const near = this.#readNear(call)
+    if (near?.stale === false) return near
+    const look = await call.keyspace.looks.look(call.lane, key)
+    const { lane, record } = look.read ?? {}
+    if (lane === undefined || record?.type !== 'value') return undefined
+    const { keyspace } = call
+    const found = this.#result(call, keyspace.memory, record, proofOf(look.known, keyspace.backing.proofs.samples(), lane))
+    this.#admit(call, look.ticket, lane, record)
+    return found.stale ? undefined : found
+  }
+
+  #call(key: string, options: ReadOptions): Call<V> {
     const placed = this.#keyspaces.place(key)
     const { keyspace } = placed
-    const call: Call<V> = {
+    return {
       ...placed,
       boundMs: options.maxStalenessMs ?? keyspace.maxStalenessMs,
       session: options.session,
       whenStale: options.whenStale ?? keyspace.whenStale,
       calledMs: this.#now(),
     }
-    if (call.boundMs === 0) return this.#load(call)
-    const near = this.#readNear(call)
-    if (near?.stale === false) return near
-    return this.#readTier(call, near)
   }
 
   // The time, and whether all proofs of before are void.
@@ -183,6 +201,9 @@ export class Reader<V = Uint8Array> {
   ): Promise<ReadAnswer<V>> | ReadAnswer<V> {
     const { proofs } = call.keyspace.backing
     const result = this.#result(call, call.keyspace.memory, record, proofOf(look.known, proofs.samples(), lane))
+    const leftMs = this.#leftMs(call.keyspace, record.stamp)
+    // One that was stored late has been kept for longer than it should.
+    if (leftMs !== undefined && leftMs <= 0) return this.#load(call)
     this.#admit(call, look.ticket, lane, record)
     if (!meetsTicket(call.session, lane, record.stamp)) return this.#load(call)
     if (!result.stale || call.whenStale === 'serve') return result
@@ -201,14 +222,16 @@ export class Reader<V = Uint8Array> {
   }
 
   #admit(call: Call<V>, ticket: number, lane: LaneState, record: ValueRecord<V>): void {
-    const { backing, ttlMs } = call.keyspace
-    if (backing.near === undefined) return
-    if (ttlMs === undefined) backing.near.admit(call.key, { ticket, lane, record })
-    else {
-      // Without a log the time to live counts from the load, wherever the row has been since.
-      const leftMs = backing.source.log === false ? ttlMs - this.#ageByWall(record.stamp) : ttlMs
-      if (leftMs > 0) backing.near.admit(call.key, { ticket, lane, record, ttlMs: leftMs })
-    }
+    const { near } = call.keyspace.backing
+    if (near === undefined) return
+    const leftMs = this.#leftMs(call.keyspace, record.stamp)
+    if (leftMs === undefined) near.admit(call.key, { ticket, lane, record })
+    else if (leftMs > 0) near.admit(call.key, { ticket, lane, record, ttlMs: leftMs })
+  }
+
+  // Without a log the time to live counts from the load, or from the beginning of the write, wherever the row has been since.
+  #leftMs({ backing, ttlMs }: Keyspace<V>, stamp: Stamp): number | undefined {
+    return ttlMs !== undefined && backing.source.log === false ? ttlMs - this.#ageByWall(stamp) : ttlMs
   }
 
   // From the source, for this caller and those who call before the query is sent; the tier hears nothing of it.
@@ -243,9 +266,10 @@ export class Reader<V = Uint8Array> {
     loaded: LoadedRow<V>,
   ): Promise<void> {
     const { keyspace, key } = call
-    const { backing, ttlMs } = keyspace
+    const { backing } = keyspace
     const stamp = loadStamp(loaded, flight.markLsn, backing.source.log === false)
-    const value = { payload: loaded.row, stamp, ...(ttlMs === undefined ? {} : { ttlMs }) }
+    const leftMs = this.#leftMs(keyspace, stamp)
+    const value = { payload: loaded.row, stamp, ...(leftMs === undefined ? {} : { ttlMs: Math.max(1, leftMs) }) }
     try {
       const outcome = await keyspace.calls.call(call.lane, () => backing.tier.fill(key, flight.token, value))
       if (outcome !== 'filled') return

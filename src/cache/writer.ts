@@ -143,11 +143,18 @@ export class Writer<V = Uint8Array> {
       if (last?.exact !== true) return this.#unfence(row, stamp)
       const { key, lane, keyspace } = row
       const { tier, near } = keyspace.backing
-      const value = { payload: last.outcome.after, stamp, ...ttlOf(keyspace) }
+      const value = { payload: last.outcome.after, stamp, ...this.#ttlLeft(keyspace, stamp) }
       await keyspace.calls.call(lane, () => tier.putFenced(key, fences.get(key)!, value))
       near?.drop(key)
     })
     await Promise.all(done)
+  }
+
+  // Counted from the beginning of the write, as readers count it.
+  #ttlLeft({ ttlMs }: Keyspace<V>, { upto }: WriteStamp): { ttlMs?: number } {
+    if (ttlMs === undefined) return {}
+    const ageMs = Math.max(0, this.#clock.wallMs() - Number(upto))
+    return { ttlMs: Math.max(1, ttlMs - ageMs) }
   }
 
   // A row without its own fence removes whatever is there: the fence, or what came after it.

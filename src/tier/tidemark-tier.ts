@@ -55,6 +55,7 @@ export class TidemarkTier implements SharedTier {
       clock,
       greet: send => this.#greet(send),
       onPush: push => this.#pushed(push),
+      onDown: () => this.#lost(),
     })
   }
 

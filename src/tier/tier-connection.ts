@@ -27,6 +27,8 @@ export interface TierConnectionOptions {
   /** On every new connection, after the password: rejects when it is of no use. `send` goes to this connection. */
   readonly greet?: (send: Send) => Promise<void>
   readonly onPush?: (push: readonly Reply[]) => void
+  /** The connection is gone: nothing is pushed until there is another one. */
+  readonly onDown?: () => void
   /** Of the protocol; 3 unless said otherwise. */
   readonly resp?: 2 | 3
   /** A server that owes a reply for so long is gone; `limits.tierSilentMs` unless said otherwise. */
@@ -186,6 +188,7 @@ export class TierConnection {
     for (const waiter of link.waiting.splice(0)) waiter.reject(this.#unavailable())
     this.#first.reject(this.#unavailable())
     if (this.#closed) return
+    if (link.greeted) this.#options.onDown?.()
     this.#timer = this.#clock.timer(this.#pauseMs, () => this.#connect(), { unref: true })
     this.#pauseMs = Math.min(limits.tierReconnectMaxMs, 2 * this.#pauseMs)
   }

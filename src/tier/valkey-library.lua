@@ -339,9 +339,10 @@ end
 register('lease', lease, {})
 register('fill', fill, {})
 register('put', put, {})
-register('begin', begin, {})
 register('put_fenced', put_fenced, {})
--- These free memory, or keep what they find at its size: they have to run when there is none left.
+-- These free memory, or keep what they find at its size, or hardly more: they have to run when there is none left. Without its
+-- fence a write would leave the value of before.
+register('begin', begin, { 'allow-oom' })
 register('void', void, { 'allow-oom' })
 register('apply', apply, { 'allow-oom' })
 register('reset', reset, { 'allow-oom' })

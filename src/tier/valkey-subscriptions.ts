@@ -37,7 +37,7 @@ export class ValkeySubscriptions {
   readonly #places = new Map<ValkeyNode, Place>()
   /** Where each lane is subscribed, or about to be. */
   readonly #placeOf: (Place | undefined)[] = []
-  /** Lanes that have been subscribed before: what comes after that may have gaps. */
+  /** Lanes that have been subscribed before, or are believed to be: what comes after that may have gaps. */
   readonly #begun = new Set<number>()
   readonly #waiting = new Set<() => void>()
   #open = false
@@ -63,6 +63,8 @@ export class ValkeySubscriptions {
     await promise
     timer.cancel()
     this.#waiting.delete(complete)
+    // A listener takes all lanes for subscribed from here on: those that were not have gaps.
+    for (const lane of names.keys()) this.#begun.add(lane)
   }
 
   remove(listener: LaneListener): void {

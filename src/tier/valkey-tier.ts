@@ -16,7 +16,7 @@ import { compareMarks } from '../coherence/mark.ts'
 import { applyToLane } from '../coherence/operations.ts'
 import type * as coherence from '../coherence/operations.ts'
 import type { ApplyRequest } from '../coherence/operations.ts'
-import { isLive, type TierRecord, type Token } from '../coherence/record.ts'
+import { isLive, randomToken, type TierRecord, type Token } from '../coherence/record.ts'
 import type { LoadStamp, WriteStamp } from '../coherence/stamp.ts'
 import type {
   LaneListener,
@@ -69,6 +69,7 @@ export interface ValkeyTierOptions {
 }
 
 const NOTHING = Buffer.alloc(0)
+const NO_TIME_MS = 1
 
 /** What functions reply with, by their first letter. */
 const outcomes = {
@@ -95,6 +96,7 @@ interface Result<O extends Operation> {
 export class ValkeyTier implements SharedTier {
   readonly lanes: number
   readonly #clock: Clock
+  readonly #random: Random
   readonly #ttlMsDefault: number
   readonly #functions: ValkeyFunctions
   readonly #template: ValkeyTemplate
@@ -113,6 +115,7 @@ export class ValkeyTier implements SharedTier {
     }
     this.lanes = lanes
     this.#clock = clock
+    this.#random = options.random ?? systemRandom()
     this.#ttlMsDefault = options.ttlMsDefault ?? limits.tierTtlMsDefault
     this.#functions = ValkeyFunctions.read()
     const template = createTemplate(client)
@@ -123,7 +126,7 @@ export class ValkeyTier implements SharedTier {
       template,
       nodeAddress: options.nodeAddress,
       clock,
-      random: options.random ?? systemRandom(),
+      random: this.#random,
       times,
       timeoutMs,
       functions: this.#functions,
@@ -311,7 +314,7 @@ export class ValkeyTier implements SharedTier {
     value: TierValue<LoadStamp | WriteStamp>,
   ): Promise<OutcomeOf<O> | TooLarge | 'no-lane'> {
     const payload = value.payload ?? NOTHING
-    if (payload.length > limits.valueBytesMax) return await this.#tooLarge(key)
+    if (payload.length > limits.valueBytesMax) return await this.#tooLarge(operation, key)
     const ttlMs = String(Math.max(1, Math.ceil(value.ttlMs ?? this.#ttlMsDefault)))
     // node-redis writes later: until then the bytes are the caller's.
     const own = Buffer.from(payload)
@@ -319,12 +322,15 @@ export class ValkeyTier implements SharedTier {
       return (await this.#onRecord(operation, key, [...args, own, ttlMs])).outcome
     } catch (error) {
       if (!(error instanceof TidemarkError) || !isOutOfMemory(error.cause)) throw error
-      return await this.#tooLarge(key)
+      return await this.#tooLarge(operation, key)
     }
   }
 
-  async #tooLarge(key: string): Promise<TooLarge | 'no-lane'> {
-    return (await this.voidKey(key)) === 'no-lane' ? 'no-lane' : 'too-large'
+  async #tooLarge(operation: 'fill' | 'put' | 'put_fenced', key: string): Promise<TooLarge | 'no-lane'> {
+    // A removal keeps fences, and nobody's may stay here: neither its own, nor one that another put would take for its own.
+    const removed =
+      operation === 'put_fenced' ? this.begin(key, randomToken(this.#random), NO_TIME_MS) : this.voidKey(key)
+    return (await removed) === 'no-lane' ? 'no-lane' : 'too-large'
   }
 
   /** A function on one key. */

@@ -1,7 +1,7 @@
 // Lanes of sources without a log: who gives them their headers, when, and when not.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { TidemarkError } from '../../src/base/errors.ts'
+import type { TidemarkError } from '../../src/base/errors.ts'
 import { seededRandom } from '../../src/base/random.ts'
 import { LoglessTier } from '../../src/cache/logless-tier.ts'
 import { LOGLESS_EPOCH } from '../../src/coherence/epoch.ts'

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { TidemarkError } from '../../src/base/errors.ts'
 import { limits } from '../../src/base/limits.ts'
-import { settle, SharedScene } from './two-nodes.ts'
+import { EPOCH, settle, SharedScene } from './two-nodes.ts'
 
 const KEY = 'users:1'
 
@@ -132,6 +132,57 @@ await test('without a log: rows are kept for their time to live, counted from th
   assert.equal(await s.two.read(KEY), 'a')
   await s.pass(20)
   assert.equal(await s.two.read(KEY), 'b')
+})
+
+await test('without a log: what was long in coming is kept for what is left of its time, and not past it', async () => {
+  const s = await SharedScene.open(LOGLESS, false)
+  const held = Promise.withResolvers<void>()
+  s.database.held = held.promise
+  const reading = s.one.read(KEY)
+  await s.pass(700)
+  held.resolve()
+  await reading
+  s.database.held = undefined
+  await s.pass(290)
+  assert.equal(await s.two.where(KEY), 'tier')
+  await s.pass(20)
+  assert.equal(s.tier.read([KEY])[0]!.record, undefined, 'nor does it keep others from keeping what they load')
+  assert.equal(await s.two.where(KEY), 'source')
+})
+
+await test('without a log: what was long in being written is kept for what is left of its time', async () => {
+  const s = await SharedScene.open(LOGLESS, false)
+  const held = Promise.withResolvers<void>()
+  s.one.network.held = held.promise
+  const writing = s.one.set(KEY, 'a')
+  await s.pass(200)
+  s.one.network.held = undefined
+  held.resolve()
+  await writing
+  await s.pass(790)
+  assert.equal(s.tier.read([KEY])[0]!.record?.type, 'value')
+  await s.pass(20)
+  assert.equal(s.tier.read([KEY])[0]!.record, undefined)
+})
+
+await test('without a log: a record that its tier keeps for too long is not read past its time', async () => {
+  const s = await SharedScene.open(LOGLESS, false)
+  const upto = BigInt(s.clock.wallMs() - 990)
+  const stamp = { kind: 'write', xid: 0n, at: 0n, epoch: EPOCH, upto } as const
+  s.tier.begin(KEY, 5n, 1_000)
+  s.tier.putFenced(KEY, 5n, { payload: Buffer.from('late'), stamp })
+  assert.equal(await s.two.read(KEY), 'late')
+  await s.pass(20)
+  assert.equal(await s.one.where(KEY), 'source')
+})
+
+await test('without a log: rows have a time to live though nobody gave them one', async () => {
+  const s = await SharedScene.open({ maxStalenessMs: Infinity }, false)
+  await s.one.set(KEY, 'a')
+  s.clock.advance(limits.loglessTtlMsDefault - 10)
+  assert.equal(await s.two.where(KEY), 'tier')
+  s.clock.advance(20)
+  assert.equal(await s.two.where(KEY), 'source')
 })
 
 await test('without a log: a bound counts from the load, where one is asked for', async () => {

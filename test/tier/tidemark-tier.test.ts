@@ -137,7 +137,7 @@ describe('a Tidemark server that is a tier', () => {
     await tier.ready()
     await tier.close()
   })
-  test('is connected to again, and its listeners are told that messages are lost', async t => {
+  test('is connected to again, and its listeners are told that messages are lost, then and from when it was gone', async t => {
     const server = await startTidemark(t, { tierMemoryBytes: 4 << 20 })
     const tier = await connected(t, server)
     const heard = new Heard()
@@ -145,6 +145,7 @@ describe('a Tidemark server that is a tier', () => {
     const client = await RespClient.connect(server.port)
     await client.command('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes')
     await heard.until(() => heard.lostLanes === LANES)
+    await heard.until(() => heard.lostLanes === 2 * LANES)
     await client.command('PING')
     client.close()
     await tier.reset(1, { expected: undefined, to: 10n, generation })

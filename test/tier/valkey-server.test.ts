@@ -170,6 +170,15 @@ describe('a tier on one server', { skip }, () => {
       assert.equal(await scene.record(), undefined)
       assert.equal(await scene.fill(7n, 'a', scene.load(), scene.neighbours[0]), 'too-large')
       await assert.rejects(scene.lease(8n), { ...unavailable, message: /OOM/ })
+      const written = { payload: Buffer.from('new'), stamp: scene.write(3n, 130n) }
+      for (const id of [9n, 8n]) {
+        assert.equal(await scene.tier.begin(scene.key, 9n, 60_000), 'fenced')
+        assert.equal(await scene.tier.putFenced(scene.key, id, written), 'too-large')
+        // In nobody's place but its own, which lasts for a moment.
+        const left = await scene.record()
+        if (left?.type === 'fence') assert.notEqual(left.id, 9n)
+        else assert.equal(left, undefined)
+      }
       assert.equal(await scene.apply(150n, [scene.event(2n, 120n)]), 'applied')
       await scene.reset(500n)
       assert.equal((await scene.state()).mark.lsn, 500n)
