@@ -1,0 +1,50 @@
+// `npm run test:journal -- [options]`: kills a real process that writes to a real journal, many times. See kill-rounds.ts.
+import { parseArgs } from 'node:util'
+import { systemClock } from '../../src/base/clock.ts'
+import { systemRandom } from '../../src/base/random.ts'
+import { Progress } from '../../src/cli/progress.ts'
+import { killRounds } from './kill-rounds.ts'
+
+const usage = `npm run test:journal -- [options]
+
+  --rounds N     times the process is killed (50)
+  --seed N       when it is killed, and how its last file is torn (any; the disk's speed has a say, too)
+`
+const SEEDS = 2 ** 28
+
+const options = {
+  rounds: { type: 'string', default: '50' },
+  seed: { type: 'string' },
+  help: { type: 'boolean', default: false, short: 'h' },
+} as const
+
+function wholeNumber(name: string, text: string): number {
+  const value = Number(text)
+  if (Number.isInteger(value) && value > 0 && value < SEEDS) return value
+  throw new Error(`--${name} ${text}: expected a whole number from 1 to ${SEEDS - 1}`)
+}
+
+async function main(): Promise<void> {
+  const { values } = parseArgs({ options })
+  if (values.help) {
+    process.stdout.write(usage)
+    return
+  }
+  const rounds = wholeNumber('rounds', values.rounds)
+  const seed = values.seed === undefined ? 1 + systemRandom().below(SEEDS - 1) : wholeNumber('seed', values.seed)
+  const progress = new Progress(process.stdout, systemClock(), `Killing, seed ${seed},`)
+  try {
+    const report = await killRounds(rounds, seed, round => progress.update(round, rounds, 'rounds'))
+    progress.close()
+    const { acknowledged, replayed, unacknowledged, tornEnds, early } = report
+    process.stdout.write(
+      `${rounds} processes killed; ${acknowledged} entries acknowledged or found, none of them missing; handed out ${replayed} times, ` +
+        `${unacknowledged} of them not acknowledged; torn ends added: ${tornEnds}; killed before anything was acknowledged: ${early}\n`,
+    )
+  } catch (error) {
+    progress.close()
+    throw new Error(`npm run test:journal -- --rounds ${rounds} --seed ${seed}`, { cause: error })
+  }
+}
+
+await main()
