@@ -6,6 +6,7 @@ import { randomInt } from 'node:crypto'
 import { resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { benchChurn } from './churn.ts'
+import { benchLibrary } from './library.ts'
 import { describeMachine } from './machine.ts'
 import { stages } from './scenarios.ts'
 import { benchServer } from './server.ts'
@@ -14,6 +15,7 @@ import { benchTide } from './tide.ts'
 const usage = `npm run bench -- server [options]
 npm run bench -- churn [options], which --help tells
 npm run bench -- tide [options], which --help tells
+npm run bench -- library [options], which --help tells
 
   --only LIST      these scenarios or stages alone
   --list           say which there are
@@ -49,6 +51,7 @@ async function main(): Promise<void> {
     return
   }
   if (process.argv[2] === 'tide') return benchTide(process.argv.slice(3))
+  if (process.argv[2] === 'library') return benchLibrary(process.argv.slice(3))
   const { values, positionals } = parseArgs({ options, allowPositionals: true })
   const [benchmark] = positionals
   if (values.help || benchmark !== 'server' || positionals.length > 1) {

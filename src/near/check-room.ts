@@ -17,8 +17,8 @@ export function checkRoom<V>(room: Room<V>): void {
   for (const slot of room.freeSlots()) {
     assert(!seen.has(slot) && slot >= FIRST_SLOT && slot < room.unused, `slot ${slot} is free once, and in no queue`)
     seen.add(slot)
-    const empty = room.keys[slot] === undefined && room.values[slot] === undefined
-    assert(empty && room.stamps?.[slot] === undefined && room.tags?.[slot] === undefined, `slot ${slot} holds nothing`)
+    const empty = room.key(slot) === undefined && room.value(slot) === undefined
+    assert(empty && room.stamp(slot) === undefined && room.tags(slot) === undefined, `slot ${slot} holds nothing`)
   }
   assert(seen.size === room.unused - FIRST_SLOT, 'every slot is in a queue or free')
   checkSpaces(room)
@@ -28,28 +28,28 @@ function checkQueue<V>(room: Room<V>, end: number, seen: Set<number>): { entries
   let entries = 0
   let bytes = 0
   let before = end
-  for (let slot = room.next[end]!; slot !== end; slot = room.next[slot]!) {
+  for (let slot = room.next(end); slot !== end; slot = room.next(slot)) {
     assert(slot >= FIRST_SLOT && slot < room.unused && !seen.has(slot), `slot ${slot} is in one queue, once`)
     seen.add(slot)
-    assert(room.prev[slot] === before, `slot ${slot} knows which one is before it`)
+    assert(room.prev(slot) === before, `slot ${slot} knows which one is before it`)
     before = slot
     checkEntry(room, slot, end)
     entries++
-    if (room.sized) bytes += room.bytes[slot]!
+    bytes += room.bytes(slot)
   }
-  assert(room.prev[end] === before, 'the end of a queue knows which one is last')
+  assert(room.prev(end) === before, 'the end of a queue knows which one is last')
   return { entries, bytes }
 }
 
 function checkEntry<V>(room: Room<V>, slot: number, end: number): void {
-  const meta = room.meta[slot]!
+  const meta = room.meta(slot)
   assert(((meta & MAIN) !== 0) === (end === MAIN_END), `slot ${slot} knows its queue`)
-  assert(((meta & TAGGED) !== 0) === (room.tags?.[slot] !== undefined), `slot ${slot} knows whether it has tags`)
-  assert(room.laneOf(slot) < room.asOfMs.length, `slot ${slot} is of a lane that there is`)
-  assert(room.keys[slot] !== undefined && room.values[slot] !== undefined, `slot ${slot} holds an entry`)
+  assert(((meta & TAGGED) !== 0) === (room.tags(slot) !== undefined), `slot ${slot} knows whether it has tags`)
+  assert(room.lane(slot) < room.asOfMs.length, `slot ${slot} is of a lane that there is`)
+  assert(room.key(slot) !== undefined && room.value(slot) !== undefined, `slot ${slot} holds an entry`)
   const { slotsOf, orphansOf } = room.books()
-  const space = room.spaces[slot]!
-  const found = slotsOf[space]?.get(room.keys[slot])
+  const space = room.space(slot)
+  const found = slotsOf[space]?.get(room.key(slot)!)
   assert(found === slot || (slotsOf[space] === undefined && orphansOf[space]! > 0), `slot ${slot} is found by its key`)
 }
 
@@ -59,8 +59,8 @@ function checkSpaces<V>(room: Room<V>): void {
   for (const slots of slotsOf) mapped += slots?.size ?? 0
   const counted = new Array<number>(slotsOf.length).fill(0)
   for (let slot = FIRST_SLOT; slot < room.unused; slot++) {
-    const space = room.spaces[slot]!
-    if (room.keys[slot] !== undefined && slotsOf[space] === undefined) counted[space]!++
+    const space = room.space(slot)
+    if (room.key(slot) !== undefined && slotsOf[space] === undefined) counted[space]!++
   }
   for (const [space, count] of counted.entries()) {
     assert(orphansOf[space] === count, `space ${space} has as many orphans as counted`)

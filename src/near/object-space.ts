@@ -52,14 +52,14 @@ export class ObjectSpace<V> {
   get(key: string): V | undefined {
     const slot = this.#slots.get(key)
     if (slot === undefined || !this.#room.touch(slot)) return undefined
-    return this.#room.values[slot]
+    return this.#room.value(slot)
   }
 
   /** As `get`, if its lane is proved to be true as of `boundMs` before `nowMs` or later; its life is judged by `nowMs` too. */
   getProved(key: string, nowMs: number, boundMs: number): V | undefined {
     const slot = this.#slots.get(key)
     if (slot === undefined || !this.#room.touchProved(slot, nowMs, boundMs)) return undefined
-    return this.#room.values[slot]
+    return this.#room.value(slot)
   }
 
   /** The slot of a living entry, to ask the pool about until something else happens to the pool; -1 when there is none. */
@@ -82,9 +82,9 @@ export class ObjectSpace<V> {
     let main = false
     let frequency = 0
     if (slot !== undefined) {
-      const meta = room.meta[slot]!
+      const meta = room.meta(slot)
       frequency = Math.min((meta & FREQUENCY_MASK) + 1, FREQUENCY_MASK)
-      if (room.sized && bytes > room.bytes[slot]!) {
+      if (room.sized && bytes > room.bytes(slot)) {
         // What grows may have to make room, and could be what leaves for it: it comes in again, in the queue where it was.
         main = (meta & MAIN) !== 0
         this.#remove(key, slot)
@@ -129,7 +129,7 @@ export class ObjectSpace<V> {
   }
 
   *entries(): Generator<[string, V]> {
-    for (const [key, slot] of this.#living()) yield [key, this.#room.values[slot] as V]
+    for (const [key, slot] of this.#living()) yield [key, this.#room.value(slot)]
   }
 
   *#living(): Generator<[string, number]> {

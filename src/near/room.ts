@@ -91,9 +91,9 @@ export class Room<V> extends Slots<V> {
 
   /** True: it is alive, and counts as read. False: it is dead, and gone. */
   touch(slot: number): boolean {
-    const meta = this.meta[slot]!
-    if (this.expiresAtMs[slot]! > this.#now[0]! && this.isOfItsEra(meta) && (meta & TAGGED) === 0) {
-      if ((meta & FREQUENCY_MASK) !== FREQUENCY_MAX) this.meta[slot] = meta + 1
+    const meta = this.meta(slot)
+    if (this.expiresAtMs(slot) > this.#now[0]! && this.isOfItsEra(meta) && (meta & TAGGED) === 0) {
+      if ((meta & FREQUENCY_MASK) !== FREQUENCY_MAX) this.setMeta(slot, meta + 1)
       return true
     }
     return this.#touchSlowly(slot)
@@ -101,80 +101,77 @@ export class Room<V> extends Slots<V> {
 
   /** As `touch`, and its lane is proved to be no older than the bound; without that it stays, and does not count as read. */
   touchProved(slot: number, nowMs: number, boundMs: number): boolean {
-    const meta = this.meta[slot]!
-    if (!(this.expiresAtMs[slot]! > nowMs && this.isOfItsEra(meta) && (meta & TAGGED) === 0)) {
-      if (this.#reasonOfDeath(slot, nowMs) !== undefined) return this.#bury(slot, nowMs)
+    const meta = this.meta(slot)
+    if (!(this.expiresAtMs(slot) > nowMs && this.isOfItsEra(meta) && (meta & TAGGED) === 0)) {
+      if (this.#buryDead(slot, nowMs)) return false
     }
     // Written so that a NaN proves nothing.
-    if (!(nowMs - this.asOfMs[this.laneOf(slot)]! <= boundMs)) return false
-    if ((meta & FREQUENCY_MASK) !== FREQUENCY_MAX) this.meta[slot] = meta + 1
+    if (!(nowMs - this.asOfMsOf(meta) <= boundMs)) return false
+    if ((meta & FREQUENCY_MASK) !== FREQUENCY_MAX) this.setMeta(slot, meta + 1)
     return true
   }
 
   /** Whether it can still be read. */
   isAlive(slot: number, nowMs: number): boolean {
-    return this.#reasonOfDeath(slot, nowMs) === undefined && this.#slotsOf[this.spaces[slot]!] !== undefined
+    return this.#reasonOfDeath(slot, nowMs) === undefined && this.#slotsOf[this.space(slot)] !== undefined
   }
 
   #touchSlowly(slot: number): boolean {
-    const nowMs = this.clock.read()
-    if (this.#reasonOfDeath(slot, nowMs) !== undefined) return this.#bury(slot, nowMs)
-    const meta = this.meta[slot]!
-    if ((meta & FREQUENCY_MASK) !== FREQUENCY_MAX) this.meta[slot] = meta + 1
+    if (this.#buryDead(slot, this.clock.read())) return false
+    const meta = this.meta(slot)
+    if ((meta & FREQUENCY_MASK) !== FREQUENCY_MAX) this.setMeta(slot, meta + 1)
     return true
   }
 
   #reasonOfDeath(slot: number, nowMs: number): 'expired' | 'dead' | undefined {
-    if (this.expiresAtMs[slot]! <= nowMs) return 'expired'
-    const meta = this.meta[slot]!
+    if (this.expiresAtMs(slot) <= nowMs) return 'expired'
+    const meta = this.meta(slot)
     if (!this.isOfItsEra(meta)) return 'dead'
     return (meta & TAGGED) !== 0 && this.hasDeadTag(slot) ? 'dead' : undefined
   }
 
-  #bury(slot: number, nowMs: number): false {
-    this.#reclaim(slot, this.#reasonOfDeath(slot, nowMs) ?? 'dead')
-    return false
+  #buryDead(slot: number, nowMs: number): boolean {
+    const reason = this.#reasonOfDeath(slot, nowMs)
+    if (reason !== undefined) this.#reclaim(slot, reason)
+    return reason !== undefined
   }
 
   // Writes.
 
   /** A slot for a new entry of a space. `makeRoom` was called; the caller writes it, and its key into the space's map. */
   insert(space: number, key: string, bytes: number, main: boolean): number {
-    const slot = this.takeSlot()
     const toMain = main || (this.#ghosts.capacity > 0 && this.#ghosts.take(hashOfKey(key)))
-    this.keys[slot] = key
-    this.spaces[slot] = space
-    if (this.sized) this.bytes[slot] = bytes
+    const slot = this.takeSlot(key, space)
+    this.setBytes(slot, bytes)
     this.link(slot, toMain ? MAIN_END : SMALL_END)
-    this.meta[slot] = toMain ? MAIN : 0
+    this.setMeta(slot, toMain ? MAIN : 0)
     this.#count(toMain, 1, bytes)
     return slot
   }
 
   /** What an entry holds from now on. It stays in its queue. */
   write(slot: number, value: V, expiresAtMs: number, lane: number, frequency: number): void {
-    this.values[slot] = value
-    this.expiresAtMs[slot] = expiresAtMs
-    this.meta[slot] = this.metaOf(lane) | (this.meta[slot]! & MAIN) | frequency
+    this.setMeta(slot, this.metaOf(lane) | (this.meta(slot) & MAIN) | frequency)
+    this.setValue(slot, value, expiresAtMs)
     this.setExtras(slot, undefined, undefined)
   }
 
   attach(slot: number, stamp: object | undefined, tags: readonly Tag[] | undefined): void {
-    this.setExtras(slot, stamp, tags)
-    if (tags !== undefined && tags.length > 0) this.meta[slot] = this.meta[slot]! | TAGGED
+    const tagged = tags !== undefined && tags.length > 0
+    this.setExtras(slot, stamp, tagged ? tags : undefined)
+    if (tagged) this.setMeta(slot, this.meta(slot) | TAGGED)
   }
 
   /** An entry's bytes from now on, for which there is room. */
   resize(slot: number, bytes: number): void {
-    if (!this.sized) return
-    this.#count((this.meta[slot]! & MAIN) !== 0, 0, bytes - this.bytes[slot]!)
-    this.bytes[slot] = bytes
+    this.#count((this.meta(slot) & MAIN) !== 0, 0, bytes - this.bytes(slot))
+    this.setBytes(slot, bytes)
   }
 
   /** Takes an entry out, without a word; the caller sees to the space's map. */
   remove(slot: number): void {
     this.unlink(slot)
-    this.#count((this.meta[slot]! & MAIN) !== 0, -1, this.sized ? -this.bytes[slot]! : 0)
+    this.#count((this.meta(slot) & MAIN) !== 0, -1, -this.bytes(slot))
     this.giveSlot(slot)
   }
 
@@ -189,19 +186,19 @@ export class Room<V> extends Slots<V> {
       const queue = this.sized
         ? queueToReclaim(this.#smallBytes, this.#mainBytes)
         : queueToReclaim(this.#small, this.#main)
-      const slot = this.next[queue === 'small' ? SMALL_END : MAIN_END]!
-      const meta = this.meta[slot]!
+      const slot = this.next(queue === 'small' ? SMALL_END : MAIN_END)
+      const meta = this.meta(slot)
       const frequency = frequencyAfterReclaim(queue, meta & FREQUENCY_MASK)
       if (frequency < 0 || spared === SPARED_MAX || !this.isAlive(slot, this.clock.read())) {
-        if (queue === 'small' && this.isOfItsEra(meta)) this.#remember(this.keys[slot]!)
+        if (queue === 'small' && this.isOfItsEra(meta)) this.#remember(this.key(slot)!)
         this.#reclaim(slot, this.reports ? (this.#reasonOfDeath(slot, this.clock.read()) ?? 'room') : 'room')
         return
       }
       this.unlink(slot)
       this.link(slot, MAIN_END)
-      this.meta[slot] = (meta & ~FREQUENCY_MASK) | MAIN | frequency
+      this.setMeta(slot, (meta & ~FREQUENCY_MASK) | MAIN | frequency)
       if (queue === 'small') {
-        const bytes = this.sized ? this.bytes[slot]! : 0
+        const bytes = this.bytes(slot)
         this.#count(false, -1, -bytes)
         this.#count(true, 1, bytes)
       }
@@ -215,10 +212,10 @@ export class Room<V> extends Slots<V> {
   }
 
   #reclaim(slot: number, reason: Reason): void {
-    const space = this.spaces[slot]!
+    const space = this.space(slot)
     const slots = this.#slotsOf[space]
-    const key = this.keys[slot]!
-    const value = this.values[slot] as V
+    const key = this.key(slot)!
+    const value = this.value(slot)
     this.remove(slot)
     if (slots === undefined) {
       this.#orphans--
@@ -280,7 +277,7 @@ export class Room<V> extends Slots<V> {
   dropLane(lane: number): void {
     if (this.nextEra(lane)) return
     for (let slot = FIRST_SLOT; slot < this.unused; slot++) {
-      if (this.keys[slot] !== undefined && this.laneOf(slot) === lane) this.#reclaim(slot, 'dead')
+      if (this.key(slot) !== undefined && this.lane(slot) === lane) this.#reclaim(slot, 'dead')
     }
   }
 
@@ -290,7 +287,7 @@ export class Room<V> extends Slots<V> {
     let reclaimed = 0
     for (let i = Math.min(slots, this.unused - FIRST_SLOT); i > 0; i--) {
       const slot = this.#nextSwept()
-      if (this.keys[slot] === undefined || this.isAlive(slot, nowMs)) continue
+      if (this.key(slot) === undefined || this.isAlive(slot, nowMs)) continue
       this.#reclaim(slot, this.#reasonOfDeath(slot, nowMs) ?? 'dead')
       reclaimed++
     }
@@ -300,7 +297,7 @@ export class Room<V> extends Slots<V> {
   #sweepOrphans(slots: number): void {
     for (let i = Math.min(slots, this.unused - FIRST_SLOT); i > 0; i--) {
       const slot = this.#nextSwept()
-      if (this.keys[slot] !== undefined && this.#slotsOf[this.spaces[slot]!] === undefined) this.#reclaim(slot, 'dead')
+      if (this.key(slot) !== undefined && this.#slotsOf[this.space(slot)] === undefined) this.#reclaim(slot, 'dead')
     }
   }
 

@@ -1,10 +1,15 @@
-// What a pool of objects holds, as a struct of arrays: one slot an entry, a number that indexes all of them. A hit reads four of
-// these arrays and writes one, and moves nothing. `meta` packs what a hit has to look at into one word:
+// What a pool of objects holds: one slot an entry, a number. Its key and its value lie next to each other in one array, all else
+// in a record of 24 bytes, so that a hit touches two lines of memory besides the map that led to it, and moves nothing:
 //
-//    31            16 15         4  3    2   1    0
-//   | era of the lane |   lane    | main|tag|frequency|
+//   0      4      8      12        16           24
+//   | meta | next | prev | space   | expiry, ms |
 //
-// Hot path: plain loads from typed arrays, no objects. The fields are open to near/ alone.
+// next and prev link the queues; a free slot has the next free one (0: none). `meta` packs what a hit has to look at:
+//
+//    31            16 15         4  3    2   1       0
+//   | era of the lane |   lane    |main|tag|frequency|
+//
+// Hot path: plain loads, no objects. Fields and methods are open to near/ alone.
 // Not for: which entry leaves (room.ts), finding a slot by key (object-space.ts).
 import { assert } from '../base/assert.ts'
 
@@ -19,6 +24,14 @@ const LANE_MASK = 0xfff
 const ERA_STEP = 0x1_0000
 const ERA_MASK = ~0xffff
 
+// Words of a record, and where its expiry is among the doubles.
+const WORDS = 6
+const NEXT = 1
+const PREV = 2
+const SPACE = 3
+const DOUBLES = 3
+const EXPIRY = 2
+
 /** The queues' ends take the first slots: a queue is a ring through its own. */
 export const SMALL_END = 0
 export const MAIN_END = 1
@@ -31,45 +44,34 @@ export interface Tag {
 }
 
 export class Slots<V> {
-  keys: (string | undefined)[]
-  values: (V | undefined)[]
-  /** Monotonic ms; Infinity when it never expires. */
-  expiresAtMs: Float64Array
-  meta: Int32Array
-  /** Links of the queues; of a free slot, the next free one (0: none). */
-  next: Uint32Array
-  prev: Uint32Array
-  /** Which space an entry belongs to. */
-  spaces: Uint16Array
-  /** Without a room in bytes there is none. */
-  bytes: Uint32Array
-  stamps: (object | undefined)[] | undefined
-  tags: (readonly Tag[] | undefined)[] | undefined
-  /** By lane: its era, where `meta` has it. */
-  readonly eras: Int32Array
   /** By lane: monotonic ms as of which its entries are proved to be true. */
   readonly asOfMs: Float64Array
-  readonly #sized: boolean
+  /** By lane: its era, where `meta` has it. */
+  readonly #eras: Int32Array
   readonly #capacityMax: number
+  /** Keys at even places, values after them. */
+  #objects: (string | V | undefined)[]
+  #words: Int32Array
+  #doubles: Float64Array
+  /** Without a room in bytes there is none. */
+  #bytes: Uint32Array | undefined
+  #stamps: (object | undefined)[] | undefined
+  #tags: (readonly Tag[] | undefined)[] | undefined
+  #capacity: number
   #free = 0
   #unused = FIRST_SLOT
 
   constructor(options: { readonly entriesMax: number; readonly lanes: number; readonly sized: boolean }) {
     const { entriesMax, lanes, sized } = options
     this.#capacityMax = entriesMax + FIRST_SLOT
-    this.#sized = sized
-    const capacity = Math.min(CAPACITY_FIRST, this.#capacityMax)
-    // Filled with undefined they are arrays of any kind from the start, never of numbers, which would be boxed at each read.
-    this.keys = new Array<string | undefined>(capacity).fill(undefined)
-    this.values = new Array<V | undefined>(capacity).fill(undefined)
-    this.expiresAtMs = new Float64Array(capacity)
-    this.meta = new Int32Array(capacity)
-    this.next = new Uint32Array(capacity)
-    this.prev = new Uint32Array(capacity)
-    this.spaces = new Uint16Array(capacity)
-    this.bytes = new Uint32Array(sized ? capacity : 0)
-    this.next[MAIN_END] = this.prev[MAIN_END] = MAIN_END
-    this.eras = new Int32Array(lanes)
+    this.#capacity = Math.min(CAPACITY_FIRST, this.#capacityMax)
+    this.#objects = nothing(this.#capacity * 2)
+    this.#words = new Int32Array(this.#capacity * WORDS)
+    this.#doubles = new Float64Array(this.#words.buffer)
+    this.#bytes = sized ? new Uint32Array(this.#capacity) : undefined
+    this.#words[MAIN_END * WORDS + NEXT] = MAIN_END
+    this.#words[MAIN_END * WORDS + PREV] = MAIN_END
+    this.#eras = new Int32Array(lanes)
     this.asOfMs = new Float64Array(lanes).fill(-Infinity)
   }
 
@@ -78,106 +80,174 @@ export class Slots<V> {
     return this.#unused
   }
 
-  laneOf(slot: number): number {
-    return (this.meta[slot]! >>> LANE_SHIFT) & LANE_MASK
+  /** undefined: the slot is free. */
+  key(slot: number): string | undefined {
+    return this.#objects[slot * 2] as string | undefined
+  }
+
+  value(slot: number): V {
+    return this.#objects[slot * 2 + 1] as V
+  }
+
+  meta(slot: number): number {
+    return this.#words[slot * WORDS]!
+  }
+
+  expiresAtMs(slot: number): number {
+    return this.#doubles[slot * DOUBLES + EXPIRY]!
+  }
+
+  space(slot: number): number {
+    return this.#words[slot * WORDS + SPACE]!
+  }
+
+  next(slot: number): number {
+    return this.#words[slot * WORDS + NEXT]!
+  }
+
+  prev(slot: number): number {
+    return this.#words[slot * WORDS + PREV]!
+  }
+
+  /** 0 without a room in bytes. */
+  bytes(slot: number): number {
+    return this.#bytes === undefined ? 0 : this.#bytes[slot]!
+  }
+
+  stamp(slot: number): object | undefined {
+    return this.#stamps?.[slot]
+  }
+
+  tags(slot: number): readonly Tag[] | undefined {
+    return this.#tags?.[slot]
+  }
+
+  lane(slot: number): number {
+    return (this.meta(slot) >>> LANE_SHIFT) & LANE_MASK
+  }
+
+  /** The lane's, of `meta` as read. */
+  asOfMsOf(meta: number): number {
+    return this.asOfMs[(meta >>> LANE_SHIFT) & LANE_MASK]!
   }
 
   /** Whether its lane was not dropped since; of `meta` as read. */
   isOfItsEra(meta: number): boolean {
-    return (meta & ERA_MASK) === this.eras[(meta >>> LANE_SHIFT) & LANE_MASK]!
-  }
-
-  /** Lane and era as `meta` packs them, for an entry that is written now. */
-  metaOf(lane: number): number {
-    assert(lane >= 0 && lane < this.eras.length, `lane ${lane} is one of the pool's ${this.eras.length}`)
-    return this.eras[lane]! | (lane << LANE_SHIFT)
-  }
-
-  /** All of the lane's entries are of another era from now on. False: eras begin again, and the old entries must go at once. */
-  nextEra(lane: number): boolean {
-    const era = (this.eras[lane]! + ERA_STEP) | 0
-    this.eras[lane] = era
-    return era !== 0
+    return (meta & ERA_MASK) === this.#eras[(meta >>> LANE_SHIFT) & LANE_MASK]!
   }
 
   /** Of an entry with tags. */
   hasDeadTag(slot: number): boolean {
-    for (const tag of this.tags![slot]!) if (!tag.alive) return true
+    for (const tag of this.#tags![slot]!) if (!tag.alive) return true
     return false
   }
 
-  /** A slot that nothing uses. */
-  protected takeSlot(): number {
-    const free = this.#free
-    if (free !== 0) {
-      this.#free = this.next[free]!
-      return free
-    }
-    if (this.#unused === this.keys.length) this.#grow()
-    return this.#unused++
+  /** Lane and era as `meta` packs them, for an entry that is written now. */
+  protected metaOf(lane: number): number {
+    assert(lane >= 0 && lane < this.#eras.length, 'a lane is one of the pool')
+    return this.#eras[lane]! | (lane << LANE_SHIFT)
   }
 
-  protected giveSlot(slot: number): void {
-    this.keys[slot] = undefined
-    this.values[slot] = undefined
-    if (this.stamps !== undefined) this.stamps[slot] = undefined
-    if (this.tags !== undefined) this.tags[slot] = undefined
-    this.next[slot] = this.#free
-    this.#free = slot
+  /** All of the lane's entries are of another era from now on. False: eras begin again, and its entries must go at once. */
+  protected nextEra(lane: number): boolean {
+    const era = (this.#eras[lane]! + ERA_STEP) | 0
+    this.#eras[lane] = era
+    return era !== 0
+  }
+
+  protected setMeta(slot: number, meta: number): void {
+    this.#words[slot * WORDS] = meta
+  }
+
+  protected setBytes(slot: number, bytes: number): void {
+    if (this.#bytes !== undefined) this.#bytes[slot] = bytes
+  }
+
+  protected setValue(slot: number, value: V, expiresAtMs: number): void {
+    this.#objects[slot * 2 + 1] = value
+    this.#doubles[slot * DOUBLES + EXPIRY] = expiresAtMs
   }
 
   /** What an entry carries besides its value. Most carry nothing, and have no arrays for it. */
   protected setExtras(slot: number, stamp: object | undefined, tags: readonly Tag[] | undefined): void {
-    if (stamp !== undefined) this.stamps ??= new Array<object | undefined>(this.keys.length).fill(undefined)
-    if (this.stamps !== undefined) this.stamps[slot] = stamp
-    if (tags !== undefined) this.tags ??= new Array<readonly Tag[] | undefined>(this.keys.length).fill(undefined)
-    if (this.tags !== undefined) this.tags[slot] = tags
+    if (stamp !== undefined) this.#stamps ??= nothing(this.#capacity)
+    if (this.#stamps !== undefined) this.#stamps[slot] = stamp
+    if (tags !== undefined) this.#tags ??= nothing(this.#capacity)
+    if (this.#tags !== undefined) this.#tags[slot] = tags
+  }
+
+  /** A slot that was free. */
+  protected takeSlot(key: string, space: number): number {
+    let slot = this.#free
+    if (slot === 0) {
+      if (this.#unused === this.#capacity) this.#grow()
+      slot = this.#unused++
+    } else {
+      this.#free = this.next(slot)
+    }
+    this.#objects[slot * 2] = key
+    this.#words[slot * WORDS + SPACE] = space
+    return slot
+  }
+
+  protected giveSlot(slot: number): void {
+    this.#objects[slot * 2] = undefined
+    this.#objects[slot * 2 + 1] = undefined
+    if (this.#stamps !== undefined) this.#stamps[slot] = undefined
+    if (this.#tags !== undefined) this.#tags[slot] = undefined
+    this.#words[slot * WORDS + NEXT] = this.#free
+    this.#free = slot
   }
 
   /** Takes a slot out of its queue. */
   protected unlink(slot: number): void {
-    const next = this.next[slot]!
-    const prev = this.prev[slot]!
-    this.next[prev] = next
-    this.prev[next] = prev
+    const words = this.#words
+    const next = words[slot * WORDS + NEXT]!
+    const prev = words[slot * WORDS + PREV]!
+    words[prev * WORDS + NEXT] = next
+    words[next * WORDS + PREV] = prev
   }
 
   /** Puts a slot at the end of a queue. */
   protected link(slot: number, end: number): void {
-    const last = this.prev[end]!
-    this.next[last] = slot
-    this.prev[slot] = last
-    this.next[slot] = end
-    this.prev[end] = slot
+    const words = this.#words
+    const last = words[end * WORDS + PREV]!
+    words[last * WORDS + NEXT] = slot
+    words[slot * WORDS + PREV] = last
+    words[slot * WORDS + NEXT] = end
+    words[end * WORDS + PREV] = slot
   }
 
   /** Slots that were in use and are free. */
   *freeSlots(): Generator<number> {
-    for (let slot = this.#free; slot !== 0; slot = this.next[slot]!) yield slot
+    for (let slot = this.#free; slot !== 0; slot = this.next(slot)) yield slot
   }
 
   #grow(): void {
-    const capacity = Math.min(this.keys.length * 2, this.#capacityMax)
-    assert(capacity > this.keys.length, 'there is a slot for every entry that the room has place for')
-    this.keys = longer(this.keys, capacity)
-    this.values = longer(this.values, capacity)
-    if (this.stamps !== undefined) this.stamps = longer(this.stamps, capacity)
-    if (this.tags !== undefined) this.tags = longer(this.tags, capacity)
-    const grown = <A extends Float64Array | Int32Array | Uint32Array | Uint16Array>(longer: A, old: A): A => {
-      longer.set(old)
-      return longer
-    }
-    this.expiresAtMs = grown(new Float64Array(capacity), this.expiresAtMs)
-    this.meta = grown(new Int32Array(capacity), this.meta)
-    this.next = grown(new Uint32Array(capacity), this.next)
-    this.prev = grown(new Uint32Array(capacity), this.prev)
-    this.spaces = grown(new Uint16Array(capacity), this.spaces)
-    if (this.#sized) this.bytes = grown(new Uint32Array(capacity), this.bytes)
+    const capacity = Math.min(this.#capacity * 2, this.#capacityMax)
+    assert(capacity > this.#capacity, 'there is a slot for every entry that the room has place for')
+    this.#capacity = capacity
+    this.#objects = longer(this.#objects, capacity * 2)
+    if (this.#stamps !== undefined) this.#stamps = longer(this.#stamps, capacity)
+    if (this.#tags !== undefined) this.#tags = longer(this.#tags, capacity)
+    const words = new Int32Array(capacity * WORDS)
+    words.set(this.#words)
+    this.#words = words
+    this.#doubles = new Float64Array(words.buffer)
+    if (this.#bytes === undefined) return
+    const bytes = new Uint32Array(capacity)
+    bytes.set(this.#bytes)
+    this.#bytes = bytes
   }
 }
 
-function longer<T>(old: readonly T[], length: number): (T | undefined)[] {
-  const array = new Array<T | undefined>(length).fill(undefined)
+/** Filled with undefined it is an array of anything from the start, never one of numbers, which would be boxed when read. */
+function nothing<T>(length: number): (T | undefined)[] {
+  return new Array<T | undefined>(length).fill(undefined)
+}
+
+function longer<T>(old: readonly (T | undefined)[], length: number): (T | undefined)[] {
+  const array = nothing<T>(length)
   for (let i = 0; i < old.length; i++) array[i] = old[i]
   return array
 }

@@ -1,0 +1,144 @@
+// `npm run bench -- library [options]`: Tidemark inside a process beside the caches that people use there. Each measurement has a
+// process of its own (library/child-main.ts), and what is compared is measured in turns, so that what drifts on the
+// machine falls on all alike. Not for: the server (server.ts), what is shared between processes (tide.ts).
+import { execFile } from 'node:child_process'
+import { randomInt } from 'node:crypto'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { loadavg } from 'node:os'
+import { resolve } from 'node:path'
+import { parseArgs, promisify } from 'node:util'
+import { libraryBars } from './library/bars.ts'
+import type { Figures, Job } from './library/scenes.ts'
+import { describeMachine } from './machine.ts'
+import type { Machine } from './machine.ts'
+import { Progress } from './progress.ts'
+import type { Bar } from './samples.ts'
+import { barLines, headLines } from './tables.ts'
+import { figureLines } from './tide.ts'
+import type { TideSample } from './tide/sample.ts'
+
+const usage = `npm run bench -- library [options]
+
+  --only LIST      of the stages that --list tells
+  --list           say which there are, and what is compared in each
+  --rounds N       measurements of each kind, taken in turns (5)
+  --seed N         chooses the keys (random, and printed)
+  --json FILE      write all samples
+  --save           write them to bench/results/library-DATE-COMMIT.json
+  --smoke          a small size, to see that it works: its figures say nothing
+`
+
+const options = {
+  only: { type: 'string', default: '' },
+  list: { type: 'boolean', default: false },
+  rounds: { type: 'string' },
+  seed: { type: 'string' },
+  json: { type: 'string' },
+  save: { type: 'boolean', default: false },
+  smoke: { type: 'boolean', default: false },
+  help: { type: 'boolean', default: false, short: 'h' },
+} as const
+
+export interface LibraryReport {
+  readonly benchmark: 'library'
+  readonly machine: Machine
+  readonly versions: Readonly<Record<string, string>>
+  readonly settings: { readonly rounds: number; readonly seed: number; readonly smoke: boolean }
+  readonly seconds: number
+  readonly loadAverage: readonly [before: number, after: number]
+  readonly bars: readonly Bar[]
+  readonly samples: readonly TideSample[]
+}
+
+/** By stage: what is compared in it. */
+const stages: Readonly<Record<string, readonly string[]>> = {
+  hit: ['near', 'near, proved', 'lru-cache', 'tiny-lru'],
+  fill: ['near', 'lru-cache', 'tiny-lru'],
+  heap: ['near', 'lru-cache', 'tiny-lru'],
+}
+
+function wholeNumber(name: string, text: string): number {
+  const value = Number(text)
+  if (Number.isInteger(value) && value > 0) return value
+  throw new Error(`--${name} ${text}: expected a whole number above 0`)
+}
+
+function chosen(list: string): string[] {
+  const all = Object.keys(stages)
+  const names = list === '' ? all : list.split(',')
+  for (const name of names) if (!all.includes(name)) throw new Error(`--only ${name}: there are ${all.join(', ')}`)
+  return all.filter(name => names.includes(name))
+}
+
+function installedVersions(): Record<string, string> {
+  const manifest = readFileSync(resolve(import.meta.dirname, 'package.json'), 'utf8')
+  return (JSON.parse(manifest) as { devDependencies: Record<string, string> }).devDependencies
+}
+
+async function measure(job: Job): Promise<Figures> {
+  const entry = resolve(import.meta.dirname, 'library/child-main.ts')
+  const args = ['--expose-gc', '--conditions=tidemark-source', entry, JSON.stringify(job)]
+  const { stdout } = await promisify(execFile)(process.execPath, args)
+  return JSON.parse(stdout) as Figures
+}
+
+/** Runs the benchmark; `args` as on the command line. */
+export async function benchLibrary(args: readonly string[]): Promise<void> {
+  const { values } = parseArgs({ args: [...args], options })
+  if (values.help) {
+    process.stderr.write(usage)
+    return
+  }
+  if (values.list) {
+    for (const [stage, series] of Object.entries(stages)) console.log(`${stage}: ${series.join('; ')}`)
+    return
+  }
+  const { smoke } = values
+  const wanted = chosen(values.only)
+  const rounds = wholeNumber('rounds', values.rounds ?? (smoke ? '1' : '5'))
+  const seed = wholeNumber('seed', values.seed ?? String(randomInt(1, 2 ** 31)))
+  const machine = await describeMachine()
+  const versions = installedVersions()
+  const startedMs = performance.now()
+  const loadBefore = loadavg()[0]!
+  const about = headLines(machine, versions, { rounds, seed, pin: false }).slice(0, 3)
+  for (const line of [...about, `load      ${rounds} rounds, seed ${seed}, a process for each measurement`])
+    console.log(line)
+  const samples: TideSample[] = []
+  const progress = new Progress(wanted.reduce((sum, stage) => sum + stages[stage]!.length * rounds, 0))
+  for (const stage of wanted) {
+    progress.stage(stage)
+    for (let round = 0; round < rounds; round++) {
+      const inTurn = round % 2 === 0 ? stages[stage]! : stages[stage]!.toReversed()
+      for (const series of inTurn) {
+        samples.push({ stage, series, round, figures: await measure({ stage, series, seed, smoke }) })
+        progress.step(`${stage}, ${series}`)
+      }
+    }
+  }
+  progress.end()
+  const bars = libraryBars(samples)
+  for (const line of [...figureLines(samples), ...barLines(bars)]) console.log(line)
+  const loadAverage = [loadBefore, loadavg()[0]!] as const
+  console.log(
+    `Load average ${loadAverage.map(each => each.toFixed(1)).join(' before, ')} after, on ${machine.cores} cores`,
+  )
+  if (smoke) console.log('Smoke size: the figures above say nothing about speed.')
+  const seconds = Math.round((performance.now() - startedMs) / 1_000)
+  const report: LibraryReport = { benchmark: 'library', machine, versions, settings: { rounds, seed, smoke }, seconds, loadAverage, bars, samples } // prettier-ignore
+  write(report, values.json, values.save)
+}
+
+function write(report: LibraryReport, json: string | undefined, save: boolean): void {
+  const { machine } = report
+  const files = json === undefined ? [] : [json]
+  if (save) {
+    const folder = resolve(import.meta.dirname, 'results')
+    mkdirSync(folder, { recursive: true })
+    files.push(resolve(folder, `library-${machine.at.slice(0, 10)}-${machine.commit}.json`))
+  }
+  for (const file of files) {
+    writeFileSync(file, `${JSON.stringify(report, null, 1)}\n`)
+    console.log(`samples: ${file}`)
+  }
+}
