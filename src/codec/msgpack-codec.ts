@@ -32,27 +32,20 @@ function refuseFunction(): never {
 }
 
 /**
- * Survive exactly: strings but lone surrogates, numbers but -0 (which becomes 0), BigInts of any size, booleans, null, undefined,
- * plain objects, arrays, Date (invalid ones too), RegExp, Map, Set, Error with its name, message and cause, ArrayBuffer, DataView,
- * Buffer, and typed arrays but Float16Array, which cannot be decoded. Holes of arrays become undefined; an object in two places becomes two objects; the own key `__proto__` becomes `__proto_`; instances
- * of other classes come back as plain objects of their own properties; toJSON() is not called. Refused: functions, symbols,
- * cycles. Throws CODEC_INVALID when msgpackr is not installed.
+ * Survive exactly: strings but lone surrogates, numbers but -0 (which becomes 0), BigInts of any size, booleans, null,
+ * undefined, plain objects, arrays, Date (invalid ones too), RegExp, Map, Set, Error with its name, message and cause,
+ * ArrayBuffer, DataView, Buffer, and typed arrays but Float16Array, which cannot be decoded. Holes of arrays become undefined;
+ * an object in two places becomes two objects; the own key `__proto__` becomes `__proto_`; instances of other classes come
+ * back as plain objects of their own properties; toJSON() is not called. Refused: functions, symbols, cycles. Throws
+ * CODEC_INVALID when msgpackr is not installed.
  */
 export function msgpackCodec<V = unknown>(): Codec<V> {
   const { Packr } = loadMsgpackr()
-  const packr = new Packr({
-    useRecords: true,
-    moreTypes: true,
-    useBigIntExtension: true,
-    int64AsType: 'bigint',
-    copyBuffers: true,
-    useToJSON: false,
-    writeFunction: refuseFunction,
-  })
+  const packr = new Packr({ useRecords: true, moreTypes: true, useToJSON: false, writeFunction: refuseFunction })
   return {
     name: 'msgpack',
     encode: value => packr.pack(value),
-    // With its native addon, msgpackr may read past the end of a view (its issue 193): it gets nothing but what it is to read.
+    // What is decoded may be views of the bytes. Also, msgpackr's native addon has read past the end of a view (its issue 193).
     decode: bytes => packr.unpack(copyOf(bytes)) as V,
   }
 }

@@ -19,6 +19,9 @@ class Point {
   get double(): number {
     return this.x * 2
   }
+  toJSON(): string {
+    return 'a point'
+  }
 }
 
 function withHole(): unknown[] {
@@ -90,8 +93,9 @@ describe('the JSON codec', () => {
       list: [undefined],
       at: new Date(0),
       map: new Map(),
+      point: new Point(),
     }
-    const expected = { zero: 0, nan: null, list: [null], at: '1970-01-01T00:00:00.000Z', map: {} }
+    const expected = { zero: 0, nan: null, list: [null], at: '1970-01-01T00:00:00.000Z', map: {}, point: 'a point' }
     assert.deepStrictEqual(through<unknown>(jsonCodec, value), expected)
   })
   test('refuses what has no JSON at all with an error that says so', () => {

@@ -93,6 +93,16 @@ describe('what is no envelope', () => {
     assert.equal(openEnvelope(changed(1, whole[1]! | 128)), 'format')
     for (const algorithm of [4, 5, 6, 7]) assert.equal(openEnvelope(changed(1, whole[1]! | algorithm)), 'format')
   })
+  test('a length that leads past the end is damaged, where no checksum would tell', () => {
+    const head = Buffer.from(encodeHead({ ...plain, keyId: 'k1', tags: [{ name: 'tag', generation: 1n }] }))
+    const sealed = { nonce: Buffer.alloc(12), bytes: Buffer.alloc(50), mac: Buffer.alloc(16) }
+    assert.equal(typeof openEnvelope(sealedEnvelope(head, sealed)), 'object')
+    for (const text of ['raw', 'tag', 'k1']) {
+      const wrong = Buffer.from(head)
+      wrong[head.indexOf(text) - 1] = 255
+      assert.equal(openEnvelope(sealedEnvelope(wrong, sealed)), 'damaged', `the length of ${text}`)
+    }
+  })
   test('a null with a body is damaged', () => {
     assert.equal(openEnvelope(plainEnvelope(encodeHead({ ...plain, isNull: true }), Buffer.of(1))), 'damaged')
   })
