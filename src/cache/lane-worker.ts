@@ -14,7 +14,7 @@ import { generationsEqual } from '../coherence/generation.ts'
 import type { LaneState } from '../coherence/lane.ts'
 import type { Position } from '../coherence/mark.ts'
 import type { FeedStart } from '../source/change-feed.ts'
-import type { Awaitable, Tier, TierLane } from '../tier/tier.ts'
+import type { Awaitable, LaneTier, TierLane } from '../tier/tier.ts'
 import { Alarm } from './alarm.ts'
 import { Backoff } from './backoff.ts'
 import type { LaneStep, TideMemory } from './tide-memory.ts'
@@ -22,7 +22,7 @@ import type { TideObserver } from './tide-observer.ts'
 
 /** What a lane needs of its term. */
 export interface LaneTerm {
-  readonly tier: Tier
+  readonly tier: LaneTier
   readonly memory: TideMemory
   readonly start: FeedStart
   readonly clock: Clock

@@ -8,15 +8,18 @@ import type { LaneMessage } from '../coherence/operations.ts'
 import type { LaneListener, LaneSubscription, SharedTier } from '../tier/tier.ts'
 import type { NearCache } from './near-cache.ts'
 
+/** What a near cache hears, whatever it holds. */
+type HeardNear = Pick<NearCache<unknown>, 'message' | 'lost' | 'lane' | 'initialise'>
+
 export interface NearSubscriptionOptions {
   readonly tier: Pick<SharedTier, 'lanes' | 'lane' | 'subscribe'>
-  readonly near: NearCache
+  readonly near: HeardNear
   readonly clock: Clock
 }
 
 export class NearSubscription implements LaneListener {
   readonly #tier: NearSubscriptionOptions['tier']
-  readonly #near: NearCache
+  readonly #near: HeardNear
   readonly #clock: Clock
   readonly #timers = new Map<number, Timer>()
   #subscription: LaneSubscription | undefined

@@ -98,11 +98,16 @@ export class Reader<V = Uint8Array> {
     const call = this.#call(key, {})
     const near = this.#readNear(call)
     if (near?.stale === false) return near
-    const look = await call.keyspace.looks.look(call.lane, key)
+    const look = await call.keyspace.looks.look(call.lane, key, undefined)
     const { lane, record } = look.read ?? {}
     if (lane === undefined || record?.type !== 'value') return undefined
     const { keyspace } = call
-    const found = this.#result(call, keyspace.memory, record, proofOf(look.known, keyspace.backing.proofs.samples(), lane))
+    const found = this.#result(
+      call,
+      keyspace.memory,
+      record,
+      proofOf(look.known, keyspace.backing.proofs.samples(), lane),
+    )
     this.#admit(call, look.ticket, lane, record)
     return found.stale ? undefined : found
   }

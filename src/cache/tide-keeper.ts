@@ -8,7 +8,7 @@ import { limits } from '../base/limits.ts'
 import type { Random } from '../base/random.ts'
 import type { ChangeFeed } from '../source/change-feed.ts'
 import type { Source } from '../source/source.ts'
-import type { Tier } from '../tier/tier.ts'
+import type { LaneTier } from '../tier/tier.ts'
 import { Alarm } from './alarm.ts'
 import { Backoff } from './backoff.ts'
 import { Tide } from './tide.ts'
@@ -16,7 +16,7 @@ import type { TermEnd, TideObserver } from './tide-observer.ts'
 import { TideWatch } from './tide-watch.ts'
 
 export interface TideKeeperOptions {
-  readonly tier: Tier
+  readonly tier: LaneTier
   /** Whether it answers tells whether the database can be reached from here. */
   readonly source: Pick<Source, 'position' | 'epoch'>
   /** A new one for each term. */

@@ -9,7 +9,7 @@ import { unsettled, visibleAtHead } from '../coherence/gate.ts'
 import type { LaneState } from '../coherence/lane.ts'
 import type { Position } from '../coherence/mark.ts'
 import type { ChangeFeed, FeedItem, FeedSnapshot, FeedStart } from '../source/change-feed.ts'
-import type { Tier } from '../tier/tier.ts'
+import type { LaneTier } from '../tier/tier.ts'
 import { Alarm } from './alarm.ts'
 import { LaneWorker, type LaneTerm } from './lane-worker.ts'
 import { TideMemory } from './tide-memory.ts'
@@ -17,7 +17,7 @@ import type { TermEnd, TideObserver } from './tide-observer.ts'
 import { TideRetention } from './tide-retention.ts'
 
 export interface TideOptions {
-  readonly tier: Tier
+  readonly tier: LaneTier
   /** Not opened yet; the tide closes it. */
   readonly feed: ChangeFeed
   readonly clock: Clock
@@ -47,7 +47,7 @@ interface Told {
 }
 
 export class TideTerm implements LaneTerm {
-  readonly tier: Tier
+  readonly tier: LaneTier
   readonly memory: TideMemory
   readonly start: FeedStart
   readonly clock: Clock

@@ -8,10 +8,10 @@ import type { Random } from '../base/random.ts'
 import { generationsEqual } from '../coherence/generation.ts'
 import type { LaneState } from '../coherence/lane.ts'
 import { compareMarks } from '../coherence/mark.ts'
-import type { Tier } from '../tier/tier.ts'
+import type { LaneTier } from '../tier/tier.ts'
 
 export class TideWatch {
-  readonly #tier: Tier
+  readonly #tier: LaneTier
   readonly #clock: Clock
   readonly #random: Random
   /** By lane, as last seen; null: it had no header. */
@@ -19,7 +19,7 @@ export class TideWatch {
   #movedAtMs: number
   #still = false
 
-  constructor(tier: Tier, clock: Clock, random: Random) {
+  constructor(tier: LaneTier, clock: Clock, random: Random) {
     this.#tier = tier
     this.#clock = clock
     this.#random = random

@@ -14,7 +14,7 @@
 import { TidemarkError } from '../base/errors.ts'
 import type { LaneState } from '../coherence/lane.ts'
 import type { Position } from '../coherence/mark.ts'
-import type { Tier } from '../tier/tier.ts'
+import type { LaneTier } from '../tier/tier.ts'
 import type { TermEnd } from './tide-observer.ts'
 import { TideTerm, type TideOptions } from './tide-term.ts'
 
@@ -77,7 +77,7 @@ export class Tide {
 }
 
 /** All lanes, as far as they can be reached. */
-async function lanesOf(tier: Tier): Promise<readonly LaneState[]> {
+async function lanesOf(tier: LaneTier): Promise<readonly LaneState[]> {
   const states = Array.from({ length: tier.lanes }, async (_, lane) => {
     try {
       return await tier.lane(lane)

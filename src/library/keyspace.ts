@@ -40,7 +40,8 @@ export interface Answer<V> {
 /** What a keyspace without a source works with: values that the cache alone has. */
 export interface OwnValues {
   readonly built: BuiltValues
-  readonly opened: OpenedLogless
+  /** In this process's memory; undefined: in a tier that processes share. */
+  readonly opened: OpenedLogless | undefined
 }
 
 export interface KeyspaceParts {
@@ -206,7 +207,7 @@ export class Keyspace<V = unknown, K extends Key = string> {
   /** Gives up all that this process holds of the keyspace. */
   clear(): void {
     this.#space.clear()
-    this.#own?.opened.tier.settleAll()
+    this.#own?.opened?.tier.settleAll()
     if (this.#events.has('invalidate')) this.#events.emit('invalidate', { keyspace: this.name, keys: [] })
   }
 
@@ -259,7 +260,7 @@ export class Keyspace<V = unknown, K extends Key = string> {
   async #ask(id: string, options: CallOptions): Promise<Answer<V>> {
     const { reader, opened } = this.#engine ?? (await this.#ready())
     // What nobody builds is not there.
-    if (this.#own !== undefined && options.maxStaleness === undefined) return this.#held(id)
+    if (this.#own !== undefined) return this.#held(id, reader)
     const { session } = options
     const { source } = opened.backing
     const called = session?.tickets.of(source)
@@ -268,9 +269,9 @@ export class Keyspace<V = unknown, K extends Key = string> {
     return this.#answer(id, answer)
   }
 
-  #held(id: string): Answer<V> {
-    const value = this.#space.get(id)
-    return { value: value === ABSENT ? undefined : this.#out(value), age: 0, tier: 'near', stale: false }
+  async #held(id: string, reader: Engine['reader']): Promise<Answer<V>> {
+    const held = await reader.held(this.#keyOf(id))
+    return held === undefined ? { value: undefined, age: 0, tier: 'source', stale: false } : this.#answer(id, held)
   }
 
   #answer(id: string, { value, asOfMs, tier, stale }: ReadAnswer<unknown>): Answer<V> {

@@ -8,6 +8,11 @@ import { Engine } from './engine.ts'
 import { openSqlite } from './open-sqlite.ts'
 import type { LaneRange, OpenedSource, OpenParts } from './opened.ts'
 import { durationOf, type ResolvedKeyspace } from './options.ts'
+import { RowCodec } from './payload-codecs.ts'
+import { postgresOptions } from './postgres-options.ts'
+import type * as postgres from './open-postgres.ts'
+import { CodecTier } from '../tier/codec-tier.ts'
+import { openTier, type TierPlace } from '../tier/open-tier.ts'
 import { CheckedSource, type StandardSchema } from './schema.ts'
 import type { Counts } from './stats.ts'
 import type { TableSource } from './table-source.ts'
@@ -15,6 +20,10 @@ import type { TableSource } from './table-source.ts'
 export interface LibraryDatabaseParts extends OpenParts {
   readonly database: SqliteDatabase | PostgresDatabase
   readonly take: (lanes: number) => LaneRange
+  /** The tier that processes share, if there is one. Rows of SQLite are not there. */
+  readonly place: TierPlace | undefined
+  /** Whether this process may run the tide over it. */
+  readonly tide: boolean
 }
 
 interface Member {
@@ -66,10 +75,14 @@ export class LibraryDatabase {
 
   async #openNow(): Promise<Engine> {
     const { clock, random } = this.#parts
-    this.#range ??= this.#parts.take(limits.libraryLanes)
-    const opened = await this.#openSource(this.#range, descriptions => this.#engine?.describe(descriptions))
+    const { database, place } = this.#parts
+    const lanes = database.kind === 'postgres' ? place?.lanes : undefined
+    this.#range ??= this.#parts.take(lanes ?? limits.libraryLanes)
     const schemas = new Map<string, StandardSchema<unknown>>()
     for (const { settings } of this.#members) if (settings.schema) schemas.set(settings.name, settings.schema)
+    const opened = await (database.kind === 'postgres'
+      ? this.#openPostgres(database, this.#range, schemas)
+      : this.#openSqlite(database, this.#range))
     const { backing } = opened
     const source = schemas.size === 0 ? backing.source : new CheckedSource(backing.source, schemas)
     const settings = this.#members.map(member => member.settings)
@@ -79,14 +92,31 @@ export class LibraryDatabase {
     return this.#engine
   }
 
-  #openSource(
+  async #openPostgres(
+    database: PostgresDatabase,
     range: LaneRange,
-    described: (descriptions: OpenedSource['descriptions']) => void,
+    schemas: ReadonlyMap<string, StandardSchema<unknown>>,
   ): Promise<OpenedSource> {
-    const { database, places, clock, random, onError } = this.#parts
-    if (database.kind === 'postgres') {
-      throw new TidemarkError('OPTION_INVALID', 'postgres() is not here yet')
+    const { place, tide, places, clock, random, onError } = this.#parts
+    const { openPostgres } = await importPostgres()
+    const warn = (message: string): void => onError(new TidemarkError('TIER_UNAVAILABLE', message))
+    const bytes = place && (await openTier(place, { clock, random, warn }))
+    const tier = bytes && new CodecTier(bytes, new RowCodec(schemas))
+    const keyspaces = this.#members.map(({ settings: { name }, source: { table, columns, view } }) =>
+      view === undefined ? { name, table: table ?? name, columns } : { name, view },
+    )
+    const parts = { ...postgresOptions(database), keyspaces, range, tier, tide, places, clock, random, onError }
+    try {
+      return await openPostgres(parts)
+    } catch (error) {
+      await tier?.close()
+      throw error
     }
+  }
+
+  #openSqlite(database: SqliteDatabase, range: LaneRange): Promise<OpenedSource> {
+    const { places, clock, random, onError } = this.#parts
+    const described = (descriptions: OpenedSource['descriptions']): void => this.#engine?.describe(descriptions)
     const file = resolvePath(database.file)
     const options = {
       kind: 'told',
@@ -101,5 +131,15 @@ export class LibraryDatabase {
       })),
     } as const
     return openSqlite({ options, range, described, places, clock, random, onError })
+  }
+}
+
+// The driver is a package of its own, which those who have no such database do not need.
+async function importPostgres(): Promise<typeof postgres> {
+  try {
+    return await import('./open-postgres.ts')
+  } catch (cause) {
+    if ((cause as { code?: unknown }).code !== 'ERR_MODULE_NOT_FOUND') throw cause
+    throw new TidemarkError('OPTION_INVALID', 'tables of Postgres need the package `pg`: npm install pg', { cause })
   }
 }

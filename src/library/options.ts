@@ -1,5 +1,9 @@
 // What a user may set, as types, and what it comes to, checked. A mistake is an OPTION_INVALID that says what was got, what
 // is allowed and which option it is. Not for: what the options do.
+import type { Codec } from '../codec/codec.ts'
+import type { CompressionOptions } from '../codec/compression.ts'
+import type { KeyRing } from '../codec/encryption.ts'
+import { structuredCodec } from '../codec/structured-codec.ts'
 import { TidemarkError } from '../base/errors.ts'
 import { limits } from '../base/limits.ts'
 import type { WhenStale } from '../cache/keyspaces.ts'
@@ -8,6 +12,7 @@ import type { SourceFunctions } from '../source/functions-source.ts'
 import type { StandardSchema } from './schema.ts'
 import type { Session } from './session.ts'
 import { TableSource } from './table-source.ts'
+import type { TierOptions } from './tier-place.ts'
 
 export type Clone = 'none' | 'structured' | 'freeze'
 
@@ -24,6 +29,15 @@ export interface TidemarkOptions {
   /** The default of every keyspace whose source has a log. */
   readonly maxStaleness?: Duration | undefined
   readonly whenStale?: WhenStale | undefined
+  /** The memory that processes share: `tidemark://host:port`, or `valkey://host:port`, of a cluster several nodes. */
+  readonly tier?: string | readonly string[] | TierOptions | undefined
+  /**
+   * Whether this process may carry a database's changes to the tier: one of all that may does. False where a server does, or
+   * where the database grants this process no replication. Without a tier it does in any case.
+   */
+  readonly tide?: boolean | undefined
+  /** Values without a log are encrypted in the tier with the current one of these keys. */
+  readonly encryption?: KeyRing | undefined
 }
 
 /** A keyspace's source: the rows of a table, or functions. */
@@ -44,6 +58,12 @@ export interface KeyspaceOptions<V> {
   readonly maxStaleness?: Duration | undefined
   /** What happens when no answer can be proved that fresh. */
   readonly whenStale?: WhenStale | undefined
+  /** How values become bytes in a tier: `structuredCodec()` unless said otherwise. Rows of tables are JSON there. */
+  readonly codec?: Codec<V> | undefined
+  /** Values of some size are compressed in a tier. */
+  readonly compress?: CompressionOptions | undefined
+  /** Of the values' shape: values of another version in a tier read as absent. */
+  readonly version?: number | undefined
   /** What callers get: the object in memory itself, a copy of it, or the object itself, frozen deeply. */
   readonly clone?: Clone | undefined
 }
@@ -77,13 +97,17 @@ export interface ResolvedKeyspace {
   readonly maxStalenessMs: number
   readonly whenStale: WhenStale
   readonly clone: Clone
+  readonly codec: Codec
+  readonly compress: CompressionOptions | undefined
+  readonly version: number | undefined
 }
 
 const NAME = /^[A-Za-z0-9_.-]{1,64}$/
 const whenStales: readonly WhenStale[] = ['source', 'serve', 'fail']
 const clones: readonly Clone[] = ['none', 'structured', 'freeze']
-const keyspaceMembers = 'source schema ttl missingTtl ttlJitter maxStaleness whenStale clone'.split(' ')
-const tidemarkMembers = 'near maxStaleness whenStale'.split(' ')
+const keyspaceMembers =
+  'source schema ttl missingTtl ttlJitter maxStaleness whenStale clone codec compress version'.split(' ')
+const tidemarkMembers = 'near maxStaleness whenStale tier tide encryption'.split(' ')
 
 export interface ResolvedNear {
   readonly maxEntries: number | undefined
@@ -133,6 +157,9 @@ export function resolveKeyspace<V>(
     maxStalenessMs: durationOf(`${path}maxStaleness`, bound) ?? (hasLog ? limits.maxStalenessMsDefault : Infinity),
     whenStale,
     clone,
+    codec: options.codec ?? structuredCodec(),
+    compress: options.compress,
+    version: options.version,
   }
 }
 

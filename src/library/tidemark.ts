@@ -4,6 +4,11 @@ import { resolve as resolvePath } from 'node:path'
 import { systemClock, type Clock, type Timer } from '../base/clock.ts'
 import { TidemarkError } from '../base/errors.ts'
 import { limits } from '../base/limits.ts'
+import { Encryption } from '../codec/encryption.ts'
+import type { Source } from '../source/source.ts'
+import type { TierPlace } from '../tier/open-tier.ts'
+import { SharedValues } from './shared-values.ts'
+import { tierPlaceOf } from './tier-place.ts'
 import { systemRandom, type Random } from '../base/random.ts'
 import { SuspendWatch } from '../cache/suspend-watch.ts'
 import { ObjectCache } from '../near/object-cache.ts'
@@ -17,7 +22,7 @@ import type { Key } from './key.ts'
 import { Keyspace, type OwnValues } from './keyspace.ts'
 import { LibraryDatabase } from './library-database.ts'
 import { openLogless } from './open-functions.ts'
-import type { LaneRange, OpenParts } from './opened.ts'
+import type { LaneRange, OpenedSource, OpenParts } from './opened.ts'
 import {
   invalid,
   resolveKeyspace,
@@ -54,6 +59,8 @@ export class Tidemark implements AsyncDisposable {
   readonly #keyspaces = new Map<string, Keyspace<unknown, Key>>()
   readonly #databases = new Map<string, LibraryDatabase>()
   readonly #closing: (() => Promise<void>)[] = []
+  readonly #place: TierPlace | undefined
+  readonly #shared: SharedValues | undefined
   #values: Keyspace | undefined
   #lanes = 0
   #sweeping: Timer | undefined
@@ -77,6 +84,12 @@ export class Tidemark implements AsyncDisposable {
     const onError = (error: unknown): void => events.emit('error', { keyspace: undefined, error })
     this.#parts = { places: this.#places, clock, random, onError }
     this.#sweep()
+    if (options.tier === undefined) return
+    const place = tierPlaceOf(options.tier)
+    this.#place = place
+    const encryption = options.encryption && new Encryption(options.encryption, random)
+    this.#shared = new SharedValues({ ...this.#parts, place, range: this.#take(place.lanes), encryption })
+    this.#closing.push(() => this.#shared!.close())
   }
 
   /**
@@ -88,6 +101,7 @@ export class Tidemark implements AsyncDisposable {
     if (this.#keyspaces.has(name)) throw invalid('keyspace', name, 'a name that is not taken yet')
     const counts = new Counts()
     const own = settings.source === undefined ? this.#own(settings) : undefined
+    if (!(settings.source instanceof TableSource)) this.#shared?.codecs.add(settings)
     const made = new Keyspace<V, K>({
       settings,
       places: this.#places,
@@ -162,6 +176,7 @@ export class Tidemark implements AsyncDisposable {
 
   #own(settings: ResolvedKeyspace): OwnValues {
     const built = new BuiltValues(settings.name)
+    if (this.#shared !== undefined) return { built, opened: undefined }
     const opened = openLogless({ ...this.#parts, keyspace: settings.name, source: built, range: this.#take(1) })
     return { built, opened }
   }
@@ -173,16 +188,30 @@ export class Tidemark implements AsyncDisposable {
     let engine: Engine | undefined
     return async () => {
       if (this.#closed !== undefined) throw closed()
-      if (own !== undefined) return (engine ??= new Engine(own.opened, [settings], common))
       if (engine !== undefined) return engine
+      if (own?.opened !== undefined) return (engine = new Engine(own.opened, [settings], common))
+      if (own !== undefined)
+        return (engine = new Engine(await this.#openShared(settings, own.built), [settings], common))
       const { name, schema } = settings
       const functions = new FunctionsSource({ name, functions: source!, clock: this.#clock })
       const schemas = new Map<string, StandardSchema<unknown>>(schema === undefined ? [] : [[name, schema]])
       const checkedSource = new CheckedSource(functions, schemas)
+      if (this.#shared !== undefined) {
+        return (engine = new Engine(await this.#openShared(settings, checkedSource), [settings], common))
+      }
       const range = this.#take(limits.libraryLanes)
       const opened = openLogless({ ...this.#parts, keyspace: name, source: checkedSource, range })
       this.#closing.push(opened.close)
       return (engine = new Engine(opened, [settings], common))
+    }
+  }
+
+  async #openShared({ name }: ResolvedKeyspace, source: Source<unknown>): Promise<OpenedSource> {
+    const { tier, near } = await this.#shared!.open()
+    return {
+      backing: { source, tier, near, proofs: { known: () => undefined, samples: () => [] } },
+      descriptions: [{ name, table: name, columns: [], keyColumns: [] }],
+      close: () => source.close(),
     }
   }
 
@@ -191,7 +220,13 @@ export class Tidemark implements AsyncDisposable {
     const at = database.kind === 'sqlite' ? resolvePath(database.file) : JSON.stringify(database)
     let known = this.#databases.get(at)
     if (known === undefined) {
-      known = new LibraryDatabase({ ...this.#parts, database, take: lanes => this.#take(lanes) })
+      known = new LibraryDatabase({
+        ...this.#parts,
+        database,
+        take: lanes => this.#take(lanes),
+        place: this.#place,
+        tide: this.#options.tide ?? true,
+      })
       this.#databases.set(at, known)
       this.#closing.push(() => known!.close())
     }

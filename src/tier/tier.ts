@@ -114,6 +114,9 @@ export interface Tier<V = Uint8Array> {
   reset(lane: number, options: ResetOptions): Awaitable<TierLane<ResetOutcome>>
 }
 
+/** What carries a tier's lanes along needs of it, whatever is in its records. */
+export type LaneTier = Pick<Tier<unknown>, 'lanes' | 'lane' | 'apply' | 'reset'>
+
 /** A tier that other processes share, and so one with near caches in front of it. */
 export interface SharedTier<V = Uint8Array> extends Tier<V> {
   /**

@@ -1,0 +1,122 @@
+// A shared tier of bytes, seen as one of objects: values are encoded on their way in and decoded on their way out. Bytes that
+// are no value to this process (of another codec, another version, damaged) are removed, and read as absent: whoever asked
+// loads the value and stores it anew.
+// Not for: how values become bytes (the `PayloadCodec` says), tiers in this process's memory (object-tier.ts).
+import type { LaneState } from '../coherence/lane.ts'
+import type * as coherence from '../coherence/operations.ts'
+import type { TierRecord, Token } from '../coherence/record.ts'
+import { factsOf } from '../near/entry.ts'
+import type { LoadStamp, WriteStamp } from '../coherence/stamp.ts'
+import type {
+  Awaitable,
+  LaneListener,
+  LaneSubscription,
+  LeaseOptions,
+  ResetOptions,
+  SharedTier,
+  TierLane,
+  TierLease,
+  TierRead,
+  TierValue,
+  TooLarge,
+} from './tier.ts'
+
+/** What `decode` answers for bytes that are no value here. */
+export const UNDECODABLE: unique symbol = Symbol('undecodable')
+
+export interface PayloadCodec {
+  /** Never null: the absence of a value is not encoded. Throws for what has no bytes. */
+  encode(key: string, payload: unknown): Uint8Array
+  decode(key: string, bytes: Uint8Array): Awaitable<unknown>
+}
+
+export class CodecTier implements SharedTier<unknown> {
+  readonly #tier: SharedTier
+  readonly #codec: PayloadCodec
+
+  constructor(tier: SharedTier, codec: PayloadCodec) {
+    this.#tier = tier
+    this.#codec = codec
+  }
+
+  get lanes(): number {
+    return this.#tier.lanes
+  }
+
+  async read(keys: readonly string[]): Promise<readonly TierRead<unknown>[]> {
+    const reads = await this.#tier.read(keys)
+    return Promise.all(reads.map((read, at) => this.#decoded(keys[at]!, read)))
+  }
+
+  async lease(key: string, options: LeaseOptions): Promise<TierLease<unknown>> {
+    const lease = await this.#tier.lease(key, options)
+    const read = await this.#decoded(key, lease)
+    if (lease.record === undefined || read.record !== undefined) return { outcome: lease.outcome, ...read }
+    // What was in the way is gone.
+    const again = await this.#tier.lease(key, options)
+    return { outcome: again.outcome, ...(await this.#decoded(key, again)) }
+  }
+
+  async fill(
+    key: string,
+    token: Token,
+    value: TierValue<LoadStamp, unknown>,
+  ): Promise<coherence.FillOutcome | TooLarge> {
+    return this.#tier.fill(key, token, this.#encoded(key, value))
+  }
+
+  async put(key: string, value: TierValue<WriteStamp, unknown>): Promise<coherence.PutOutcome | TooLarge> {
+    return this.#tier.put(key, this.#encoded(key, value))
+  }
+
+  async putFenced(
+    key: string,
+    id: Token,
+    value: TierValue<WriteStamp, unknown>,
+  ): Promise<coherence.PutFencedOutcome | TooLarge> {
+    return this.#tier.putFenced(key, id, this.#encoded(key, value))
+  }
+
+  voidKey(key: string): Awaitable<coherence.VoidOutcome> {
+    return this.#tier.voidKey(key)
+  }
+
+  begin(key: string, id: Token, fenceMs: number): Awaitable<coherence.BeginOutcome> {
+    return this.#tier.begin(key, id, fenceMs)
+  }
+
+  lane(lane: number): Awaitable<LaneState | undefined> {
+    return this.#tier.lane(lane)
+  }
+
+  apply(lane: number, request: coherence.ApplyRequest): Awaitable<TierLane<coherence.ApplyOutcome>> {
+    return this.#tier.apply(lane, request)
+  }
+
+  reset(lane: number, options: ResetOptions): Awaitable<TierLane<coherence.ResetOutcome>> {
+    return this.#tier.reset(lane, options)
+  }
+
+  subscribe(listener: LaneListener): Awaitable<LaneSubscription> {
+    return this.#tier.subscribe(listener)
+  }
+
+  close(): Promise<void> {
+    return this.#tier.close()
+  }
+
+  #encoded<Stamp>(key: string, value: TierValue<Stamp, unknown>): TierValue<Stamp> {
+    const { payload, stamp, ttlMs = Infinity } = value
+    const lastsMs = factsOf(payload).ttlMs ?? ttlMs
+    const bytes = payload === null ? null : this.#codec.encode(key, payload)
+    return lastsMs === Infinity ? { payload: bytes, stamp } : { payload: bytes, stamp, ttlMs: lastsMs }
+  }
+
+  async #decoded(key: string, { lane, record }: TierRead): Promise<TierRead<unknown>> {
+    if (record?.type !== 'value' || record.payload === null) return { lane, record }
+    const payload = await this.#codec.decode(key, record.payload)
+    if (payload !== UNDECODABLE) return { lane, record: { ...record, payload } satisfies TierRecord<unknown> }
+    await this.#tier.voidKey(key)
+    return { lane, record: undefined }
+  }
+}
