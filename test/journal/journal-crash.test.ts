@@ -49,13 +49,15 @@ class Witness {
 
 class Life {
   readonly #journal: Journal
+  readonly #alive: () => Promise<void>
   readonly #witness: Witness
   readonly #random: Random
   #appends: Promise<void>[] = []
   /** The number that the next append gets. */
   #next: number
 
-  constructor(journal: Journal, witness: Witness, random: Random) {
+  constructor(journal: Journal, witness: Witness, random: Random, alive: () => Promise<void>) {
+    this.#alive = alive
     this.#journal = journal
     this.#witness = witness
     this.#random = random
@@ -64,6 +66,7 @@ class Life {
 
   async run(): Promise<void> {
     for (let steps = this.#random.below(20); steps > 0; steps--) {
+      await this.#alive()
       const dice = this.#random.below(10)
       if (dice < 6) this.#appends.push(this.#append())
       else if (dice < 8) this.#confirm()
@@ -72,6 +75,7 @@ class Life {
       else await Promise.all(this.#appends.splice(0))
     }
     await Promise.all(this.#appends)
+    await this.#alive()
     if (this.#random.below(2) === 0) this.#confirm()
   }
 
@@ -113,7 +117,7 @@ class Life {
 }
 
 async function live(disk: SimulatedDisk, witness: Witness, random: Random, plan: Plan): Promise<'ended' | 'died'> {
-  const { storage, died } = disk.start(plan)
+  const { storage, died, alive } = disk.start(plan)
   witness.lives++
   const life = async (): Promise<'ended'> => {
     let opened
@@ -132,7 +136,7 @@ async function live(disk: SimulatedDisk, witness: Witness, random: Random, plan:
       return 'ended'
     }
     witness.check(opened.entries, opened.journal.confirmed)
-    await new Life(opened.journal, witness, random).run()
+    await new Life(opened.journal, witness, random, alive).run()
     await opened.journal.close()
     return 'ended'
   }

@@ -49,6 +49,12 @@ function systemError(code: string): Error {
   return Object.assign(new Error(`${code}: by the simulated disk`), { code })
 }
 
+export interface StartedProcess {
+  readonly storage: JournalStorage
+  readonly died: Promise<void>
+  alive(): Promise<void>
+}
+
 export class SimulatedDisk {
   readonly #random: Random
   #seen = new Map<string, Inode>()
@@ -64,13 +70,18 @@ export class SimulatedDisk {
     this.#random = random
   }
 
-  /** The storage of a new process; `died` resolves when the plan ended it. What processes before it still ask has no effect. */
-  start(plan: Plan): { readonly storage: JournalStorage; readonly died: Promise<void> } {
+  /**
+   * The storage of a new process; `died` resolves when the plan ended it. What processes before it still ask has no effect; what
+   * else they do has to wait for `alive`, which never resolves for them.
+   */
+  start(plan: Plan): StartedProcess {
     this.#plan = plan
     this.#calls = 0
     this.#process++
+    const number = this.#process
     const died = new Promise<void>(resolve => (this.#onDeath = resolve))
-    return { storage: this.#storage(this.#process), died }
+    const alive = (): Promise<void> => (number === this.#process ? Promise.resolve() : new Promise(() => {}))
+    return { storage: this.#storage(number), died, alive }
   }
 
   /** Ends the process. */
