@@ -7,9 +7,7 @@
 // Not for: opening sources (tidemark.ts), what a value looks like elsewhere (source/, codec/).
 import type { Clock } from '../base/clock.ts'
 import { TidemarkError } from '../base/errors.ts'
-import { NO_PROOF } from '../coherence/freshness.ts'
 import type { ReadAnswer, ReadOptions } from '../cache/reader.ts'
-import type { SuspendWatch } from '../cache/suspend-watch.ts'
 import { ABSENT, payloadOf, valueOf } from '../near/entry.ts'
 import type { ObjectPlaces } from '../near/object-places.ts'
 import type { ObjectSpace } from '../near/object-space.ts'
@@ -21,6 +19,7 @@ import { KeyLocks } from './key-locks.ts'
 import { idOf, type Key } from './key.ts'
 import type { OpenedLogless } from './open-functions.ts'
 import { durationOf, type BuildOptions, type CallOptions, type ResolvedKeyspace, type WriteOptions } from './options.ts'
+import type { ProofClock } from './proof-clock.ts'
 import { checked } from './schema.ts'
 import { withSignal } from './signal.ts'
 import type { Counts, Stats } from './stats.ts'
@@ -48,7 +47,7 @@ export interface KeyspaceParts {
   readonly settings: ResolvedKeyspace
   readonly places: ObjectPlaces
   readonly clock: Clock
-  readonly watch: SuspendWatch
+  readonly proofClock: ProofClock
   readonly events: Events
   readonly counts: Counts
   /** The source, opened at the first call; a failure is for that call, and the next one tries again. */
@@ -62,7 +61,7 @@ export class Keyspace<V = unknown, K extends Key = string> {
   readonly #settings: ResolvedKeyspace
   readonly #space: ObjectSpace<unknown>
   readonly #clock: Clock
-  readonly #watch: SuspendWatch
+  readonly #proofClock: ProofClock
   readonly #events: Events
   readonly #counts: Counts
   readonly #copy: Copy
@@ -73,13 +72,13 @@ export class Keyspace<V = unknown, K extends Key = string> {
 
   /** Made by `tide.keyspace`. */
   constructor(parts: KeyspaceParts) {
-    const { settings, places, clock, watch, events, counts, own } = parts
+    const { settings, places, clock, proofClock, events, counts, own } = parts
     this.name = settings.name
     this.#parts = parts
     this.#settings = settings
     this.#space = places.space(settings.name)
     this.#clock = clock
-    this.#watch = watch
+    this.#proofClock = proofClock
     this.#events = events
     this.#counts = counts
     this.#copy = copyFor(settings.clone)
@@ -226,14 +225,10 @@ export class Keyspace<V = unknown, K extends Key = string> {
   }
 
   #hit(id: string): unknown {
-    return this.#boundMs === Infinity ? this.#space.get(id) : this.#proved(id)
-  }
-
-  // The clocks are read for each call: a timer may be late, and a suspended machine is noticed by the first who asks.
-  #proved(id: string): unknown {
-    const nowMs = this.#clock.monotonicMs()
-    if (this.#watch.jumped(nowMs, this.#clock.wallMs())) this.#parts.places.pool.asOfMs.fill(NO_PROOF)
-    return this.#space.getProved(id, nowMs, this.#boundMs)
+    // A timer may be late, and a suspended machine is noticed by the first who asks: the time is read for each call.
+    return this.#boundMs === Infinity
+      ? this.#space.get(id)
+      : this.#space.getProved(id, this.#proofClock.nowMs(), this.#boundMs)
   }
 
   #out(value: unknown): V | undefined {

@@ -10,6 +10,8 @@ import type { TierPlace } from '../tier/open-tier.ts'
 import { SharedValues } from './shared-values.ts'
 import { tierPlaceOf } from './tier-place.ts'
 import { systemRandom, type Random } from '../base/random.ts'
+import { NO_PROOF } from '../coherence/freshness.ts'
+import { ProofClock } from './proof-clock.ts'
 import { SuspendWatch } from '../cache/suspend-watch.ts'
 import { ObjectCache } from '../near/object-cache.ts'
 import { ObjectPlaces } from '../near/object-places.ts'
@@ -51,7 +53,7 @@ export class Tidemark implements AsyncDisposable {
   readonly #options: TidemarkOptions
   readonly #clock: Clock
   readonly #random: Random
-  readonly #watch: SuspendWatch
+  readonly #proofClock: ProofClock
   readonly #tags = new Tags()
   readonly #places: ObjectPlaces
   readonly #parts: OpenParts
@@ -70,7 +72,6 @@ export class Tidemark implements AsyncDisposable {
     this.#options = options
     this.#clock = clock
     this.#random = random
-    this.#watch = new SuspendWatch(clock)
     const events = this.#events
     const pool = new ObjectCache<unknown>({
       clock,
@@ -80,6 +81,7 @@ export class Tidemark implements AsyncDisposable {
         if (events.has('evict')) events.emit('evict', { keyspace: space.name, key, reason })
       },
     })
+    this.#proofClock = new ProofClock(clock, new SuspendWatch(clock), () => pool.asOfMs.fill(NO_PROOF))
     this.#places = new ObjectPlaces(pool, this.#tags, clock)
     const onError = (error: unknown): void => events.emit('error', { keyspace: undefined, error })
     this.#parts = { places: this.#places, clock, random, onError }
@@ -106,7 +108,7 @@ export class Tidemark implements AsyncDisposable {
       settings,
       places: this.#places,
       clock: this.#clock,
-      watch: this.#watch,
+      proofClock: this.#proofClock,
       events: this.#events,
       counts,
       own,

@@ -1,0 +1,42 @@
+// The time by which proofs are judged, at each call. Two clocks are needed: the monotonic one, on which proofs are dated, and
+// the wall clock, which shows that the machine was suspended. Reading a clock takes as long as all the rest of a hit; so the
+// wall clock, which stands still for no suspension, is read at each call, and the monotonic one again only when the wall
+// clock has moved. What is given is never earlier than the monotonic clock, and at most a millisecond later.
+//
+// It would be earlier only if the wall clock were set back by exactly as long as the process has not run meanwhile, to the
+// millisecond.
+// Not for: times to live (near/coarse-clock.ts).
+import type { Clock } from '../base/clock.ts'
+import type { SuspendWatch } from '../cache/suspend-watch.ts'
+
+/** The finest step of the wall clock. */
+const STEP_MS = 1
+
+export class ProofClock {
+  readonly #clock: Clock
+  readonly #watch: SuspendWatch
+  readonly #onJump: () => void
+  #wallMs = NaN
+  #nowMs = 0
+
+  /** `onJump` is called when all proofs of before are void. */
+  constructor(clock: Clock, watch: SuspendWatch, onJump: () => void) {
+    this.#clock = clock
+    this.#watch = watch
+    this.#onJump = onJump
+  }
+
+  /** Monotonic ms: now, or up to a millisecond later. */
+  nowMs(): number {
+    const wallMs = this.#clock.wallMs()
+    if (wallMs !== this.#wallMs) this.#read(wallMs)
+    return this.#nowMs
+  }
+
+  #read(wallMs: number): void {
+    const monotonicMs = this.#clock.monotonicMs()
+    this.#wallMs = wallMs
+    this.#nowMs = monotonicMs + STEP_MS
+    if (this.#watch.jumped(monotonicMs, wallMs)) this.#onJump()
+  }
+}
