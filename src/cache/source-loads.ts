@@ -54,10 +54,14 @@ export class SourceLoads<V = Uint8Array> {
   #schedule(): void {
     if (this.#scheduled) return
     this.#scheduled = true
-    this.#clock.timer(0, () => {
+    const send = (): void => {
       this.#scheduled = false
       this.#send()
-    })
+    }
+    // A query that finds the source idle goes with what is asked for in this very call; whoever comes while it is under way is
+    // gathered for a whole turn.
+    if (this.#underWay === 0) queueMicrotask(send)
+    else this.#clock.timer(0, send)
   }
 
   #send(): void {

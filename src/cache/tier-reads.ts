@@ -42,6 +42,7 @@ type Entry<V> = readonly [key: string, waiting: Waiting<V>]
 export class TierReads<V = Uint8Array> {
   readonly #options: TierReadsOptions<V>
   readonly #shared: boolean
+  #underWay = 0
   #waiting = new Map<number, Map<string, Waiting<V>>>()
 
   constructor(options: TierReadsOptions<V>) {
@@ -52,7 +53,7 @@ export class TierReads<V = Uint8Array> {
   /** `drawToken`: the look leases the key if nothing is there, under a token of this or of whoever asked before. */
   look(lane: number, key: string, drawToken: (() => Token) | undefined): TierLook<V> | Promise<TierLook<V>> {
     if (!this.#shared) return this.#lookAtOnce(lane, key, drawToken?.())
-    if (this.#waiting.size === 0) this.#options.clock.timer(0, () => this.#send())
+    if (this.#waiting.size === 0) this.#schedule()
     let keys = this.#waiting.get(lane)
     if (keys === undefined) this.#waiting.set(lane, (keys = new Map<string, Waiting<V>>()))
     let waiting = keys.get(key)
@@ -62,6 +63,13 @@ export class TierReads<V = Uint8Array> {
     }
     waiting.token ??= drawToken?.()
     return waiting.promise
+  }
+
+  // One that finds the tier idle goes with what is asked for in this very call; whoever comes while it is under way is gathered
+  // for a whole turn.
+  #schedule(): void {
+    if (this.#underWay === 0) queueMicrotask(() => this.#send())
+    else this.#options.clock.timer(0, () => this.#send())
   }
 
   #lookAtOnce(lane: number, key: string, token: Token | undefined): TierLook<V> | Promise<TierLook<V>> {
@@ -115,12 +123,15 @@ export class TierReads<V = Uint8Array> {
     batch: readonly Entry<V>[],
     ask: () => Awaitable<readonly (TierRead<V> | undefined)[] | undefined>,
   ): Promise<void> {
+    this.#underWay++
     try {
       const begun = batch.map(([key, { token }]) => this.#begin(lane, key, token))
       const reads = await ask()
       for (const [i, [, { resolve }]] of batch.entries()) resolve({ ...begun[i]!, read: reads?.[i] })
     } catch (error) {
       for (const [, { reject }] of batch) reject(error)
+    } finally {
+      this.#underWay--
     }
   }
 }

@@ -42,7 +42,12 @@ export interface LaneHeader extends LaneState {
 /** The hash that places a key in its lane and stands for it in `recent`: the same in every process. */
 export function keyHash(key: string): number {
   const bytes = Buffer.from(key)
-  return hash32(bytes, 0, bytes.length, 0)
+  return keyHashOf(bytes, 0, bytes.length)
+}
+
+/** The same of a key as UTF-8, bytes[start, end). */
+export function keyHashOf(bytes: Uint8Array, start: number, end: number): number {
+  return hash32(bytes, start, end, 0)
 }
 
 /** The lane, in [0, lanes), of a key with this hash (`keyHash`, a signed 32-bit integer). */

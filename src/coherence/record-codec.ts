@@ -17,6 +17,7 @@ const WRITE = 0
 const LOAD_EXACT = 1
 const LOAD_INEXACT = 2
 const NUMBER_BYTES_MAX = 10
+const MAX_SAFE = BigInt(Number.MAX_SAFE_INTEGER)
 
 assert(
   2 + NUMBER_BYTES_MAX * (7 + limits.snapshotInProgressMax) <= limits.stampBytesMax,
@@ -92,11 +93,17 @@ function decodeLoad(numbers: readonly bigint[], exact: boolean): Stamp | undefin
 
 function writeNumber(out: Uint8Array, at: number, n: bigint): number {
   assert(n >= 0n && n < 1n << 64n, 'numbers of a stamp are unsigned 64-bit')
-  while (n >= 0x80n) {
+  while (n > MAX_SAFE) {
     out[at++] = Number(n & 0x7fn) | 0x80
     n >>= 7n
   }
-  out[at++] = Number(n)
+  // Most are not that large, and plain numbers are several times as fast.
+  let rest = Number(n)
+  while (rest >= 0x80) {
+    out[at++] = (rest % 0x80) | 0x80
+    rest = Math.floor(rest / 0x80)
+  }
+  out[at++] = rest
   return at
 }
 

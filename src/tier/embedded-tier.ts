@@ -5,12 +5,13 @@
 // A record's payload is the row; a lease's or fence's value is its token and, in monotonic ms, its end: 16 bytes.
 import { assert } from '../base/assert.ts'
 import type { Clock } from '../base/clock.ts'
+import { limits } from '../base/limits.ts'
 import type { Generation } from '../coherence/generation.ts'
-import { keyHash, laneOf, type LaneHeader, type LaneState } from '../coherence/lane.ts'
+import { keyHash, keyHashOf, laneOf, type LaneHeader, type LaneState } from '../coherence/lane.ts'
 import * as coherence from '../coherence/operations.ts'
 import type { ApplyRequest, Decision, LaneMessage } from '../coherence/operations.ts'
 import { isLive, type RecordHead, type TierRecord, type Token } from '../coherence/record.ts'
-import { decodeStamp, encodeStamp } from '../coherence/record-codec.ts'
+import { decodeStamp, writeStamp } from '../coherence/record-codec.ts'
 import type { LoadStamp, WriteStamp } from '../coherence/stamp.ts'
 import { RecordType } from '../store/layout.ts'
 import type { Store } from '../store/store.ts'
@@ -34,8 +35,13 @@ export interface EmbeddedTierOptions {
 const GONE: Generation = { epoch: -1n, nonce: -1 }
 const NOTHING = new Uint8Array(0)
 
+/** Keys of so many characters are made bytes in a place of the tier's own: a buffer for each, and a view of it, cost as much as the rest. */
+const SHORT_KEY_MAX = 256
+
+/** A key's bytes are [0, keyEnd), until the next key is placed. */
 interface Place {
   readonly key: Buffer
+  readonly keyEnd: number
   readonly hash: number
   readonly lane: number
 }
@@ -48,6 +54,9 @@ export class EmbeddedTier implements Tier {
   readonly #clock: Clock
   readonly #keyspaceOf: (key: string) => number
   readonly #publish: EmbeddedTierOptions['publish']
+  readonly #keyBytes = Buffer.alloc(3 * SHORT_KEY_MAX)
+  readonly #stampBytes = new Uint8Array(limits.stampBytesMax)
+  readonly #claimBytes = Buffer.alloc(16)
 
   constructor(options: EmbeddedTierOptions) {
     this.lanes = options.lanes
@@ -126,7 +135,7 @@ export class EmbeddedTier implements Tier {
   #tellChanged(key: string): void {
     if (!this.#store.changes.active) return
     const place = this.#place(key)
-    this.#store.changes.changed(place.hash, place.key, 0, place.key.length)
+    this.#store.changes.changed(place.hash, place.key, 0, place.keyEnd)
   }
 
   lane(lane: number): LaneState | undefined {
@@ -152,10 +161,10 @@ export class EmbeddedTier implements Tier {
     const place = this.#place(event.key)
     assert(place.lane === lane, 'an event is applied to its own lane')
     this.#store.withLock(place.hash, () => {
-      this.#store.changes.changed(place.hash, place.key, 0, place.key.length)
+      this.#store.changes.changed(place.hash, place.key, 0, place.keyEnd)
       const record = this.#record(place, header, false)
       if (record === undefined || coherence.applyToRecord(header, record, event) === 'keep') return
-      this.#store.remove(place.key, 0, place.key.length, place.hash)
+      this.#store.remove(place.key, 0, place.keyEnd, place.hash)
     })
   }
 
@@ -193,8 +202,11 @@ export class EmbeddedTier implements Tier {
   }
 
   #place(text: string): Place {
-    const key = Buffer.from(text)
-    return { key, hash: this.#store.hash(key, 0, key.length), lane: this.#firstLane + this.laneOf(text) }
+    const short = text.length <= SHORT_KEY_MAX
+    const key = short ? this.#keyBytes : Buffer.from(text)
+    const keyEnd = short ? key.write(text, 'utf8') : key.length
+    const lane = this.#firstLane + laneOf(keyHashOf(key, 0, keyEnd), this.lanes)
+    return { key, keyEnd, hash: this.#store.hash(key, 0, keyEnd), lane }
   }
 
   #run<Outcome>(
@@ -217,7 +229,7 @@ export class EmbeddedTier implements Tier {
     return this.#store.withLock(place.hash, () => {
       const decision = operation(header, header === undefined ? undefined : this.#record(place, header, false))
       let fits = true
-      if (decision.record === 'remove') this.#store.remove(place.key, 0, place.key.length, place.hash)
+      if (decision.record === 'remove') this.#store.remove(place.key, 0, place.keyEnd, place.hash)
       else if (decision.record !== 'keep') fits = this.#write(place, key, decision.record, value)
       if (decision.header !== 'keep') this.#table.setHeader(place.lane, decision.header)
       if (decision.message !== undefined) this.#publish?.(place.lane - this.#firstLane, decision.message)
@@ -226,26 +238,27 @@ export class EmbeddedTier implements Tier {
   }
 
   #write(place: Place, text: string, head: RecordHead, value: TierValue<LoadStamp | WriteStamp> | undefined): boolean {
-    const { key, hash, lane } = place
+    const { key, keyEnd, hash, lane } = place
     const generation = this.#table.tag(lane)
     const coherent = { lane, keyspace: this.#keyspaceOf(text), generation, stamp: NOTHING }
     const wallMs = this.#clock.wallMs()
     if (head.type !== 'value') {
-      const bytes = Buffer.alloc(16)
+      const bytes = this.#claimBytes
       bytes.writeBigUInt64LE(head.type === 'lease' ? head.token : head.id, 0)
       bytes.writeDoubleLE(head.untilMs, 8)
       const type = head.type === 'lease' ? RecordType.lease : RecordType.fence
-      return this.#store.put(key, 0, key.length, hash, type, bytes, 0, 16, 0, wallMs, coherent) === 'stored'
+      return this.#store.put(key, 0, keyEnd, hash, type, bytes, 0, 16, 0, wallMs, coherent) === 'stored'
     }
     assert(value !== undefined, 'a value comes with its payload')
     const payload = value.payload ?? NOTHING
     const type = value.payload === null ? RecordType.absentRow : RecordType.row
     const expiresAtMs = value.ttlMs === undefined ? 0 : wallMs + value.ttlMs
-    const stamped = { ...coherent, stamp: encodeStamp(value.stamp) }
+    const stamp = this.#stampBytes.subarray(0, writeStamp(this.#stampBytes, 0, value.stamp))
+    const stamped = { ...coherent, stamp }
     const outcome = this.#store.put(
       key,
       0,
-      key.length,
+      keyEnd,
       hash,
       type,
       payload,
@@ -255,7 +268,7 @@ export class EmbeddedTier implements Tier {
       wallMs,
       stamped,
     )
-    if (outcome !== 'stored') this.#store.remove(key, 0, key.length, hash)
+    if (outcome !== 'stored') this.#store.remove(key, 0, keyEnd, hash)
     return outcome === 'stored'
   }
 
@@ -267,13 +280,13 @@ export class EmbeddedTier implements Tier {
   // Under the lane's and the record's lock. What is no record of the protocol's (a plain key from before the key's prefix
   // named a keyspace) counts as nothing. `withPayload` false leaves payloads empty.
   #record(place: Place, header: Pick<LaneState, 'generation'>, withPayload: boolean): TierRecord | undefined {
-    const { key, hash, lane } = place
+    const { key, keyEnd, hash, lane } = place
     const store = this.#store
-    const type = store.find(key, 0, key.length, hash, this.#clock.wallMs())
+    const type = store.find(key, 0, keyEnd, hash, this.#clock.wallMs())
     if (type < RecordType.row || store.foundLane !== lane) return undefined
     const generation = store.foundGeneration === this.#table.tag(lane) ? header.generation : GONE
     if (type === RecordType.lease || type === RecordType.fence) {
-      const bytes = Buffer.alloc(16)
+      const bytes = this.#claimBytes
       store.copyValue(bytes, 0)
       const token = bytes.readBigUInt64LE(0)
       const untilMs = bytes.readDoubleLE(8)
@@ -284,7 +297,7 @@ export class EmbeddedTier implements Tier {
     const stamp = decodeStamp(bytes, 0, bytes.length)
     if (stamp === undefined) {
       // Of another version: nobody can say what it reflects. The path of a hit does not look at stamps, so it has to leave.
-      store.remove(key, 0, key.length, hash)
+      store.remove(key, 0, keyEnd, hash)
       return undefined
     }
     let payload: Buffer | null = null

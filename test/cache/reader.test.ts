@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { TidemarkError } from '../../src/base/errors.ts'
 import { limits } from '../../src/base/limits.ts'
-import { BOUND_MS, settle, SharedScene } from './two-nodes.ts'
+import { BOUND_MS, EPOCH, settle, SharedScene } from './two-nodes.ts'
 
 const KEY = 'users:1'
 
@@ -272,6 +272,7 @@ await test('a tier that hangs costs one bounded wait, and after that nothing unt
   await s.tick()
   s.one.network.state = 'hangs'
   const first = s.one.ask(KEY)
+  await settle()
   await s.pass(limits.tierTimeoutMs)
   assert.deepEqual([(await first).text, (await first).tier], ['a', 'source'])
   const before = s.one.network.asked.length
@@ -290,6 +291,7 @@ await test('a tier that always answers too late is left alone like one that hang
   const held = Promise.withResolvers<void>()
   s.one.network.held = held.promise
   const first = s.one.where(KEY)
+  await settle()
   await s.pass(limits.tierTimeoutMs)
   assert.equal(await first, 'source')
   s.one.network.asked.length = 0
@@ -387,4 +389,104 @@ await test('a machine that was suspended serves nothing on the strength of what 
   await s.one.read(KEY)
   await settle()
   assert.equal(await s.one.where(KEY), 'near')
+})
+
+/** Keys of one lane that no test has asked for yet. */
+function strangers(s: SharedScene, count: number): string[] {
+  const keys = Array.from({ length: 40 * count }, (_, i) => `users:${100 + i}`)
+  return keys.filter(key => s.laneOf(key) === s.laneOf(KEY)).slice(0, count)
+}
+
+/** From here on the node's looks take a lease along. */
+async function missOften(s: SharedScene): Promise<void> {
+  for (const key of strangers(s, limits.absentShareLooks)) await s.one.read(key)
+  await settle()
+  s.one.network.asked.length = 0
+}
+
+await test('where looks often find nothing, a miss is one trip to the tier, and a load', async () => {
+  const s = await SharedScene.open()
+  const [first] = strangers(s, 1)
+  s.one.network.asked.length = 0
+  await s.one.read(first!)
+  await settle()
+  assert.deepEqual(s.one.network.asked, ['read', 'lease', 'fill'])
+  await missOften(s)
+  s.database.set('1', 'a')
+  s.tide()
+  assert.equal(await s.one.read(KEY), 'a')
+  await settle()
+  assert.deepEqual(s.one.network.asked, ['lease', 'fill'])
+  assert.deepEqual([await s.one.where(KEY), await s.two.where(KEY)], ['near', 'tier'])
+})
+
+await test('where looks find what they look for, they take no lease along any more', async () => {
+  const s = await SharedScene.open()
+  await s.tick()
+  await missOften(s)
+  const keys = strangers(s, 2 * limits.absentShareLooks).slice(limits.absentShareLooks)
+  for (const key of keys) await s.two.read(key)
+  await settle()
+  for (const key of keys) assert.equal(await s.one.where(key), 'tier')
+  const { asked } = s.one.network
+  assert.equal(asked[0], 'lease')
+  assert.equal(asked.at(-1), 'read')
+  // What a look finds is all that is asked for, in either way.
+  assert.equal(asked.length, keys.length)
+})
+
+await test('all who miss a key in one turn have one lease between them, and one query; a value that is there is had by all', async () => {
+  const s = await SharedScene.open()
+  await s.tick()
+  await missOften(s)
+  const held = Promise.withResolvers<void>()
+  s.database.set('1', 'a')
+  s.tide()
+  s.database.loads.length = 0
+  s.database.held = held.promise
+  const reads = Array.from({ length: 100 }, () => s.one.read(KEY))
+  await settle()
+  assert.deepEqual(s.one.network.asked, ['lease'])
+  const later = [s.one.read(KEY), s.two.read(KEY)]
+  await settle()
+  held.resolve()
+  await s.pass(100)
+  assert.deepEqual([...new Set(await Promise.all([...reads, ...later]))], ['a'])
+  assert.deepEqual(s.database.loads, [['1']])
+  assert.equal(s.one.network.asked.filter(method => method === 'fill').length, 1)
+})
+
+await test('a lease that was taken along is void when its load fails, and lapses when its look was given up', async () => {
+  const s = await SharedScene.open()
+  await missOften(s)
+  s.database.failure = new TidemarkError('SOURCE_FAILED', 'disk on fire')
+  await assert.rejects(s.one.read(KEY), { code: 'SOURCE_FAILED' })
+  await settle()
+  assert.equal(s.tier.read([KEY])[0]!.record, undefined)
+  s.database.failure = undefined
+  const held = Promise.withResolvers<void>()
+  s.one.network.held = held.promise
+  const given = s.one.where(KEY)
+  await settle()
+  await s.pass(limits.tierTimeoutMs)
+  assert.equal(await given, 'source')
+  assert.equal(s.tier.read([KEY])[0]!.record?.type, 'lease')
+  s.one.network.held = undefined
+  held.resolve()
+  await s.pass(limits.leaseMs)
+  await s.two.read(KEY)
+  await settle()
+  assert.equal(s.tier.read([KEY])[0]!.record?.type, 'value')
+})
+
+await test('a look that takes a lease along finds the lane of another epoch, and what is there: it loads, and fills nothing', async () => {
+  const s = await SharedScene.open()
+  await missOften(s)
+  const lane = s.laneOf(KEY)
+  const expected = s.tier.lane(lane)
+  s.tier.reset(lane, { expected, to: 1_000n, generation: { epoch: EPOCH + 1n, nonce: 99 } })
+  assert.equal(await s.one.where(KEY), 'source')
+  await settle()
+  assert.deepEqual(s.one.network.asked, ['lease'])
+  assert.equal(s.tier.read([KEY])[0]!.record, undefined)
 })
