@@ -10,7 +10,7 @@ import type { Tier } from '../tier/tier.ts'
 import { AbsenceShare } from './absence-share.ts'
 import type { NearCache } from './near-cache.ts'
 import type { Proofs } from './proofs.ts'
-import { SourceLoads, type CountLoads } from './source-loads.ts'
+import { SourceLoads, type CountLoads, type LoadLimits } from './source-loads.ts'
 import { TierCalls } from './tier-calls.ts'
 import { TierReads } from './tier-reads.ts'
 
@@ -24,6 +24,8 @@ export interface Backing<V = Uint8Array> {
   /** None in front of a tier that is in this process's own memory. */
   readonly near?: NearCache<V>
   readonly proofs: Proofs
+  /** Queries for loads under way in the source: `limits.sourceLoadsMax` unless said otherwise. */
+  readonly loadsMax?: number
 }
 
 export interface KeyspaceOptions<V = Uint8Array> {
@@ -36,6 +38,8 @@ export interface KeyspaceOptions<V = Uint8Array> {
   readonly session?: boolean
   /** How long records are kept at most. For a source without a log `limits.loglessTtlMsDefault` unless said otherwise. */
   readonly ttlMs?: number
+  /** How its loads are gathered. */
+  readonly loadLimits?: LoadLimits
 }
 
 export interface Keyspace<V = Uint8Array> extends Omit<KeyspaceOptions<V>, 'description'> {
@@ -69,10 +73,13 @@ export class Keyspaces<V = Uint8Array> {
       const { description, backing } = keyspace
       let parts = shared.get(backing)
       if (parts === undefined) {
-        const { tier, near, proofs } = backing
+        const { tier, near, proofs, loadsMax } = backing
         const calls = new TierCalls(tier.lanes, clock)
         parts = {
-          loads: new SourceLoads(backing.source, clock, count),
+          loads: new SourceLoads(backing.source, clock, count, {
+            limits: limitsOf(options, backing),
+            ...(loadsMax === undefined ? {} : { underWayMax: loadsMax }),
+          }),
           calls,
           looks: new TierReads({ source: backing.source, tier, near, proofs, calls, clock }),
         }
@@ -110,6 +117,11 @@ export class Keyspaces<V = Uint8Array> {
     if (keyspace.keyColumns.length > 0) parseRowId(keyspace.description.name, keyspace.keyColumns, id)
     return { keyspace, key, id, lane: laneOf(keyHash(key), keyspace.backing.tier.lanes) }
   }
+}
+
+function limitsOf<V>(options: readonly KeyspaceOptions<V>[], backing: Backing<V>): ReadonlyMap<string, LoadLimits> {
+  const ofBacking = options.filter(each => each.backing === backing)
+  return new Map(ofBacking.map(({ description, loadLimits = {} }) => [description.name, loadLimits]))
 }
 
 function keyColumnsOf({ columns, keyColumns }: KeyspaceDescription): KeyspaceDescription['columns'] {

@@ -1,8 +1,8 @@
-// Loads from one source: gathers the ids that are missed in one turn of the event loop, and asks for all of a keyspace's in
-// one query; when as many queries as may be are under way, the rest gathers until one ends. An id that is asked for again
-// before its query has been sent shares the answer; after that it does not, since a query under way may have begun before
-// what the later caller already knows of.
-import type { Clock } from '../base/clock.ts'
+// Loads from one source: gathers the ids that are missed in one turn of the event loop, or within a keyspace's window, and asks
+// for them in one query; when as many queries as may be are under way, of the keyspace or of the source, the rest gathers
+// until one ends. An id that is asked for again before its query has been sent shares the answer; after that it does not,
+// since a query under way may have begun before what the later caller already knows of.
+import type { Clock, Timer } from '../base/clock.ts'
 import { TidemarkError } from '../base/errors.ts'
 import { limits } from '../base/limits.ts'
 import type { SourceLoadStamp } from '../coherence/stamp.ts'
@@ -16,39 +16,98 @@ export interface LoadedRow<V = Uint8Array> {
   readonly asOfWallMs: number
 }
 
+/** How a keyspace's loads are gathered. What is not given is as `limits` has it for databases. */
+export interface LoadLimits {
+  /** Ids of one query. */
+  readonly batchMax?: number
+  /** How long the first id of a query waits for others; 0: for what is missed in the same turn. */
+  readonly windowMs?: number
+  /** Queries of the keyspace under way. */
+  readonly underWayMax?: number
+  /** Ids that wait for one of them to end. */
+  readonly waitingMax?: number
+}
+
+export interface SourceLoadsOptions {
+  /** By keyspace. */
+  readonly limits?: ReadonlyMap<string, LoadLimits>
+  /** Queries under way of all keyspaces together: `limits.sourceLoadsMax` unless said otherwise. */
+  readonly underWayMax?: number
+}
+
 type Waiting<V> = PromiseWithResolvers<LoadedRow<V>>
+type Batch<V> = readonly (readonly [RowId, Waiting<V>])[]
 
 /** What became of loads: a number of rows of a keyspace, and whether they failed. */
 export type CountLoads = (rows: number, failed: boolean, keyspace: string) => void
+
+/** The ids of one keyspace that wait. */
+interface Queue<V> {
+  readonly keyspace: string
+  readonly rows: Map<RowId, Waiting<V>>
+  readonly limits: Required<LoadLimits>
+  underWay: number
+  /** Its window is over: what waits is sent as soon as it may be. */
+  ripe: boolean
+  window: Timer | undefined
+}
 
 export class SourceLoads<V = Uint8Array> {
   readonly #source: Source<V>
   readonly #clock: Clock
   readonly #count: CountLoads
-  /** By keyspace; those that have waited longest come first. */
-  readonly #waiting = new Map<string, Map<RowId, Waiting<V>>>()
+  readonly #options: SourceLoadsOptions
+  readonly #queues = new Map<string, Queue<V>>()
+  /** Queues with ids that wait; those that have waited longest come first. */
+  readonly #waiting = new Set<Queue<V>>()
   #waitingRows = 0
   #underWay = 0
   #scheduled = false
 
-  constructor(source: Source<V>, clock: Clock, count: CountLoads) {
+  constructor(source: Source<V>, clock: Clock, count: CountLoads, options: SourceLoadsOptions = {}) {
     this.#source = source
     this.#clock = clock
     this.#count = count
+    this.#options = options
   }
 
   /** By a query that is sent after this call. Rejects as the source does, or with SOURCE_OVERLOADED. */
   load(keyspace: string, id: RowId): Promise<LoadedRow<V>> {
-    let rows = this.#waiting.get(keyspace)
-    const joined = rows?.get(id)
+    const queue = this.#queue(keyspace)
+    const { rows } = queue
+    const joined = rows.get(id)
     if (joined !== undefined) return joined.promise
-    if (this.#waitingRows >= limits.sourceWaitingRowsMax) return Promise.reject(this.#overloaded())
-    if (rows === undefined) this.#waiting.set(keyspace, (rows = new Map<RowId, Waiting<V>>()))
+    if (this.#waitingRows >= queue.limits.waitingMax) return Promise.reject(this.#overloaded())
     const waiting: Waiting<V> = Promise.withResolvers<LoadedRow<V>>()
     rows.set(id, waiting)
     this.#waitingRows++
-    this.#schedule()
+    if (rows.size === 1) this.#open(queue)
+    if (queue.ripe || rows.size >= queue.limits.batchMax) this.#schedule()
     return waiting.promise
+  }
+
+  #queue(keyspace: string): Queue<V> {
+    let queue = this.#queues.get(keyspace)
+    if (queue === undefined) {
+      const own = { ...defaults, ...this.#options.limits?.get(keyspace) }
+      const rows = new Map<RowId, Waiting<V>>()
+      queue = { keyspace, rows, limits: own, underWay: 0, ripe: false, window: undefined }
+      this.#queues.set(keyspace, queue)
+    }
+    return queue
+  }
+
+  #open(queue: Queue<V>): void {
+    this.#waiting.add(queue)
+    const { windowMs } = queue.limits
+    if (windowMs === 0) {
+      queue.ripe = true
+      return
+    }
+    queue.window = this.#clock.timer(windowMs, () => {
+      queue.ripe = true
+      this.#send()
+    })
   }
 
   #schedule(): void {
@@ -65,20 +124,37 @@ export class SourceLoads<V = Uint8Array> {
   }
 
   #send(): void {
-    for (const [keyspace, rows] of this.#waiting) {
-      while (rows.size > 0 && this.#underWay < limits.sourceLoadsMax) {
-        const batch = [...rows.entries().take(limits.loadBatchMax)]
+    const underWayMax = this.#options.underWayMax ?? limits.sourceLoadsMax
+    for (const queue of this.#waiting) {
+      const { rows, limits: own } = queue
+      while (queue.ripe ? rows.size > 0 : rows.size >= own.batchMax) {
+        if (this.#underWay >= underWayMax) return
+        if (queue.underWay >= own.underWayMax) break
+        const batch = [...rows.entries().take(own.batchMax)]
         for (const [id] of batch) rows.delete(id)
         this.#waitingRows -= batch.length
-        void this.#query(keyspace, batch)
+        void this.#query(queue, batch)
       }
-      if (rows.size > 0) return
-      this.#waiting.delete(keyspace)
+      if (rows.size > 0) continue
+      queue.ripe = false
+      queue.window?.cancel()
+      this.#waiting.delete(queue)
     }
   }
 
-  async #query(keyspace: string, batch: readonly (readonly [RowId, Waiting<V>])[]): Promise<void> {
+  async #query(queue: Queue<V>, batch: Batch<V>): Promise<void> {
     this.#underWay++
+    queue.underWay++
+    try {
+      await this.#ask(queue.keyspace, batch)
+    } finally {
+      queue.underWay--
+      this.#underWay--
+      if (this.#waitingRows > 0) this.#schedule()
+    }
+  }
+
+  async #ask(keyspace: string, batch: Batch<V>): Promise<void> {
     const asOfMs = this.#clock.monotonicMs()
     const asOfWallMs = this.#clock.wallMs()
     try {
@@ -97,9 +173,6 @@ export class SourceLoads<V = Uint8Array> {
     } catch (error) {
       this.#count(batch.length, true, keyspace)
       for (const [, waiting] of batch) waiting.reject(error)
-    } finally {
-      this.#underWay--
-      if (this.#waitingRows > 0) this.#schedule()
     }
   }
 
@@ -110,4 +183,11 @@ export class SourceLoads<V = Uint8Array> {
         `the most there may be (sourceWaitingRowsMax)`,
     )
   }
+}
+
+const defaults: Required<LoadLimits> = {
+  batchMax: limits.loadBatchMax,
+  windowMs: 0,
+  underWayMax: Infinity,
+  waitingMax: limits.sourceWaitingRowsMax,
 }

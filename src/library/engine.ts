@@ -16,6 +16,8 @@ export interface EngineParts {
   readonly counts: ReadonlyMap<string, Counts>
 }
 
+const EACH_BY_ITSELF = { batchMax: 1, waitingMax: Infinity } as const
+
 export class Engine {
   readonly reader: Reader<unknown>
   readonly writer: Writer<unknown>
@@ -25,11 +27,15 @@ export class Engine {
   constructor(opened: OpenedSource, settings: readonly ResolvedKeyspace[], { clock, random, counts }: EngineParts) {
     this.opened = opened
     const byName = new Map(opened.descriptions.map(each => [each.name, each]))
+    // What is built is built for one key each: nobody waits for another's, and nothing outside has to be spared.
+    const built = settings.every(({ source }) => source === undefined)
+    const backing = built ? { ...opened.backing, loadsMax: Infinity } : opened.backing
     const options = settings.map(({ name, maxStalenessMs, whenStale, ttlMs }) => ({
       description: byName.get(name)!,
-      backing: opened.backing,
+      backing,
       maxStalenessMs,
       whenStale,
+      loadLimits: built ? EACH_BY_ITSELF : {},
       ...(ttlMs === undefined ? {} : { ttlMs }),
     }))
     this.#keyspaces = new Keyspaces(options, clock, (rows, failed, name) => counts.get(name)?.loaded(rows, failed))
