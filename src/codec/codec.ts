@@ -27,7 +27,7 @@ export interface Codec<V = unknown> {
   decode(bytes: Uint8Array): V
 }
 
-/** A copy of the bytes in memory of its own, neither pooled nor shared between threads. */
-export function copyOf(bytes: Uint8Array): Buffer<ArrayBuffer> {
-  return Buffer.from(new Uint8Array(bytes).buffer)
+/** The same bytes as a Buffer: no copy. */
+export function asBuffer(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 }

@@ -8,9 +8,10 @@
 //                   bit 4     the value is null, and the body empty
 //                   bit 5     the user's version follows
 //                   bit 6     tags follow
-//                   bit 7     0
+//                   bit 7     the time follows at which the value is over
 //      1+n  name of the codec: length, ASCII
 //       [4  the user's version]
+//       [8  wall ms since 1970]
 //       [1  how many tags, and for each:  1+n  name: length, UTF-8;  8  generation]
 //     [1+n  id of the encryption key: length, UTF-8]
 //           ---- the head ends here: the encryption is bound to it and to the record's key
@@ -19,6 +20,7 @@
 //       16  GCM tag, when encrypted; otherwise 4: CRC-32 of all before it
 import { crc32 } from 'node:zlib'
 import { assert } from '../base/assert.ts'
+import { asBuffer } from './codec.ts'
 import { compressionNames } from './compression.ts'
 import { macBytes, nonceBytes } from './encryption.ts'
 import type { CompressionName } from './compression.ts'
@@ -37,6 +39,8 @@ export interface Head {
   readonly codec: string
   /** In [0, 2^32). */
   readonly version: number | undefined
+  /** Wall ms; undefined: the value has no time of its own. */
+  readonly expiresAtMs: number | undefined
   readonly tags: readonly TagGeneration[]
   /** undefined: not encrypted. */
   readonly keyId: string | undefined
@@ -48,7 +52,7 @@ const encryptedFlag = 8
 const nullFlag = 16
 const versionFlag = 32
 const tagsFlag = 64
-const unknownFlags = 128
+const expiryFlag = 128
 const crcBytes = 4
 
 function flagsOf(head: Head): number {
@@ -57,7 +61,8 @@ function flagsOf(head: Head): number {
     (head.keyId === undefined ? 0 : encryptedFlag) |
     (head.isNull ? nullFlag : 0) |
     (head.version === undefined ? 0 : versionFlag) |
-    (head.tags.length === 0 ? 0 : tagsFlag)
+    (head.tags.length === 0 ? 0 : tagsFlag) |
+    (head.expiresAtMs === undefined ? 0 : expiryFlag)
   )
 }
 
@@ -74,6 +79,11 @@ export function encodeHead(head: Head): Uint8Array {
     const version = Buffer.allocUnsafe(4)
     version.writeUInt32BE(head.version)
     parts.push(version)
+  }
+  if (head.expiresAtMs !== undefined) {
+    const expiry = Buffer.allocUnsafe(8)
+    expiry.writeBigUInt64BE(BigInt(Math.max(0, Math.ceil(head.expiresAtMs))))
+    parts.push(expiry)
   }
   if (head.tags.length > 0) {
     assert(head.tags.length <= 255, 'a count of one byte is enough')
@@ -156,23 +166,24 @@ export type EnvelopeFault = 'format' | 'damaged'
 function readHead(reader: HeadReader, flags: number): Head {
   const codec = reader.text()
   const version = (flags & versionFlag) === 0 ? undefined : reader.uint32()
+  const expiresAtMs = (flags & expiryFlag) === 0 ? undefined : Number(reader.uint64())
   const tags: TagGeneration[] = []
   const count = (flags & tagsFlag) === 0 ? 0 : reader.byte()
   for (let i = 0; i < count; i++) tags.push({ name: reader.text(), generation: reader.uint64() })
   const keyId = (flags & encryptedFlag) === 0 ? undefined : reader.text()
   // The flags were checked: the number names an algorithm.
   const compression = compressionNames[flags & compressionMask]!
-  return { compression, isNull: (flags & nullFlag) !== 0, codec, version, tags, keyId }
+  return { compression, isNull: (flags & nullFlag) !== 0, codec, version, expiresAtMs, tags, keyId }
 }
 
 /** Takes an envelope apart, without copying; never throws. What is encrypted is not checked here. */
 export function openEnvelope(given: Uint8Array): Envelope | EnvelopeFault {
-  const bytes = Buffer.from(given.buffer, given.byteOffset, given.byteLength)
+  const bytes = asBuffer(given)
   const reader = new HeadReader(bytes)
   const version = reader.byte()
   const flags = reader.byte()
   if (reader.short) return 'damaged'
-  if (version !== formatVersion || (flags & unknownFlags) !== 0) return 'format'
+  if (version !== formatVersion) return 'format'
   if ((flags & compressionMask) >= compressionNames.length) return 'format'
   const head = readHead(reader, flags)
   const from = head.keyId === undefined ? reader.at : reader.at + nonceBytes

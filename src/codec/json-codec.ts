@@ -1,6 +1,7 @@
 // Values as JSON text, for tiers that other programs read, and for people who look into them.
 // Not for: types that JSON does not have.
 import { TidemarkError } from '../base/errors.ts'
+import { asBuffer } from './codec.ts'
 import type { Codec } from './codec.ts'
 
 /**
@@ -22,6 +23,6 @@ export function jsonCodec<V = unknown>(): Codec<V> {
         )
       return Buffer.from(text)
     },
-    decode: bytes => JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString()) as V,
+    decode: bytes => JSON.parse(asBuffer(bytes).toString()) as V,
   }
 }

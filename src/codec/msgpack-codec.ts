@@ -4,7 +4,7 @@
 // from an object.
 import { createRequire } from 'node:module'
 import { messageOf, TidemarkError } from '../base/errors.ts'
-import { copyOf } from './codec.ts'
+import { asBuffer } from './codec.ts'
 import type { Codec } from './codec.ts'
 
 /** What is used of msgpackr. Its own types would have to be there for everyone who does not use it. */
@@ -41,11 +41,11 @@ function refuseFunction(): never {
  */
 export function msgpackCodec<V = unknown>(): Codec<V> {
   const { Packr } = loadMsgpackr()
-  const packr = new Packr({ useRecords: true, moreTypes: true, useToJSON: false, writeFunction: refuseFunction })
+  const packr = new Packr({ useRecords: true, moreTypes: true, copyBuffers: true, useToJSON: false, writeFunction: refuseFunction })
   return {
     name: 'msgpack',
     encode: value => packr.pack(value),
-    // What is decoded may be views of the bytes. Also, msgpackr's native addon has read past the end of a view (its issue 193).
-    decode: bytes => packr.unpack(copyOf(bytes)) as V,
+    // Buffers come back as such only from a Buffer.
+    decode: bytes => packr.unpack(asBuffer(bytes)) as V,
   }
 }

@@ -1,9 +1,17 @@
 // Values as V8 serializes them, for everything that structuredClone copies. The default: it loses the least.
 // Not for: readers that are no Node. Nor for older ones: a newer V8 reads what an older one wrote, not always the other way
 // round, so that while Node is upgraded, older processes may find newer records undecodable, and load instead.
-import { deserialize, serialize } from 'node:v8'
-import { copyOf } from './codec.ts'
+import { DefaultDeserializer, serialize } from 'node:v8'
 import type { Codec } from './codec.ts'
+
+/** Node's own deserializer gives typed arrays and Buffers as views of the bytes; here each gets memory of its own. */
+class OwningDeserializer extends DefaultDeserializer {
+  override _readHostObject(): ArrayBufferView {
+    const view = super._readHostObject()
+    if (view instanceof DataView) return new DataView(view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength))
+    return Uint8Array.prototype.slice.call(view)
+  }
+}
 
 /**
  * Survive exactly: all primitives but symbols (-0, NaN, lone surrogates and BigInts of any size included), plain objects, arrays with
@@ -15,7 +23,10 @@ export function structuredCodec<V = unknown>(): Codec<V> {
   return {
     name: 'v8',
     encode: value => serialize(value),
-    // What is decoded may be views of the bytes: they are given bytes of their own.
-    decode: bytes => deserialize(copyOf(bytes)) as V,
+    decode: bytes => {
+      const deserializer = new OwningDeserializer(bytes)
+      deserializer.readHeader()
+      return deserializer.readValue() as V
+    },
   }
 }

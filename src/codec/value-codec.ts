@@ -29,10 +29,18 @@ export type UndecodableReason =
   /** The codec could not read them. */
   | 'value'
 
+/** What stands beside a value. */
+export interface ValueFacts {
+  readonly tags?: readonly TagGeneration[] | undefined
+  /** Wall ms at which the value is over, wherever it has been since. */
+  readonly expiresAtMs?: number | undefined
+}
+
 export interface Decoded<V> {
   readonly kind: 'value'
   readonly value: V | null
   readonly tags: readonly TagGeneration[]
+  readonly expiresAtMs: number | undefined
 }
 
 export interface Undecodable {
@@ -106,7 +114,7 @@ export class ValueCodec<V> {
    * The bytes to keep under `key`. Throws VALUE_UNENCODABLE for undefined and for what the codec refuses, VALUE_TOO_LARGE,
    * TAG_INVALID, and ENCRYPTION_KEY_WORN.
    */
-  encode(key: string, value: V | null, tags: readonly TagGeneration[] = []): Uint8Array {
+  encode(key: string, value: V | null, { tags = [], expiresAtMs }: ValueFacts = {}): Uint8Array {
     checkTags(tags)
     const isNull = value === null
     const encoded = isNull ? Buffer.alloc(0) : this.#encoded(key, value)
@@ -116,6 +124,7 @@ export class ValueCodec<V> {
       isNull,
       codec: this.#codec.name,
       version: this.#version,
+      expiresAtMs,
       tags,
       keyId: this.#encryption?.keyId,
     })
@@ -173,11 +182,12 @@ export class ValueCodec<V> {
     if (head.version !== this.#version) return 'version'
     const body = this.#opened(key, envelope)
     if (typeof body === 'string') return body
-    if (head.isNull) return { kind: 'value', value: null, tags: head.tags }
+    const { tags, expiresAtMs } = head
+    if (head.isNull) return { kind: 'value', value: null, tags, expiresAtMs }
     const encoded = decompress({ algorithm: head.compression, bytes: body }, this.#bytesMax)
     if (encoded === undefined) return 'compression'
     try {
-      return { kind: 'value', value: this.#codec.decode(encoded), tags: head.tags }
+      return { kind: 'value', value: this.#codec.decode(encoded), tags, expiresAtMs }
     } catch {
       return 'value'
     }

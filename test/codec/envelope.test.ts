@@ -9,7 +9,15 @@ import type { Head } from '../../src/codec/envelope.ts'
 
 fc.configureGlobal({ seed: Number(process.env['TIDEMARK_SEED'] ?? 1) })
 
-const plain: Head = { compression: 'none', isNull: false, codec: 'raw', version: undefined, tags: [], keyId: undefined }
+const plain: Head = {
+  compression: 'none',
+  isNull: false,
+  codec: 'raw',
+  version: undefined,
+  expiresAtMs: undefined,
+  tags: [],
+  keyId: undefined,
+}
 
 const name = fc.string({ unit: 'grapheme', minLength: 1, maxLength: 20 }).filter(text => Buffer.byteLength(text) <= 255)
 const ordinary = { noNullPrototype: true } as const
@@ -20,6 +28,7 @@ const head: fc.Arbitrary<Head> = fc.record(
     isNull: fc.boolean(),
     codec: fc.stringMatching(/^[!-~]{1,32}$/),
     version: fc.option(fc.nat(0xffff_ffff), { nil: undefined }),
+    expiresAtMs: fc.option(fc.nat(Number.MAX_SAFE_INTEGER), { nil: undefined }),
     tags: fc.array(tag, { maxLength: 64 }),
     keyId: fc.option(name, { nil: undefined }),
   },
@@ -54,9 +63,9 @@ describe('an envelope', () => {
   })
   test('is laid out as its drawing says', () => {
     const tags = [{ name: 'ü', generation: 258n }]
-    const head = encodeHead({ ...plain, compression: 'zstd', version: 7, tags })
+    const head = encodeHead({ ...plain, compression: 'zstd', version: 7, expiresAtMs: 515, tags })
     const bytes = Buffer.from(plainEnvelope(head, Buffer.from('body')))
-    const drawn = '01 63 03726177 00000007 01 02c3bc 0000000000000102 626f6479'.replaceAll(' ', '')
+    const drawn = '01 e3 03726177 00000007 0000000000000203 01 02c3bc 0000000000000102 626f6479'.replaceAll(' ', '')
     assert.equal(bytes.toString('hex', 0, bytes.length - 4), drawn)
   })
   test('adds ten bytes to a value of the raw codec', () => {
@@ -90,7 +99,7 @@ describe('what is no envelope', () => {
   })
   test('a version or a flag of the future is an unknown format', () => {
     assert.equal(openEnvelope(changed(0, 2)), 'format')
-    assert.equal(openEnvelope(changed(1, whole[1]! | 128)), 'format')
+    assert.equal(openEnvelope(changed(1, whole[1]! | 7)), 'format')
     for (const algorithm of [4, 5, 6, 7]) assert.equal(openEnvelope(changed(1, whole[1]! | algorithm)), 'format')
   })
   test('a length that leads past the end is damaged, where no checksum would tell', () => {

@@ -53,8 +53,13 @@ describe('a value codec gives back value and tags', () => {
             ...(secret ? encrypted() : {}),
             ...(version === null ? {} : { version }),
           })
-        const bytes = make().encode(key, value, tagged ? tags : [])
-        assert.deepStrictEqual(make().decode(key, bytes), { kind: 'value', value, tags: tagged ? tags : [] })
+        const bytes = make().encode(key, value, tagged ? { tags } : {})
+        assert.deepStrictEqual(make().decode(key, bytes), {
+          kind: 'value',
+          value,
+          tags: tagged ? tags : [],
+          expiresAtMs: undefined,
+        })
       })
       fc.assert(property, { numRuns: 300 })
     })
@@ -62,7 +67,12 @@ describe('a value codec gives back value and tags', () => {
   test('null is a value, whatever the codec says of it', () => {
     for (const options of [{}, encrypted(), { compression: { algorithm: 'gzip', fromBytes: 0 } as const }]) {
       const raw = new ValueCodec({ codec: rawCodec(), ...options })
-      assert.deepStrictEqual(raw.decode(key, raw.encode(key, null, tags)), { kind: 'value', value: null, tags })
+      assert.deepStrictEqual(raw.decode(key, raw.encode(key, null, { tags, expiresAtMs: 7 })), {
+        kind: 'value',
+        value: null,
+        tags,
+        expiresAtMs: 7,
+      })
     }
   })
   test('what was decoded shares no memory with the bytes', () => {
@@ -74,7 +84,7 @@ describe('a value codec gives back value and tags', () => {
       shared.set(encoded, 3)
       const decoded = codecs.decode(key, shared.subarray(3, 3 + encoded.length))
       shared.fill(0)
-      assert.deepStrictEqual(decoded, { kind: 'value', value, tags: [] }, codec.name)
+      assert.deepStrictEqual(decoded, { kind: 'value', value, tags: [], expiresAtMs: undefined }, codec.name)
     }
   })
   test('large values are compressed, before they are encrypted', () => {
@@ -82,7 +92,12 @@ describe('a value codec gives back value and tags', () => {
     const small = json({ compression: { algorithm: 'zstd' }, ...encrypted() }).encode(key, value)
     assert.ok(small.length < 200, `${small.length} bytes`)
     assert.ok(json(encrypted()).encode(key, value).length > 20_000)
-    assert.deepStrictEqual(json(encrypted()).decode(key, small), { kind: 'value', value, tags: [] })
+    assert.deepStrictEqual(json(encrypted()).decode(key, small), {
+      kind: 'value',
+      value,
+      tags: [],
+      expiresAtMs: undefined,
+    })
   })
 })
 
@@ -96,6 +111,7 @@ describe('bytes that are no value to a keyspace', () => {
     isNull: false,
     codec,
     version: undefined,
+    expiresAtMs: undefined,
     tags: [],
     keyId: undefined,
   })
@@ -122,12 +138,17 @@ describe('bytes that are no value to a keyspace', () => {
     for (const given of [value, null]) {
       const bytes = json(encrypted()).encode('users:1', given)
       undecodable(json(encrypted()), bytes, 'forged', 'users:2')
-      assert.deepStrictEqual(json(encrypted()).decode('users:1', bytes), { kind: 'value', value: given, tags: [] })
+      assert.deepStrictEqual(json(encrypted()).decode('users:1', bytes), {
+        kind: 'value',
+        value: given,
+        tags: [],
+        expiresAtMs: undefined,
+      })
     }
   })
   test('encrypted and changed anywhere, its head with tags and flags included', () => {
     const codec = json({ ...encrypted(), version: 3, compression: { algorithm: 'gzip', fromBytes: 0 } })
-    const whole = Buffer.from(codec.encode(key, 'a'.repeat(100), tags))
+    const whole = Buffer.from(codec.encode(key, 'a'.repeat(100), { tags }))
     for (let bit = 0; bit < whole.length * 8; bit++) {
       const bytes = Buffer.from(whole)
       bytes[bit >> 3] = bytes[bit >> 3]! ^ (1 << (bit & 7))
@@ -213,11 +234,7 @@ describe('what a value codec refuses to encode', () => {
   })
   test('tags that do not fit a record', () => {
     const tagged = (names: readonly string[]): Uint8Array =>
-      json().encode(
-        key,
-        1,
-        names.map(name => ({ name, generation: 1n })),
-      )
+      json().encode(key, 1, { tags: names.map(name => ({ name, generation: 1n })) })
     refused(() => tagged(['']), 'TAG_INVALID', /has 0 bytes: 1 to 255/)
     refused(() => tagged(['ü'.repeat(128)]), 'TAG_INVALID', /has 256 bytes/)
     refused(() => tagged(['\udc00']), 'TAG_INVALID', /of UTF-8/)
