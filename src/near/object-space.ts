@@ -70,8 +70,12 @@ export class ObjectSpace<V> {
 
   /** False: it is larger than the pool has room for; an older value is gone all the same. */
   set(key: string, value: V, entry?: EntryOptions): boolean {
-    assert(value !== undefined, 'undefined is a miss, not a value')
     const room = this.#room
+    const expiresAtMs = entry?.expiresAtMs ?? Infinity
+    const lane = entry?.lane ?? 0
+    assert(value !== undefined, 'undefined is a miss, not a value')
+    assert(lane >= 0 && lane < room.lanes, 'a lane is one of the pool')
+    assert(!Number.isNaN(expiresAtMs), 'expiresAtMs is a time')
     const bytes = room.sized ? Math.ceil(entry?.bytes ?? ENTRY_BYTES + sizeOf(key) + sizeOf(value)) : 0
     assert(bytes >= 0, 'bytes is a number of bytes')
     let slot = this.#slots.get(key)
@@ -100,7 +104,7 @@ export class ObjectSpace<V> {
       slot = room.insert(this.#number, key, bytes, main)
       this.#slots.set(key, slot)
     }
-    room.write(slot, value, entry?.expiresAtMs ?? Infinity, entry?.lane ?? 0, frequency)
+    room.write(slot, value, expiresAtMs, lane, frequency)
     if (entry !== undefined && (entry.stamp !== undefined || entry.tags !== undefined)) {
       room.attach(slot, entry.stamp, entry.tags)
     }

@@ -16,7 +16,7 @@ import type { Tag } from './slots.ts'
 export type Reason = 'room' | 'expired' | 'dead'
 
 /** Entries that one eviction may let go round once more; after so many the next one leaves, read or not. */
-const SPARED_MAX = 128
+const SPARED_MAX = 1_024
 /** Slots that a write looks at for orphans while there are some. */
 const ORPHAN_SLOTS = 16
 const SPACES_MAX = 65_536

@@ -10,6 +10,8 @@ const POINTER_BYTES = 8
 const STRING_BYTES = 16
 const OBJECT_BYTES = 24
 const ARRAY_BYTES = 48
+/** Of an object with many fields; a table is up to half empty. */
+const TABLE_ENTRY_BYTES = 56
 const MAP_BYTES = 128
 const MAP_ENTRY_BYTES = 32
 const SET_ENTRY_BYTES = 24
@@ -17,8 +19,8 @@ const BUFFER_BYTES = 200
 const NUMBER_BYTES = 16
 const DATE_BYTES = 96
 const FUNCTION_BYTES = 64
-/** A list longer than this is sampled. */
-const MEMBERS_MAX = 64
+/** Of a longer list so many members are measured. */
+const MEMBERS_MAX = 32
 /** Objects that are looked into; those that come after count as empty. */
 const OBJECTS_MAX = 2_000
 const SAMPLED_CHARACTERS = 16
@@ -45,9 +47,9 @@ function sizeOfPrimitive(value: unknown): number {
 }
 
 function sizeOfBigInt(value: bigint): number {
-  let words = 1
-  for (let bits = 64n; words < MEMBERS_MAX && BigInt.asIntN(Number(bits), value) !== value; bits *= 2n) words *= 2
-  return NUMBER_BYTES + words * 8
+  if (BigInt.asIntN(64, value) === value) return NUMBER_BYTES + 8
+  // Sixteen hexadecimal digits are a word of 64 bits.
+  return NUMBER_BYTES + Math.ceil(value.toString(16).length / 16) * 8
 }
 
 /** One byte a character when all are below 256, as far as a few of them tell; else two. */
@@ -99,20 +101,23 @@ class Measure {
   }
 
   #fields(value: object): number {
-    const names = Object.keys(value)
     const fields = value as Record<string, unknown>
-    let bytes = OBJECT_BYTES + names.length * POINTER_BYTES
-    if (names.length <= MEMBERS_MAX) {
-      for (const name of names) bytes += this.#held(fields[name])
-      return bytes
+    let count = 0
+    let held = 0
+    for (const name in fields) {
+      held += this.#held(fields[name])
+      if (++count === MEMBERS_MAX) return this.#manyFields(fields, held / MEMBERS_MAX)
     }
-    // An object of so many fields is a table of its own, with its names.
-    let sampled = 0
-    for (let i = 0; i < MEMBERS_MAX; i++) {
-      const name = names[Math.floor((i * names.length) / MEMBERS_MAX)]!
-      sampled += sizeOfString(name) + MAP_ENTRY_BYTES + this.#held(fields[name])
-    }
-    return bytes + Math.round((sampled / MEMBERS_MAX) * names.length)
+    return OBJECT_BYTES + count * POINTER_BYTES + held
+  }
+
+  /** An object of so many fields is a table of its own, with its names. */
+  #manyFields(fields: Record<string, unknown>, held: number): number {
+    const names = Object.keys(fields)
+    let named = 0
+    for (let i = 0; i < MEMBERS_MAX; i++)
+      named += sizeOfString(names[Math.floor((i * names.length) / MEMBERS_MAX)] ?? '')
+    return OBJECT_BYTES + Math.round((held + named / MEMBERS_MAX + TABLE_ENTRY_BYTES) * names.length)
   }
 
   #array(value: readonly unknown[]): number {
@@ -121,14 +126,14 @@ class Measure {
     if (length <= MEMBERS_MAX) {
       for (let i = 0; i < length; i++) bytes += this.#held(value[i])
     } else {
-      for (let i = 0; i < MEMBERS_MAX; i++) bytes += this.#inArray(value[Math.floor((i * length) / MEMBERS_MAX)])
+      for (let i = 0; i < MEMBERS_MAX; i++) bytes += this.#inLongArray(value[Math.floor((i * length) / MEMBERS_MAX)])
       bytes = Math.round((bytes / MEMBERS_MAX) * length)
     }
     return ARRAY_BYTES + length * POINTER_BYTES + bytes
   }
 
-  /** Long arrays that begin with a fraction are taken for arrays of doubles, which hold them without boxes. */
-  #inArray(value: unknown): number {
+  /** Long arrays of numbers hold them without boxes. */
+  #inLongArray(value: unknown): number {
     return typeof value === 'number' ? 0 : this.#held(value)
   }
 

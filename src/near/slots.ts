@@ -80,6 +80,10 @@ export class Slots<V> {
     return this.#unused
   }
 
+  get lanes(): number {
+    return this.#eras.length
+  }
+
   /** undefined: the slot is free. */
   key(slot: number): string | undefined {
     return this.#objects[slot * 2] as string | undefined
@@ -144,7 +148,6 @@ export class Slots<V> {
 
   /** Lane and era as `meta` packs them, for an entry that is written now. */
   protected metaOf(lane: number): number {
-    assert(lane >= 0 && lane < this.#eras.length, 'a lane is one of the pool')
     return this.#eras[lane]! | (lane << LANE_SHIFT)
   }
 

@@ -1,0 +1,267 @@
+// What the object cache promises one by one: time, bytes, what it tells, and the corners that a random walk rarely meets.
+// Not for: all of it together (object-cache-model.test.ts), who is evicted (eviction.test.ts), sizes (size-of.test.ts).
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import { AssertionError } from '../../src/base/assert.ts'
+import { ObjectCache } from '../../src/near/object-cache.ts'
+import type { ObjectCacheOptions } from '../../src/near/object-cache.ts'
+import type { ObjectSpace } from '../../src/near/object-space.ts'
+import { ManualClock } from '../../src/testing/clock.ts'
+
+function scene(options: Partial<ObjectCacheOptions<unknown>> = {}): {
+  readonly clock: ManualClock
+  readonly pool: ObjectCache<unknown>
+  readonly space: ObjectSpace<unknown>
+} {
+  const clock = new ManualClock()
+  const pool = new ObjectCache<unknown>({ clock, maxEntries: 100, ...options })
+  return { clock, pool, space: pool.space('a') }
+}
+
+describe('time', () => {
+  test('an entry is absent from its expiry on, and never without one', () => {
+    const { clock, space } = scene()
+    space.set('short', 1, { expiresAtMs: clock.monotonicMs() + 10 })
+    space.set('for ever', 2)
+    clock.advance(9)
+    assert.equal(space.get('short'), 1)
+    clock.advance(1)
+    assert.equal(space.get('short'), undefined)
+    assert.equal(space.size, 1)
+    clock.advance(1e9)
+    assert.equal(space.get('for ever'), 2)
+  })
+
+  test('reads within a millisecond read the clock once, and while nothing is read no timer is set', () => {
+    let readings = 0
+    class CountedClock extends ManualClock {
+      override monotonicMs(): number {
+        readings++
+        return super.monotonicMs()
+      }
+    }
+    const clock = new CountedClock()
+    const { space } = scene({ clock })
+    space.set('a', 1, { expiresAtMs: clock.monotonicMs() + 1_000 })
+    readings = 0
+    for (let i = 0; i < 100; i++) space.get('a')
+    assert.equal(readings, 1)
+    assert.equal(clock.pending, 1)
+    clock.advance(1)
+    assert.equal(clock.pending, 0)
+    space.get('a')
+    assert.equal(readings, 2)
+  })
+
+  test('code that does not yield sees time stand still; a read with the exact time does not', () => {
+    const clock = new ManualClock()
+    let blockedMs = 0
+    const { pool, space } = scene({
+      clock: {
+        monotonicMs: () => clock.monotonicMs() + blockedMs,
+        wallMs: () => clock.wallMs(),
+        timer: (ms, callback) => clock.timer(ms, callback),
+      },
+    })
+    space.set('a', 1, { expiresAtMs: clock.monotonicMs() + 10 })
+    assert.equal(space.get('a'), 1)
+    blockedMs = 50
+    assert.equal(space.get('a'), 1)
+    pool.asOfMs[0] = clock.monotonicMs()
+    assert.equal(space.getProved('a', clock.monotonicMs() + 50, 1_000), undefined)
+  })
+})
+
+describe('values', () => {
+  test('null, false, 0, NaN and an empty string are values; undefined is not', () => {
+    const { space } = scene()
+    for (const value of [null, false, 0, NaN, '', 1.5]) {
+      assert.equal(space.set('a', value), true)
+      assert.equal(space.get('a'), value)
+    }
+    assert.throws(() => space.set('a', undefined), AssertionError)
+  })
+
+  test('spaces hold keys of the same name apart', () => {
+    const { pool, space } = scene()
+    const other = pool.space('b')
+    space.set('42', 'mine')
+    assert.equal(other.get('42'), undefined)
+    other.set('42', 'theirs')
+    space.delete('42')
+    assert.equal(other.get('42'), 'theirs')
+  })
+
+  test('an overwritten entry keeps nothing of what it was', () => {
+    const { clock, pool, space } = scene({ lanes: 2 })
+    const tag = { alive: true }
+    space.set('a', 1, { expiresAtMs: clock.monotonicMs() + 5, lane: 1, stamp: {}, tags: [tag] })
+    space.set('a', 2)
+    tag.alive = false
+    pool.dropLane(1)
+    clock.advance(10)
+    const slot = space.find('a')
+    assert.equal(pool.value(slot), 2)
+    assert.equal(pool.stamp(slot), undefined)
+    assert.equal(pool.lane(slot), 0)
+    assert.equal(pool.expiresAtMs(slot), Infinity)
+  })
+
+  test('a pool grows to many entries and finds them all', () => {
+    const { pool, space } = scene({ maxEntries: 50_000 })
+    for (let i = 0; i < 50_000; i++)
+      space.set(`key ${i}`, i, i % 7 === 0 ? { stamp: { i }, tags: [{ alive: true }] } : {})
+    pool.check()
+    for (let i = 0; i < 50_000; i++) assert.equal(space.get(`key ${i}`), i)
+    assert.deepEqual(pool.stamp(space.find('key 49')), { i: 49 })
+  })
+})
+
+describe('lanes', () => {
+  test('nothing is proved before the owner says so, nor by what is no number', () => {
+    const { clock, pool, space } = scene({ lanes: 2 })
+    const nowMs = clock.monotonicMs()
+    space.set('a', 1, { lane: 1 })
+    assert.equal(space.getProved('a', nowMs, 1e9), undefined)
+    assert.equal(space.getProved('a', nowMs, NaN), undefined)
+    pool.asOfMs[0] = nowMs
+    assert.equal(space.getProved('a', nowMs, 500), undefined)
+    pool.asOfMs[1] = nowMs - 500
+    assert.equal(space.getProved('a', nowMs, 500), 1)
+    assert.equal(space.getProved('a', nowMs + 0.001, 500), undefined)
+    assert.equal(space.get('a'), 1)
+  })
+
+  test('a dropped lane stays dropped for as many drops as an era counts, and more', () => {
+    const { pool, space } = scene({ lanes: 2 })
+    space.set('a', 1, { lane: 1 })
+    space.set('b', 2, { lane: 0 })
+    for (let i = 0; i < 65_536; i++) pool.dropLane(1)
+    assert.equal(space.get('a'), undefined)
+    assert.equal(space.get('b'), 2)
+    space.set('a', 3, { lane: 1 })
+    assert.equal(space.get('a'), 3)
+    pool.check()
+  })
+
+  test('lanes that there are not are refused', () => {
+    const { pool, space } = scene({ lanes: 2 })
+    assert.throws(() => space.set('a', 1, { lane: 2 }), AssertionError)
+    assert.throws(() => pool.dropLane(2), AssertionError)
+    assert.throws(() => scene({ lanes: 4_097 }), AssertionError)
+    pool.check()
+  })
+})
+
+describe('room', () => {
+  test('in bytes: what does not fit is refused, and the older value is gone', () => {
+    const { pool, space } = scene({ maxBytes: 1_000 })
+    assert.equal(space.set('a', 1, { bytes: 1_000 }), true)
+    assert.equal(pool.bytes, 1_000)
+    assert.equal(space.set('a', 2, { bytes: 1_001 }), false)
+    assert.equal(space.get('a'), undefined)
+    assert.equal(pool.bytes, 0)
+  })
+
+  test('in bytes: sizes are estimated, of keys too', () => {
+    const { pool, space } = scene({ maxBytes: 100_000 })
+    space.set('k'.repeat(1_000), { text: 'x'.repeat(5_000) })
+    assert.ok(pool.bytes > 6_000 && pool.bytes < 6_500, String(pool.bytes))
+    space.set('k'.repeat(1_000), 1)
+    assert.ok(pool.bytes > 1_000 && pool.bytes < 1_300, String(pool.bytes))
+  })
+
+  test('an entry that grows makes others leave, not itself', () => {
+    const { pool, space } = scene({ maxBytes: 1_000 })
+    for (const key of ['a', 'b', 'c']) space.set(key, key, { bytes: 300 })
+    assert.equal(space.set('a', 'A', { bytes: 900 }), true)
+    assert.equal(space.get('a'), 'A')
+    assert.deepEqual([...space.keys()], ['a'])
+    pool.check()
+  })
+
+  test('the sweep reclaims what is dead, a few slots at a time, and tells why', () => {
+    const told: string[] = []
+    const { clock, pool, space } = scene({
+      lanes: 2,
+      onEvict: (each, key, _value, reason) => told.push(`${each.name} ${key} ${reason}`),
+    })
+    const tag = { alive: true }
+    space.set('expires', 1, { expiresAtMs: clock.monotonicMs() + 5 })
+    space.set('tagged', 2, { tags: [tag] })
+    space.set('dropped', 3, { lane: 1 })
+    space.set('stays', 4)
+    clock.advance(5)
+    tag.alive = false
+    pool.dropLane(1)
+    assert.equal(pool.size, 4)
+    assert.equal(pool.sweep(2), 2)
+    assert.equal(pool.sweep(100), 1)
+    assert.deepEqual(told, ['a expires expired', 'a tagged dead', 'a dropped dead'])
+    assert.deepEqual([...space.entries()], [['stays', 4]])
+    pool.check()
+  })
+
+  test('a cleared space takes no room for long, and its entries leave before living ones', () => {
+    const { pool, space } = scene({ maxEntries: 100 })
+    const other = pool.space('b')
+    for (let i = 0; i < 50; i++) space.set(`key ${i}`, i)
+    for (let i = 0; i < 50; i++) other.set(`key ${i}`, i)
+    space.clear()
+    assert.equal(space.size, 0)
+    assert.equal(pool.size, 100)
+    for (let i = 50; i < 100; i++) other.set(`key ${i}`, i)
+    for (let i = 0; i < 100; i++) assert.equal(other.get(`key ${i}`), i)
+    pool.check()
+  })
+
+  test('a space can be cleared any number of times while nothing else happens', () => {
+    const { pool, space } = scene({ maxEntries: 100_000 })
+    for (let i = 0; i < 70_000; i++) {
+      space.set('a', i)
+      space.clear()
+    }
+    space.set('b', 1)
+    assert.deepEqual([...space.keys()], ['b'])
+    pool.check()
+  })
+})
+
+test('who is told of an eviction may write, delete, drop and clear', () => {
+  let told = 0
+  const { pool, space } = scene({
+    maxEntries: 10,
+    maxBytes: 200,
+    lanes: 2,
+    onEvict: (each, key, _value, reason) => {
+      if (reason !== 'room' || ++told > 500) return
+      const turn = told % 6
+      if (turn === 0) each.set(`key ${(told * 7) % 20}`, 'from outside', { bytes: 60 })
+      if (turn === 1) each.set(key, 'again', { bytes: 30, lane: 1 })
+      if (turn === 2) each.delete(`key ${told % 20}`)
+      if (turn === 3) pool.dropLane(1)
+      if (turn === 4 && told % 30 === 4) each.clear()
+      if (turn === 5) pool.sweep(5)
+    },
+  })
+  for (let i = 0; i < 2_000; i++) {
+    const key = `key ${i % 23}`
+    space.get(`key ${(i * 5) % 23}`)
+    assert.equal(space.set(key, i, { bytes: 10 + ((i * 13) % 90), lane: i % 2 }), true)
+    pool.check()
+  }
+  assert.ok(told > 500)
+})
+
+test('keys and entries that are written or removed meanwhile do no harm', () => {
+  const { pool, space } = scene()
+  for (let i = 0; i < 10; i++) space.set(`key ${i}`, i)
+  const seen: string[] = []
+  for (const key of space.keys()) {
+    seen.push(key)
+    if (key === 'key 2') space.delete('key 3')
+    if (key === 'key 5') space.clear()
+  }
+  assert.deepEqual(seen, ['key 0', 'key 1', 'key 2', 'key 4', 'key 5'])
+  pool.check()
+})
