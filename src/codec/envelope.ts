@@ -20,7 +20,6 @@
 //       16  GCM tag, when encrypted; otherwise 4: CRC-32 of all before it
 import { crc32 } from 'node:zlib'
 import { assert } from '../base/assert.ts'
-import { asBuffer } from './codec.ts'
 import { compressionNames } from './compression.ts'
 import { macBytes, nonceBytes } from './encryption.ts'
 import type { CompressionName } from './compression.ts'
@@ -178,7 +177,7 @@ function readHead(reader: HeadReader, flags: number): Head {
 
 /** Takes an envelope apart, without copying; never throws. What is encrypted is not checked here. */
 export function openEnvelope(given: Uint8Array): Envelope | EnvelopeFault {
-  const bytes = asBuffer(given)
+  const bytes = Buffer.from(given.buffer, given.byteOffset, given.byteLength)
   const reader = new HeadReader(bytes)
   const version = reader.byte()
   const flags = reader.byte()

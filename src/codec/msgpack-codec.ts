@@ -41,7 +41,13 @@ function refuseFunction(): never {
  */
 export function msgpackCodec<V = unknown>(): Codec<V> {
   const { Packr } = loadMsgpackr()
-  const packr = new Packr({ useRecords: true, moreTypes: true, copyBuffers: true, useToJSON: false, writeFunction: refuseFunction })
+  const packr = new Packr({
+    useRecords: true,
+    moreTypes: true,
+    copyBuffers: true,
+    useToJSON: false,
+    writeFunction: refuseFunction,
+  })
   return {
     name: 'msgpack',
     encode: value => packr.pack(value),

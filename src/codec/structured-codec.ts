@@ -4,11 +4,19 @@
 import { DefaultDeserializer, serialize } from 'node:v8'
 import type { Codec } from './codec.ts'
 
-/** Node's own deserializer gives typed arrays and Buffers as views of the bytes; here each gets memory of its own. */
-class OwningDeserializer extends DefaultDeserializer {
-  override _readHostObject(): ArrayBufferView {
+/** What Node documents and its types leave out: reads a typed array, a DataView or a Buffer, as a view of the bytes. */
+interface ReadsViews {
+  _readHostObject(): ArrayBufferView<ArrayBuffer>
+}
+
+const ViewDeserializer = DefaultDeserializer as new (bytes: Uint8Array) => DefaultDeserializer & ReadsViews
+
+/** Gives each of them memory of its own. */
+class OwningDeserializer extends ViewDeserializer {
+  override _readHostObject(): ArrayBufferView<ArrayBuffer> {
     const view = super._readHostObject()
-    if (view instanceof DataView) return new DataView(view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength))
+    const { buffer, byteOffset, byteLength } = view
+    if (view instanceof DataView) return new DataView(buffer.slice(byteOffset, byteOffset + byteLength))
     return Uint8Array.prototype.slice.call(view)
   }
 }

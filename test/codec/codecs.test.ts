@@ -38,6 +38,14 @@ function through<V>(make: () => Codec<V>, value: V): V {
   return decoded
 }
 
+/** Every kind of view over bytes, and none of them at the beginning of its memory. */
+function views(): ArrayBufferView[] {
+  const all = [Uint8Array, Int8Array, Uint8ClampedArray, Int16Array, Uint16Array, Int32Array, Uint32Array, Float32Array]
+  const memory = Uint8Array.from({ length: 64 }, (_, i) => i).buffer
+  const arrays = [...all, Float64Array, BigInt64Array, BigUint64Array].map(View => new View(memory, 8, 3))
+  return [...arrays, new DataView(memory, 5, 7), Buffer.from(memory, 3, 9)]
+}
+
 function survives<V>(make: () => Codec<V>, value: V): void {
   assert.deepStrictEqual(through(make, value), value)
 }
@@ -71,6 +79,21 @@ describe('the structured codec', () => {
   test('refuses functions and symbols', () => {
     for (const value of [() => 1, Symbol('a'), { f: () => 1 }, Promise.resolve()])
       assert.throws(() => structuredCodec().encode(value), /could not be cloned/)
+  })
+})
+
+describe('views over bytes', () => {
+  for (const make of [structuredCodec, msgpackCodec]) {
+    test(`come back from the ${make().name} codec, each with memory of its own and no more of it than it shows`, () => {
+      survives<unknown>(make, views())
+      for (const view of through<ArrayBufferView[]>(make, views())) {
+        assert.equal(view.byteOffset, 0, view.constructor.name)
+        assert.equal(view.buffer.byteLength, view.byteLength, view.constructor.name)
+      }
+    })
+  }
+  test('come back from the raw codec with memory of its own', () => {
+    assert.equal(through<Uint8Array>(rawCodec, Buffer.from('abc')).buffer.byteLength, 3)
   })
 })
 
