@@ -134,6 +134,8 @@ export class Reader<V = Uint8Array> {
   #readNear(call: Call<V>): ReadAnswer<V> | undefined {
     const found = call.keyspace.backing.near?.find(call.key)
     if (found === undefined) return undefined
+    // The clock that near entries expire by stands still while the machine is suspended.
+    if (this.#isOver(call.keyspace, found.record.stamp)) return undefined
     if (!meetsTicket(call.session, found.lane, found.record.stamp)) return undefined
     return this.#result(call, 'near', found.record, found.asOfMs)
   }
@@ -206,9 +208,8 @@ export class Reader<V = Uint8Array> {
   ): Promise<ReadAnswer<V>> | ReadAnswer<V> {
     const { proofs } = call.keyspace.backing
     const result = this.#result(call, call.keyspace.memory, record, proofOf(look.known, proofs.samples(), lane))
-    const leftMs = this.#leftMs(call.keyspace, record.stamp)
     // One that was stored late has been kept for longer than it should.
-    if (leftMs !== undefined && leftMs <= 0) return this.#load(call)
+    if (this.#isOver(call.keyspace, record.stamp)) return this.#load(call)
     this.#admit(call, look.ticket, lane, record)
     if (!meetsTicket(call.session, lane, record.stamp)) return this.#load(call)
     if (!result.stale || call.whenStale === 'serve') return result
@@ -232,6 +233,10 @@ export class Reader<V = Uint8Array> {
     const leftMs = this.#leftMs(call.keyspace, record.stamp)
     if (leftMs === undefined) near.admit(call.key, { ticket, lane, record })
     else if (leftMs > 0) near.admit(call.key, { ticket, lane, record, ttlMs: leftMs })
+  }
+
+  #isOver(keyspace: Keyspace<V>, stamp: Stamp): boolean {
+    return keyspace.backing.source.log === false && this.#leftMs(keyspace, stamp)! <= 0
   }
 
   // Without a log the time to live counts from the load, or from the beginning of the write, wherever the row has been since.

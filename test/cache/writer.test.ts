@@ -176,6 +176,15 @@ await test('without a log: a record that its tier keeps for too long is not read
   assert.equal(await s.one.where(KEY), 'source')
 })
 
+await test('without a log: what is near is not read past its time after the machine was suspended', async () => {
+  const s = await SharedScene.open(LOGLESS, false)
+  await s.one.set(KEY, 'a')
+  await s.one.read(KEY)
+  assert.equal(await s.one.where(KEY), 'near')
+  s.clock.jumpWall(1_001)
+  assert.equal(await s.one.where(KEY), 'source')
+})
+
 await test('without a log: rows have a time to live though nobody gave them one', async () => {
   const s = await SharedScene.open({ maxStalenessMs: Infinity }, false)
   await s.one.set(KEY, 'a')
