@@ -426,6 +426,26 @@ export const mutations: Readonly<Record<string, Mutation>> = {
     seeds: 150,
     schedules: [],
   },
+  'lease of a load that is shared': {
+    patches: [
+      patch('cache/reader.ts', 'if (flight?.token === record.token) return', 'if (flight !== undefined) return'),
+    ],
+    focus: {
+      clients: ['read'],
+      statements: ['update'],
+      config: { plainKeys: 1, triggeredKeys: 0, nearEntries: 1, source: { slowOneIn: 2, slowMs: 150 } },
+    },
+    seeds: 100,
+    schedules: ['a read that takes a new lease along does not wait for a load under the lease of before'],
+  },
+  'a lease that lives': {
+    patches: [patch(operations, 'if (record !== undefined && isLive(record, header, request.nowMs)) {', "if (record !== undefined && record.type !== 'lease' && isLive(record, header, request.nowMs)) {")], // prettier-ignore
+    seeds: undefined,
+    schedules: [
+      'a key that is missed everywhere at once is one lease and one query',
+      'of all readers of a key that is not there, in all processes, one asks the database',
+    ],
+  },
   'bound of an answer': {
     patches: [patch('coherence/freshness.ts', 'return asOf !== NO_PROOF && nowMs - asOf <= boundMs', 'return asOf !== NO_PROOF')], // prettier-ignore
     seeds: 20,

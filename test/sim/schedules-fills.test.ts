@@ -3,6 +3,7 @@
 // (schedules-tier.test.ts) and of the database (schedules-database.test.ts).
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { limits } from '../../src/base/limits.ts'
 import { calm, elsewhere, KEY, type Scene, valueOf, within } from './scene.ts'
 
 /** A read that has the lease, and has loaded, and whose fill does not get through until the function returned is called. */
@@ -78,6 +79,49 @@ test('a fill is refused once its lease has expired and another has the key', () 
     assert.equal(valueOf((await scene.read(1)).value), value)
     release()
     await scene.until('the fill is refused', () => scene.count('fill refused') === 1)
+    await scene.settles(100)
+  }))
+
+/** From here on the looks of a node take a lease along. */
+async function missOften(scene: Scene, node: number): Promise<void> {
+  for (let times = 0; times < limits.absentShareLooks; times++) {
+    await scene.sql(KEY)
+    await scene.caughtUp()
+    await scene.read(node)
+    await scene.until('it is filled', () => scene.primary().read(0, KEY, 1).record?.type === 'value')
+  }
+}
+
+test('a read that takes a new lease along does not wait for a load under the lease of before', () =>
+  within({ config: { tides: 2 } }, async scene => {
+    await elsewhere(scene)
+    await missOften(scene, 0)
+    await scene.sql(KEY)
+    await scene.caughtUp()
+    const release = await heldLoad(scene)
+    const value = await scene.sql(KEY)
+    await scene.caughtUp()
+    const granted = scene.count('lease granted')
+    const looked = scene.count('lease leased') + scene.count('lease present')
+    const later = scene.ask(0)
+    await scene.until('the new lease is granted', () => scene.count('lease granted') > granted)
+    release()
+    assert.equal(valueOf((await scene.wait(later)).value), value)
+    assert.equal(scene.count('lease leased') + scene.count('lease present'), looked)
+    await scene.settles(100)
+  }))
+
+test('a key that is missed everywhere at once is one lease and one query', () =>
+  within({ config: { tides: 2 } }, async scene => {
+    for (const node of [0, 1]) await missOften(scene, node)
+    await scene.sql(KEY)
+    await scene.caughtUp()
+    const [granted, loads] = [scene.count('lease granted'), scene.count('load')]
+    const answers = Array.from({ length: 20 }, (_, i) => scene.ask(i % 2))
+    await Promise.all(answers.map(answer => scene.wait(answer)))
+    assert.equal(scene.count('lease granted'), granted + 1)
+    assert.equal(scene.count('load'), loads + 1)
+    assert.equal(scene.count('fill refused'), 0)
     await scene.settles(100)
   }))
 
