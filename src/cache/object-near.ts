@@ -15,6 +15,8 @@ export interface ObjectNearOptions {
   /** The tier's lanes are [firstLane, firstLane + lanes) of the object cache. */
   readonly firstLane: number
   readonly lanes: number
+  /** Told of keys that are not to be found any more because something happened to them, and of lanes all of whose keys are not. */
+  readonly gone?: { key(key: string): void; lane(lane: number): void } | undefined
 }
 
 interface Lane {
@@ -29,12 +31,14 @@ export class ObjectNear implements NearCache<unknown> {
   readonly #places: ObjectPlaces
   readonly #firstLane: number
   readonly #lanes: readonly Lane[]
+  readonly #gone: ObjectNearOptions['gone']
   readonly #changes = new KeyChanges(new Int32Array(KEY_CHANGE_COUNTERS))
   #samples: readonly Sample[] = []
 
   constructor(options: ObjectNearOptions) {
     this.#places = options.places
     this.#firstLane = options.firstLane
+    this.#gone = options.gone
     this.#lanes = Array.from({ length: options.lanes }, () => ({ state: undefined, breaks: 0 }))
   }
 
@@ -65,6 +69,7 @@ export class ObjectNear implements NearCache<unknown> {
   drop(key: string): void {
     this.#changes.count(keyHash(key))
     this.#places.remove(key)
+    this.#gone?.key(key)
   }
 
   lane(lane: number): NearLane {
@@ -106,6 +111,7 @@ export class ObjectNear implements NearCache<unknown> {
 
   #dropLane(lane: number): void {
     this.#lanes[lane]!.breaks++
+    this.#gone?.lane(lane)
     this.#places.pool.dropLane(this.#firstLane + lane)
   }
 

@@ -8,7 +8,7 @@
 import type { Clock } from '../base/clock.ts'
 import { TidemarkError } from '../base/errors.ts'
 import type { ReadAnswer, ReadOptions } from '../cache/reader.ts'
-import { ABSENT, payloadOf, valueOf } from '../near/entry.ts'
+import { ABSENT, payloadOf, valueOf, type EntryFacts } from '../near/entry.ts'
 import type { ObjectPlaces } from '../near/object-places.ts'
 import type { ObjectSpace } from '../near/object-space.ts'
 import type { BuiltValues } from './built-values.ts'
@@ -18,10 +18,20 @@ import type { Events } from './events.ts'
 import { KeyLocks } from './key-locks.ts'
 import { idOf, type Key } from './key.ts'
 import type { OpenedLogless } from './open-functions.ts'
-import { durationOf, type BuildOptions, type CallOptions, type ResolvedKeyspace, type WriteOptions } from './options.ts'
+import {
+  durationOf,
+  invalid,
+  type StoreOptions,
+  type BuildOptions,
+  type CallOptions,
+  type ResolvedKeyspace,
+  type WriteOptions,
+} from './options.ts'
 import type { ProofClock } from './proof-clock.ts'
 import { checked } from './schema.ts'
 import { withSignal } from './signal.ts'
+import { TableSource } from './table-source.ts'
+import type { TagBook } from './tag-book.ts'
 import type { Counts, Stats } from './stats.ts'
 
 /** What `read` answers. */
@@ -50,6 +60,7 @@ export interface KeyspaceParts {
   readonly proofClock: ProofClock
   readonly events: Events
   readonly counts: Counts
+  readonly tags: TagBook
   /** The source, opened at the first call; a failure is for that call, and the next one tries again. */
   readonly open: () => Promise<Engine>
   readonly own: OwnValues | undefined
@@ -280,7 +291,7 @@ export class Keyspace<V = unknown, K extends Key = string> {
 
   async #write(entries: readonly (readonly [string, V])[], options: WriteOptions): Promise<unknown[]> {
     const { schema } = this.#settings
-    const facts = { ttlMs: durationOf('ttl', options.ttl), tags: options.tags }
+    const facts = await this.#facts(options)
     const writes = await Promise.all(
       entries.map(async ([id, given]) => {
         const key = this.#keyOf(id)
@@ -292,8 +303,24 @@ export class Keyspace<V = unknown, K extends Key = string> {
       }),
     )
     const outcomes = await this.#send(writes, options)
+    if (!facts.filed) await this.#engine!.writer.invalidate(writes.map(({ key }) => key))
     if (this.#events.has('write')) this.#events.emit('write', { keyspace: this.name, keys: entries.map(([id]) => id) })
     return outcomes.map(({ after }) => this.#out(valueOf(after)))
+  }
+
+  async #facts({ ttl, tags }: StoreOptions): Promise<EntryFacts & { readonly filed: boolean }> {
+    if (ttl === undefined && tags === undefined) return NO_FACTS
+    if (this.#settings.source instanceof TableSource) {
+      throw invalid(
+        'ttl, tags',
+        'one of them',
+        `neither for rows of a table: keyspace '${this.name}' has a ttl for all`,
+      )
+    }
+    const ttlMs = durationOf('ttl', ttl)
+    if (tags === undefined || tags.length === 0) return { ttlMs, filed: true }
+    const tokens = await this.#parts.tags.tokens(tags)
+    return { ttlMs, tags: tokens, filed: tokens !== undefined }
   }
 
   async #remove(ids: readonly string[], options: WriteOptions): Promise<number> {
@@ -326,18 +353,22 @@ export class Keyspace<V = unknown, K extends Key = string> {
   }
 
   async #buildOwn(id: string, own: OwnValues, build: () => V | Promise<V>, options: BuildOptions): Promise<V> {
-    const { ttl, tags } = options
-    const forget = own.built.expect(id, { build, tags, ttlMs: durationOf('ttl', ttl) })
+    const facts = await this.#facts(options)
+    const forget = own.built.expect(id, { build, ...facts })
     try {
       this.#counts.misses++
       const { reader } = this.#engine ?? (await this.#ready())
-      const reading = reader.read(this.#keyOf(id)).then(answer => this.#answer(id, answer).value as V)
+      // What cannot be filed is built, and not kept.
+      const bound = facts.filed ? {} : { maxStalenessMs: 0 }
+      const reading = reader.read(this.#keyOf(id), bound).then(answer => this.#answer(id, answer).value as V)
       return await (options.signal === undefined ? reading : withSignal(reading, options.signal))
     } finally {
       forget()
     }
   }
 }
+
+const NO_FACTS = { filed: true } as const
 
 function readOptions({ maxStaleness, whenStale }: CallOptions): ReadOptions {
   return { maxStalenessMs: durationOf('maxStaleness', maxStaleness), whenStale }

@@ -3,7 +3,11 @@
 import { assert } from '../base/assert.ts'
 import type { Encryption } from '../codec/encryption.ts'
 import { ValueCodec } from '../codec/value-codec.ts'
-import { payloadOf, valueOf } from '../near/entry.ts'
+import type { Clock } from '../base/clock.ts'
+import type { TagGeneration } from '../codec/envelope.ts'
+import type { TagToken } from '../near/tags.ts'
+import type { TagBook } from './tag-book.ts'
+import { factsOf, payloadOf, valueOf } from '../near/entry.ts'
 import { rowFromJson, rowToJson } from '../source/json-source.ts'
 import { UNDECODABLE, type PayloadCodec } from '../tier/codec-tier.ts'
 import type { ResolvedKeyspace } from './options.ts'
@@ -32,17 +36,25 @@ export class RowCodec implements PayloadCodec {
   }
 }
 
-/** Values of keyspaces without a log. Keyspaces are added as they come. */
+/** Values of keyspaces without a log, with their time and their tags. Keyspaces are added as they come. */
+/** Of a keyspace. */
+type CodecSettings = Pick<ResolvedKeyspace, 'name' | 'codec'> &
+  Partial<Pick<ResolvedKeyspace, 'compress' | 'version' | 'schema'>>
+
 export class ValueCodecs implements PayloadCodec {
   readonly #codecs = new Map<string, ValueCodec<unknown>>()
   readonly #schemas = new Map<string, StandardSchema<unknown>>()
   readonly #encryption: Encryption | undefined
+  readonly #clock: Clock
+  readonly #tags: TagBook
 
-  constructor(encryption: Encryption | undefined) {
+  constructor(encryption: Encryption | undefined, clock: Clock, tags: TagBook) {
     this.#encryption = encryption
+    this.#clock = clock
+    this.#tags = tags
   }
 
-  add({ name, codec, compress, version, schema }: ResolvedKeyspace): void {
+  add({ name, codec, compress, version, schema }: CodecSettings): void {
     const encryption = this.#encryption === undefined ? {} : { encryption: this.#encryption }
     const versioned = version === undefined ? {} : { version }
     const compression = compress === undefined ? {} : { compression: compress }
@@ -51,19 +63,33 @@ export class ValueCodecs implements PayloadCodec {
   }
 
   encode(key: string, payload: unknown): Uint8Array {
-    return this.#codecOf(key).encode(key, valueOf(payload))
+    const { tags, ttlMs } = factsOf(payload)
+    const expiresAtMs = ttlMs === undefined ? undefined : this.#clock.wallMs() + ttlMs
+    return this.#codecOf(key).encode(key, valueOf(payload), { tags, expiresAtMs })
   }
 
   async decode(key: string, bytes: Uint8Array): Promise<unknown> {
     const decoded = this.#codecOf(key).decode(key, bytes)
     if (decoded.kind === 'undecodable') return UNDECODABLE
+    const { expiresAtMs } = decoded
+    const ttlMs = expiresAtMs === undefined ? undefined : expiresAtMs - this.#clock.wallMs()
+    if (ttlMs !== undefined && ttlMs <= 0) return UNDECODABLE
+    const tags = decoded.tags.length === 0 ? undefined : await this.#tokensOf(decoded.tags)
+    if (tags === null) return UNDECODABLE
     const schema = this.#schemas.get(keyspaceOf(key))
-    if (schema === undefined) return payloadOf(decoded.value)
+    if (schema === undefined) return payloadOf(decoded.value, { tags, ttlMs })
     try {
-      return payloadOf(await checked(schema, key, decoded.value))
+      return payloadOf(await checked(schema, key, decoded.value), { tags, ttlMs })
     } catch {
       return UNDECODABLE
     }
+  }
+
+  /** null: one of the tags was given up since. */
+  async #tokensOf(filed: readonly TagGeneration[]): Promise<readonly TagToken[] | null> {
+    const tokens = await this.#tags.tokens(filed.map(({ name }) => name))
+    if (tokens === undefined) return null
+    return tokens.every(({ generation }, at) => generation === filed[at]!.generation) ? tokens : null
   }
 
   #codecOf(key: string): ValueCodec<unknown> {

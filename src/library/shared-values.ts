@@ -1,19 +1,30 @@
-// The part of a shared tier that holds values without a log: of functions, and of nothing but the cache. Lanes belong to one
-// kind of source, so these have some of their own, under a prefix of their own. Opened when the first keyspace asks for it.
-import type { SharedTier } from '../tier/tier.ts'
+// The part of a shared tier that holds values without a log: of functions, of nothing but the cache, and what tags are now.
+// Lanes belong to one kind of source, so these have some of their own, under a prefix of their own. Opened when the first
+// keyspace asks for it.
+import { sleep } from '../base/clock.ts'
+import { Keyspaces } from '../cache/keyspaces.ts'
 import { LoglessTier } from '../cache/logless-tier.ts'
 import { NearSubscription } from '../cache/near-subscription.ts'
 import { ObjectNear } from '../cache/object-near.ts'
+import { Reader } from '../cache/reader.ts'
+import { Writer } from '../cache/writer.ts'
 import type { Encryption } from '../codec/encryption.ts'
+import { structuredCodec } from '../codec/structured-codec.ts'
+import { keyHash, laneOf } from '../coherence/lane.ts'
+import type { Tags } from '../near/tags.ts'
 import { CodecTier } from '../tier/codec-tier.ts'
 import { openTier, type TierPlace } from '../tier/open-tier.ts'
+import type { SharedTier } from '../tier/tier.ts'
+import { BuiltValues } from './built-values.ts'
 import type { LaneRange, OpenParts } from './opened.ts'
 import { ValueCodecs } from './payload-codecs.ts'
+import { SharedTags, TAGS, type TagBook, type TagValues } from './tag-book.ts'
 
 export interface SharedValuesParts extends OpenParts {
   readonly place: TierPlace
   readonly range: LaneRange
   readonly encryption: Encryption | undefined
+  readonly tags: Tags
 }
 
 export interface OpenedValues {
@@ -21,21 +32,44 @@ export interface OpenedValues {
   readonly near: ObjectNear
 }
 
+interface Opened extends OpenedValues, TagValues {
+  close(): Promise<void>
+}
+
 /** What the prefix of the rows' lanes gets, for these. */
 const SUFFIX = '-values'
+/** A tag that was just drawn is near once its fill is through. */
+const TAG_PAUSES_MS = [0, 1, 2, 5, 10, 20] as const
 
 export class SharedValues {
   readonly codecs: ValueCodecs
+  readonly book: TagBook
   readonly #parts: SharedValuesParts
-  #opening: Promise<OpenedValues & { close(): Promise<void> }> | undefined
+  #opening: Promise<Opened> | undefined
 
   constructor(parts: SharedValuesParts) {
+    const { tags, random, clock, encryption } = parts
     this.#parts = parts
-    this.codecs = new ValueCodecs(parts.encryption)
+    const values: TagValues = {
+      generation: async (name, draw) => (await this.#opened()).generation(name, draw),
+      set: async (name, generation) => (await this.#opened()).set(name, generation),
+    }
+    this.book = new SharedTags(tags, values, random)
+    this.codecs = new ValueCodecs(encryption, clock, this.book)
+    this.codecs.add({ name: TAGS, codec: structuredCodec() })
   }
 
   /** Rejects with TIER_MISMATCH; not because nobody answers. The next call tries again. */
   open(): Promise<OpenedValues> {
+    return this.#opened()
+  }
+
+  async close(): Promise<void> {
+    const opened = await this.#opening?.catch(() => undefined)
+    await opened?.close()
+  }
+
+  #opened(): Promise<Opened> {
     if (this.#opening === undefined) {
       const opening = this.#open()
       this.#opening = opening
@@ -46,26 +80,70 @@ export class SharedValues {
     return this.#opening
   }
 
-  async close(): Promise<void> {
-    const opened = await this.#opening?.catch(() => undefined)
-    await opened?.close()
-  }
-
-  async #open(): Promise<OpenedValues & { close(): Promise<void> }> {
-    const { place, range, places, clock, random, onError } = this.#parts
+  async #open(): Promise<Opened> {
+    const { place, range, places, tags, clock, random, onError } = this.#parts
     const own = { ...place, prefix: place.prefix + SUFFIX }
     const bytes = await openTier(own, { clock, random, warn: () => {} })
     const logless = await LoglessTier.open({ tier: bytes, random, onMismatch: onError })
     const tier = new CodecTier(logless, this.codecs)
-    const near = new ObjectNear({ places, ...range })
+    const near = new ObjectNear({ places, ...range, gone: heardBy(tags, range.lanes) })
     const subscription = await NearSubscription.open({ tier, near, clock })
     return {
       tier,
       near,
+      ...this.#tagValues(tier, near),
       close: async () => {
         await subscription.close()
         await tier.close()
       },
     }
+  }
+
+  #tagValues(tier: SharedTier<unknown>, near: ObjectNear): TagValues {
+    const { clock, random } = this.#parts
+    const built = new BuiltValues(TAGS)
+    const keyspace = {
+      description: { name: TAGS, table: TAGS, columns: [], keyColumns: [] },
+      backing: { source: built, tier, near, proofs: { known: () => undefined, samples: () => [] } },
+      maxStalenessMs: Infinity,
+      whenStale: 'source',
+      ttlMs: Infinity,
+    } as const
+    const keyspaces = new Keyspaces<unknown>([keyspace], clock, () => {})
+    const reader = new Reader(keyspaces, clock, random)
+    const writer = new Writer(keyspaces, clock, random)
+    return {
+      generation: async (name, draw) => {
+        const key = `${TAGS}:${name}`
+        for (const pauseMs of TAG_PAUSES_MS) {
+          if (pauseMs > 0) await sleep(clock, pauseMs)
+          const forget = built.expect(name, { build: draw })
+          try {
+            const { value } = await reader.read(key)
+            // Held near: from now on a message tells when it is over.
+            if (near.find(key)?.record.payload === value) return value as bigint
+          } finally {
+            forget()
+          }
+        }
+        return undefined
+      },
+      set: async (name, generation) => {
+        await writer.write([{ key: `${TAGS}:${name}`, operation: { kind: 'replace', row: generation } }])
+      },
+    }
+  }
+}
+
+/** Tags end here as their values do near. */
+function heardBy(tags: Tags, lanes: number): { key(key: string): void; lane(lane: number): void } {
+  const prefix = `${TAGS}:`
+  return {
+    key: key => {
+      if (key.startsWith(prefix)) tags.giveUp(key.slice(prefix.length))
+    },
+    lane: lane => {
+      for (const name of tags.names()) if (laneOf(keyHash(prefix + name), lanes) === lane) tags.giveUp(name)
+    },
   }
 }

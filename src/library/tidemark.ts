@@ -38,6 +38,7 @@ import {
 import { CheckedSource, type StandardSchema } from './schema.ts'
 import { Session } from './session.ts'
 import { Counts, sumOf, type Stats } from './stats.ts'
+import { OwnTags, type TagBook } from './tag-book.ts'
 import { TableSource } from './table-source.ts'
 
 /** For tests: time and chance. */
@@ -54,7 +55,7 @@ export class Tidemark implements AsyncDisposable {
   readonly #clock: Clock
   readonly #random: Random
   readonly #proofClock: ProofClock
-  readonly #tags = new Tags()
+  readonly #book: TagBook
   readonly #places: ObjectPlaces
   readonly #parts: OpenParts
   readonly #events = new Events()
@@ -82,16 +83,22 @@ export class Tidemark implements AsyncDisposable {
       },
     })
     this.#proofClock = new ProofClock(clock, new SuspendWatch(clock), () => pool.asOfMs.fill(NO_PROOF))
-    this.#places = new ObjectPlaces(pool, this.#tags, clock)
+    this.#places = new ObjectPlaces(pool, clock)
     const onError = (error: unknown): void => events.emit('error', { keyspace: undefined, error })
     this.#parts = { places: this.#places, clock, random, onError }
     this.#sweep()
-    if (options.tier === undefined) return
+    const tags = new Tags()
+    if (options.tier === undefined) {
+      this.#book = new OwnTags(tags)
+      return
+    }
     const place = tierPlaceOf(options.tier)
     this.#place = place
     const encryption = options.encryption && new Encryption(options.encryption, random)
-    this.#shared = new SharedValues({ ...this.#parts, place, range: this.#take(place.lanes), encryption })
-    this.#closing.push(() => this.#shared!.close())
+    const shared = new SharedValues({ ...this.#parts, place, range: this.#take(place.lanes), encryption, tags })
+    this.#shared = shared
+    this.#book = shared.book
+    this.#closing.push(() => shared.close())
   }
 
   /**
@@ -111,6 +118,7 @@ export class Tidemark implements AsyncDisposable {
       proofClock: this.#proofClock,
       events: this.#events,
       counts,
+      tags: this.#book,
       own,
       open: this.#opener(settings, counts, own),
     })
@@ -143,7 +151,7 @@ export class Tidemark implements AsyncDisposable {
 
   /** Gives up all values with the tag, in all keyspaces. Takes no longer for many than for one. */
   async deleteByTag(tag: string): Promise<void> {
-    this.#tags.giveUp(tag)
+    await this.#book.giveUp(tag)
   }
 
   /** A session of its own: to be given with calls that belong together. */

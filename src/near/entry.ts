@@ -1,6 +1,7 @@
 // How values of the library stand in tiers that keep objects: as they are, unless something has to be said of them.
 // Not for: bytes (codec/), the memory itself (object-cache.ts).
 import { NULL_VALUE } from '../base/null-value.ts'
+import type { TagToken } from './tags.ts'
 
 /** What an object cache holds for a key that the source does not have. Never given to a user. */
 export const ABSENT: unique symbol = Symbol('absent')
@@ -9,14 +10,15 @@ export const ABSENT: unique symbol = Symbol('absent')
 export interface EntryFacts {
   /** Instead of the keyspace's. */
   readonly ttlMs?: number | undefined
-  readonly tags?: readonly string[] | undefined
+  /** As they were when the value was asked for. */
+  readonly tags?: readonly TagToken[] | undefined
 }
 
 /** A value with something said of it. */
 export class Entry implements EntryFacts {
   readonly value: unknown
   readonly ttlMs: number | undefined
-  readonly tags: readonly string[] | undefined
+  readonly tags: readonly TagToken[] | undefined
 
   constructor(value: unknown, facts: EntryFacts = {}) {
     this.value = value

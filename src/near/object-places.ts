@@ -5,7 +5,6 @@ import type { Clock } from '../base/clock.ts'
 import { ABSENT, factsOf, payloadOf, valueOf } from './entry.ts'
 import type { ObjectCache } from './object-cache.ts'
 import type { ObjectSpace } from './object-space.ts'
-import type { Tags } from './tags.ts'
 
 export interface PlacedValue<Stamp> {
   /** null: the source has no such key. */
@@ -19,12 +18,10 @@ export interface PlacedValue<Stamp> {
 export class ObjectPlaces {
   readonly pool: ObjectCache<unknown>
   readonly #clock: Clock
-  readonly #tags: Tags
   readonly #spaces = new Map<string, ObjectSpace<unknown>>()
 
-  constructor(pool: ObjectCache<unknown>, tags: Tags, clock: Clock) {
+  constructor(pool: ObjectCache<unknown>, clock: Clock) {
     this.pool = pool
-    this.#tags = tags
     this.#clock = clock
   }
 
@@ -52,7 +49,7 @@ export class ObjectPlaces {
       lane,
       stamp,
       ...(lastsMs === undefined ? {} : { expiresAtMs: this.#clock.monotonicMs() + lastsMs }),
-      ...tagged(this.#tags.tokens(facts.tags)),
+      tags: facts.tags,
     })
   }
 
@@ -60,8 +57,4 @@ export class ObjectPlaces {
     const colon = key.indexOf(':')
     this.space(key.slice(0, colon)).delete(key.slice(colon + 1))
   }
-}
-
-function tagged<T>(tags: T | undefined): { tags?: T } {
-  return tags === undefined ? {} : { tags }
 }

@@ -1,29 +1,41 @@
 // Tags: names that values are filed under, so that all of one name can be given up at once. Each value keeps the tokens of
-// its tags as they were; giving up a tag is one token less that is alive, and costs the same for one value and for a million.
-// Not for: tags that other processes gave up (cache/).
+// its tags as they were when it was asked for; giving up a tag is one token less that is alive, and costs the same for one
+// value and for a million.
+// Not for: agreeing on tags with other processes (library/shared-tags.ts).
 import type { Tag } from './slots.ts'
 
-export class Tags {
-  readonly #tokens = new Map<string, Tag>()
+/** Shared by all values that were filed under a tag since it was last given up. */
+export interface TagToken extends Tag {
+  readonly name: string
+  /** Says in a tier which giving up it is since. */
+  readonly generation: bigint
+  alive: boolean
+}
 
-  /** The tokens of these tags as of now; undefined for none. */
-  tokens(names: readonly string[] | undefined): readonly Tag[] | undefined {
-    if (names === undefined || names.length === 0) return undefined
-    return names.map(name => this.#token(name))
+export class Tags {
+  readonly #tokens = new Map<string, TagToken>()
+
+  get(name: string): TagToken | undefined {
+    return this.#tokens.get(name)
   }
 
-  #token(name: string): Tag {
-    let token = this.#tokens.get(name)
-    if (token === undefined) this.#tokens.set(name, (token = { alive: true }))
+  /** The tag as it is from now on. */
+  begin(name: string, generation: bigint): TagToken {
+    this.giveUp(name)
+    const token = { name, generation, alive: true }
+    this.#tokens.set(name, token)
     return token
   }
 
-  /** Whatever was filed under the tag until now reads as absent. False: nothing was. */
-  giveUp(name: string): boolean {
+  /** Whatever was filed under the tag until now reads as absent. */
+  giveUp(name: string): void {
     const token = this.#tokens.get(name)
-    if (token === undefined) return false
+    if (token === undefined) return
     token.alive = false
     this.#tokens.delete(name)
-    return true
+  }
+
+  names(): IterableIterator<string> {
+    return this.#tokens.keys()
   }
 }

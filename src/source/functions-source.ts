@@ -12,6 +12,7 @@ import type { Clock } from '../base/clock.ts'
 import { messageOf, TidemarkError } from '../base/errors.ts'
 import { limits } from '../base/limits.ts'
 import { LOGLESS_EPOCH } from '../coherence/epoch.ts'
+import { valueOf } from '../near/entry.ts'
 import type { SourceLoadStamp, WriteStamp } from '../coherence/stamp.ts'
 import { callWithin, valuesOf, type FunctionContext, type LoadedValues } from './function-calls.ts'
 import { NULL_VALUE } from '../base/null-value.ts'
@@ -95,7 +96,7 @@ export class FunctionsSource implements Source<unknown> {
       entries.delete(id)
       removed.delete(id)
       if (row === null) removed.add(id)
-      else entries.set(id, row === NULL_VALUE ? null : row)
+      else entries.set(id, valueOf(row))
       return { changed: true, before: null, after: row, fields: 0, exact: true }
     })
     if (entries.size > 0) {
