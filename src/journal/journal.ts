@@ -12,15 +12,14 @@ import { TidemarkError, messageOf } from '../base/errors.ts'
 import { limits } from '../base/limits.ts'
 import type { Random } from '../base/random.ts'
 import { afterThisTurn } from '../base/turn.ts'
-import { HEADER_BYTES, RECORD_HEAD_BYTES, writeRecord } from './record.ts'
+import { HEADER_BYTES, RECORD_HEAD_BYTES } from './record.ts'
 import { recover } from './recovery.ts'
-import type { Recovered, Segment } from './recovery.ts'
-import { makeSegment, segmentPath, writeAll } from './segment.ts'
-import type { JournalEntry, OpenSegment, SegmentFolder } from './segment.ts'
+import { SegmentWriter } from './segment-writer.ts'
+import type { Run } from './segment-writer.ts'
+import type { JournalEntry } from './segment.ts'
 import type { JournalStorage } from './storage.ts'
 
 const LOCK_FILE = 'journal.lock'
-const NOTHING = new Uint8Array(0)
 
 export interface JournalOptions {
   /** Made if it is not there; nothing else should be in it. */
@@ -51,36 +50,27 @@ export interface JournalStatistics {
   readonly slowestSyncMs: number
 }
 
-interface Append {
-  readonly entries: readonly Uint8Array[]
+interface Append extends Run {
   /** On the disk. */
   readonly bytes: number
-  readonly first: number
   readonly durable: ((first: number) => void) | undefined
   readonly resolve: (sequence: number) => void
   readonly reject: (error: TidemarkError) => void
 }
 
 export class Journal {
-  readonly #folder: SegmentFolder
+  readonly #directory: string
   readonly #clock: Clock
   readonly #lock: { release(): void }
   readonly #fileBytesMax: number
   readonly #bytesMax: number
-  readonly #segments: Segment[]
-  #current: OpenSegment
-  #position: number
-  /** Up to where the current file is known to be on the disk. */
-  #synced: number
+  readonly #writer: SegmentWriter
   #queue: Append[] = []
   #queuedBytes = 0
-  #filesBytes: number
+  /** The numbers of the next entry, of the last one that is acknowledged, and of the last one that is confirmed. */
   #next: number
   #durable: number
-  /** What is confirmed: by the caller, in what was written, in what is on the disk. */
   #confirmed: number
-  #confirmedWritten: number
-  #confirmedSynced: number
   #working = false
   #work: Promise<void> = Promise.resolve()
   #closing: Promise<void> | undefined
@@ -89,19 +79,16 @@ export class Journal {
   #syncMs = 0
   #slowestSyncMs = 0
 
-  private constructor(options: JournalOptions, folder: SegmentFolder, lock: { release(): void }, found: Recovered) {
-    this.#folder = folder
+  private constructor(options: JournalOptions, lock: { release(): void }, writer: SegmentWriter, next: number) {
+    this.#directory = options.directory
     this.#clock = options.clock
     this.#lock = lock
     this.#fileBytesMax = options.fileBytesMax ?? limits.journalFileBytesMax
     this.#bytesMax = options.bytesMax ?? limits.journalBytesMax
-    this.#segments = found.segments
-    this.#current = found.current
-    this.#position = this.#synced = found.current.bytes
-    this.#filesBytes = found.segments.reduce((sum, { bytes }) => sum + bytes, 0)
-    this.#next = found.next
-    this.#durable = found.next - 1
-    this.#confirmed = this.#confirmedWritten = this.#confirmedSynced = found.confirmed
+    this.#writer = writer
+    this.#next = next
+    this.#durable = next - 1
+    this.#confirmed = writer.confirmedSynced
   }
 
   /**
@@ -124,7 +111,8 @@ export class Journal {
       try {
         const folder = { storage, directory, random }
         const found = await recover(folder)
-        return { journal: new Journal(options, folder, lock, found), entries: found.entries }
+        const journal = new Journal(options, lock, new SegmentWriter(folder, found), found.next)
+        return { journal, entries: found.entries }
       } catch (thrown) {
         lock.release()
         throw thrown
@@ -180,8 +168,8 @@ export class Journal {
 
   statistics(): JournalStatistics {
     return {
-      files: this.#segments.length,
-      bytes: this.#filesBytes,
+      files: this.#writer.files,
+      bytes: this.#writer.bytes,
       unconfirmed: this.#durable - this.#confirmed,
       syncs: this.#syncs,
       syncMs: this.#syncMs,
@@ -199,7 +187,7 @@ export class Journal {
     await this.#work
     this.#goOn()
     await this.#work
-    await this.#current.file.close().catch(() => {})
+    await this.#writer.close()
     try {
       this.#lock.release()
     } catch {
@@ -208,7 +196,7 @@ export class Journal {
   }
 
   #refusal(bytes: number): TidemarkError | undefined {
-    const { directory } = this.#folder
+    const directory = this.#directory
     if (this.#failure !== undefined) return this.#failure
     if (this.#closing !== undefined) {
       return new TidemarkError('SHUTTING_DOWN', `the journal in ${directory} is closed`)
@@ -218,7 +206,7 @@ export class Journal {
       const message = `${bytes} bytes for the journal in ${directory}; one append may have ${most}, half of what the journal may hold`
       return new TidemarkError('VALUE_TOO_LARGE', message)
     }
-    const held = this.#filesBytes + this.#queuedBytes
+    const held = this.#writer.bytes + this.#queuedBytes
     if (held + bytes <= this.#bytesMax) return undefined
     const message = `the journal in ${directory} holds ${held} of ${this.#bytesMax} bytes, ${this.#durable - this.#confirmed} entries are not confirmed`
     return new TidemarkError('JOURNAL_FULL', message)
@@ -240,7 +228,7 @@ export class Journal {
         group = this.#takeGroup()
         await this.#put(group)
         group = []
-        more = this.#queue.length > 0 || this.#confirmed > this.#confirmedWritten
+        more = this.#queue.length > 0 || this.#confirmed > this.#writer.confirmedWritten
       }
     } catch (thrown) {
       this.#fail(thrown, group)
@@ -261,72 +249,26 @@ export class Journal {
   }
 
   async #put(group: readonly Append[]): Promise<void> {
+    const writer = this.#writer
     const startedMs = this.#clock.monotonicMs()
     let bytes = 0
     for (const append of group) bytes += append.bytes
-    if (this.#mustFollow(bytes)) await this.#follow()
+    // Also when nothing is to be written: one that a large append made longer goes once that is confirmed.
+    const long = writer.position + bytes > this.#fileBytesMax
+    if (long && !writer.fresh) await writer.follow(this.#durable + 1, this.#confirmed)
     const confirmed = this.#confirmed
-    await this.#write(group, bytes, confirmed)
-    const frees = (this.#segments[1]?.first ?? Infinity) - 1 <= confirmed
-    const last = this.#closing !== undefined && this.#confirmedSynced < confirmed
-    if (group.length > 0 || frees || last) {
-      await this.#sync(startedMs)
-      this.#confirmedSynced = confirmed
+    await writer.write(group, bytes, confirmed)
+    this.#queuedBytes -= bytes
+    const last = this.#closing !== undefined && writer.confirmedSynced < confirmed
+    if (group.length > 0 || last || writer.frees(confirmed)) {
+      await writer.sync()
+      this.#count(this.#clock.monotonicMs() - startedMs)
     }
     for (const append of group) this.#acknowledge(append)
-    await this.#letGo()
+    await writer.letGo()
   }
 
-  #mustFollow(bytes: number): boolean {
-    if (this.#position === HEADER_BYTES) return false
-    const allDone = this.#confirmed === this.#durable && this.#filesBytes > this.#bytesMax / 2
-    return allDone || this.#position + bytes > this.#fileBytesMax
-  }
-
-  /** The current file is followed by a new one. */
-  async #follow(): Promise<void> {
-    if (this.#synced < this.#position) await this.#sync(this.#clock.monotonicMs())
-    const first = this.#durable + 1
-    const confirmed = this.#confirmed
-    const made = await makeSegment(this.#folder, first, confirmed, [])
-    const before = this.#current
-    // One without entries had the same name, and is replaced.
-    if (this.#segments.at(-1)!.first === first) this.#filesBytes -= this.#segments.pop()!.bytes
-    this.#segments.push({ first, bytes: made.bytes })
-    this.#filesBytes += made.bytes
-    this.#current = made
-    this.#position = this.#synced = made.bytes
-    this.#confirmedWritten = this.#confirmedSynced = confirmed
-    await before.file.close()
-  }
-
-  async #write(group: readonly Append[], bytes: number, confirmed: number): Promise<void> {
-    const { seed, file } = this.#current
-    const confirms = confirmed > this.#confirmedWritten
-    const out = Buffer.allocUnsafe(bytes + (confirms ? RECORD_HEAD_BYTES : 0))
-    if (out.length === 0) return
-    const synced = this.#synced
-    let at = 0
-    for (const { entries, first } of group) {
-      let sequence = first
-      for (const entry of entries) {
-        at = writeRecord(out, at, { kind: 'entry', sequence: sequence++, synced }, entry, seed)
-      }
-    }
-    if (confirms) at = writeRecord(out, at, { kind: 'confirmed', sequence: confirmed, synced }, NOTHING, seed)
-    assert(at === out.length, 'a group has the bytes that were counted')
-    await writeAll(file, out, this.#position)
-    this.#position += at
-    this.#segments.at(-1)!.bytes += at
-    this.#filesBytes += at
-    this.#queuedBytes -= bytes
-    this.#confirmedWritten = confirmed
-  }
-
-  async #sync(startedMs: number): Promise<void> {
-    await this.#current.file.sync()
-    this.#synced = this.#position
-    const tookMs = this.#clock.monotonicMs() - startedMs
+  #count(tookMs: number): void {
     this.#syncs++
     this.#syncMs += tookMs
     this.#slowestSyncMs = Math.max(this.#slowestSyncMs, tookMs)
@@ -338,19 +280,9 @@ export class Journal {
     resolve(this.#durable)
   }
 
-  /** Files whose entries are all known to be confirmed, on the disk too, are removed. */
-  async #letGo(): Promise<void> {
-    const { storage, directory } = this.#folder
-    while ((this.#segments[1]?.first ?? Infinity) - 1 <= this.#confirmedSynced) {
-      const { first, bytes } = this.#segments.shift()!
-      this.#filesBytes -= bytes
-      await storage.remove(segmentPath(directory, first))
-    }
-  }
-
   #fail(thrown: unknown, group: readonly Append[]): void {
     const message =
-      `the journal in ${this.#folder.directory} cannot be written: ${messageOf(thrown)}. It takes nothing more until it ` +
+      `the journal in ${this.#directory} cannot be written: ${messageOf(thrown)}. It takes nothing more until it ` +
       `is opened again; what it acknowledged before stays`
     this.#failure = new TidemarkError('JOURNAL_FAILED', message, { cause: thrown })
     for (const { reject } of [...group, ...this.#queue.splice(0)]) reject(this.#failure)

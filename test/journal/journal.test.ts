@@ -75,14 +75,19 @@ describe('entries', () => {
     assert.deepEqual((await scene.open()).texts, ['a'])
   })
 
-  test('that are confirmed are known to be so once the journal was closed, without any other write', async () => {
-    const scene = new JournalScene()
-    const { journal } = await scene.open()
-    await appendTexts(journal, ['a', 'b'])
-    journal.confirm(2)
-    await journal.close()
-    scene.disk.cutPower()
-    assert.deepEqual((await scene.open()).texts, [])
+  test('that are confirmed are known to be so once the journal was closed, whatever it was doing then', async () => {
+    for (let run = 0; run < 40; run++) {
+      const turns = run % 8
+      const scene = new JournalScene({}, run)
+      const { journal } = await scene.open()
+      await appendTexts(journal, ['a', 'b'])
+      journal.confirm(2)
+      for (let i = 0; i < turns; i++) await Promise.resolve()
+      if (turns > 4) await new Promise<void>(afterThisTurn)
+      await journal.close()
+      scene.disk.cutPower()
+      assert.deepEqual((await scene.open()).texts, [])
+    }
   })
 })
 
@@ -104,6 +109,17 @@ describe('files', () => {
     const bytes = scene.files().reduce((sum, file) => sum + scene.disk.content(file).length, 0)
     assert.equal(journal.statistics().bytes, bytes)
     assert.deepEqual((await scene.open()).sequences, [11])
+  })
+
+  test('go without anything else being appended', async () => {
+    const scene = new JournalScene({ fileBytesMax: 400, bytesMax: 4_000 })
+    const { journal } = await scene.open()
+    for (let i = 0; i < 9; i++) await appendTexts(journal, [text(76)])
+    journal.confirm(6)
+    for (let turns = 0; turns < 5; turns++) await new Promise<void>(afterThisTurn)
+    assert.deepEqual(scene.files(), ['journal/0000000000000007.journal'])
+    scene.disk.cutPower()
+    assert.deepEqual((await scene.open()).sequences, [7, 8, 9])
   })
 
   test('that only say what is confirmed do not grow for ever', async () => {
@@ -162,6 +178,15 @@ describe('bounds', () => {
       Array.from({ length: 15 }, (_, i) => i + 1),
     )
     assert.equal(await journal.append([Buffer.from('')]), 16)
+  })
+
+  test('an append of half of the journal finds room again and again once all before it is confirmed', async () => {
+    const { journal } = await new JournalScene({ fileBytesMax: 500, bytesMax: 2_000 }).open()
+    for (let i = 1; i <= 5; i++) {
+      assert.equal(await journal.append([Buffer.from(text(1_000 - 24))]), i)
+      journal.confirm(i)
+      for (let turns = 0; turns < 5; turns++) await new Promise<void>(afterThisTurn)
+    }
   })
 
   test('an append of more than half of the journal is refused for good', async () => {
