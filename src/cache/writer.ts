@@ -31,7 +31,7 @@ export interface WriteAnswer<V = Uint8Array> {
 
 type PlacedWrite<V> = PlacedKey<V> & CacheWrite<V>
 
-/** Fences that are up, by key. */
+/** Fences that are known to be up, by key. */
 type Fences = ReadonlyMap<string, Token>
 
 export class Writer<V = Uint8Array> {
@@ -120,11 +120,13 @@ export class Writer<V = Uint8Array> {
 
   async #fence(rows: readonly PlacedWrite<V>[]): Promise<Fences> {
     const fences = new Map<string, Token>()
-    for (const { key } of rows) fences.set(key, randomToken(this.#random))
-    const up = rows.map(async ({ key, lane, keyspace }) => {
+    const up = [...new Map(rows.map(row => [row.key, row])).values()].map(async ({ key, lane, keyspace }) => {
       const { tier, near, source } = keyspace.backing
       const fenceMs = source.fenceMs ?? limits.fenceMs
-      await keyspace.calls.call(lane, () => tier.begin(key, fences.get(key)!, fenceMs))
+      const id = randomToken(this.#random)
+      const outcome = await keyspace.calls.call(lane, () => tier.begin(key, id, fenceMs))
+      // One that comes up later may do so after other writes: it would let the row of this one in after theirs.
+      if (outcome === 'fenced') fences.set(key, id)
       near?.drop(key)
     })
     await Promise.all(up)
@@ -140,11 +142,12 @@ export class Writer<V = Uint8Array> {
     const kept = new Map(lastOf(rows, result.outcomes).map(last => [last.row.key, last]))
     const done = rows.map(async row => {
       const last = kept.get(row.key)
-      if (last?.exact !== true) return this.#unfence(row, stamp)
       const { key, lane, keyspace } = row
+      const fence = fences.get(key)
+      if (fence === undefined || last?.exact !== true) return this.#unfence(row, stamp)
       const { tier, near } = keyspace.backing
       const value = { payload: last.outcome.after, stamp, ...this.#ttlLeft(keyspace, stamp) }
-      await keyspace.calls.call(lane, () => tier.putFenced(key, fences.get(key)!, value))
+      await keyspace.calls.call(lane, () => tier.putFenced(key, fence, value))
       near?.drop(key)
     })
     await Promise.all(done)

@@ -241,6 +241,32 @@ await test('without a log: a write that was refused leaves no fence, one that ma
   assert.equal(await s.two.where(KEY), 'tier')
 })
 
+await test('without a log: a fence that comes up late lets nothing in: others may have written meanwhile', async () => {
+  const s = await SharedScene.open(LOGLESS, false)
+  const { tier, source } = s.one.keyspace.backing
+  const { begin } = tier
+  const { write } = source
+  const [late, slow] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+  tier.begin = async (...args) => {
+    await late.promise
+    return begin(...args)
+  }
+  source.write = async writes => {
+    const result = await write(writes)
+    await slow.promise
+    return result
+  }
+  const first = s.one.set(KEY, 'a')
+  await s.pass(limits.tierTimeoutMs + 10)
+  await s.two.set(KEY, 'b')
+  late.resolve()
+  await s.pass(limits.tierRetryMs + 10)
+  assert.equal(s.tier.read([KEY])[0]!.record?.type, 'fence')
+  slow.resolve()
+  await first
+  assert.equal(await s.two.read(KEY), 'b', 'what the database has')
+})
+
 await test("without a log: a function's own error says nothing of what was changed, so the fence stands", async () => {
   for (const failure of [new Error('theirs'), new TidemarkError('SOURCE_PARTLY', 'some of it')]) {
     const s = await SharedScene.open(LOGLESS, false)
