@@ -94,7 +94,7 @@ export const mutations: Readonly<Record<string, Mutation>> = {
         limits: { leaseMs: 2_000 },
       },
     },
-    seeds: 20,
+    seeds: 100,
     schedules: ['a lease from before the slot was lost fills nothing after it'],
   },
   'epoch of a load': {
@@ -105,7 +105,7 @@ export const mutations: Readonly<Record<string, Mutation>> = {
       faultSteps: 4,
       config: { plainKeys: 1, postgres: { synchronousStandby: true }, source: { connections: 3 } },
     },
-    seeds: 20,
+    seeds: 100,
     schedules: ['a load that the old primary still answers does not fill a lane of the new one'],
   },
   'epoch of a put': {
@@ -255,7 +255,7 @@ export const mutations: Readonly<Record<string, Mutation>> = {
       faultSteps: 10,
       config: { plainKeys: 8, cluster: { lanes: 2, shards: 2, shardIs: 'shard' } },
     },
-    seeds: 500,
+    seeds: 1_000,
     schedules: [
       'a lane that migrates while changes come is behind for as long, and begins anew at its target',
       'a record that a migration has left behind does not come back with the header',

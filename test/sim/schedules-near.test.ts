@@ -94,10 +94,10 @@ test('a session that has seen more than a load that was slower is not answered b
     await elsewhere(scene)
     const [session] = scene.world.sessions
     scene.hold(scene.nodes[1]!.process, scene.primary().process)
-    for (let times = 0; times < 30; times++) {
+    for (let times = 0; times < 60; times++) {
       scene.primary().evict(0, KEY)
       const slower = scene.ask(0)
-      await scene.pass(1 + (times % 7))
+      await scene.pass(0.5 + (times % 14) / 2)
       const value = await scene.sql(KEY)
       assert.equal(valueOf((await scene.read(0, KEY, { maxStalenessMs: 0 }, session)).value), value)
       await scene.wait(slower)
