@@ -108,6 +108,11 @@ const bars: readonly (readonly [name: string, wanted: string, measured: Measured
   ],
   ['miss, embedded tier, by bare select, p50', '<= 2.0', slowdown('miss', 'embedded', 'bare select', 2)],
   ['miss, Valkey, by bare select, p50', '<= 2.0', slowdown('miss', 'valkey', 'bare select', 2)],
+  [
+    'miss, Valkey, both 1 ms away, by bare select, p50',
+    '<= 2.0',
+    slowdown('miss', 'valkey, 1 ms away', 'bare select, 1 ms away', 2),
+  ],
   ['near hit with proof by SQLite keyspace', '>= 0.9', nearHits('sqlite', 0.9)],
   ['near hit with proof by plain key', '>= 0.9', nearHits('plain', 0.9)],
   ['followed, batches of rows', '10,000 rows/s, < 1 s', follows('batches', 10_000)],

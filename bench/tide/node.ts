@@ -20,12 +20,19 @@ import { LaneTable } from '../../src/tier/lane-table.ts'
 import type { SharedTier, Tier } from '../../src/tier/tier.ts'
 import { ValkeyTier } from '../../src/tier/valkey-tier.ts'
 
+export interface ValkeyPlace {
+  readonly kind: 'valkey'
+  readonly seeds: readonly { host: string; port: number }[]
+  /** Where a server is reached that the cluster calls `host:port`, if not there. */
+  readonly reach?: Readonly<Record<string, { host: string; port: number }>>
+}
+
 /** Plain data: it travels between processes. */
 export interface NodePlace {
   readonly url: string
   /** Each a keyspace; `get` and `set` are of the first. */
   readonly tables: readonly string[]
-  readonly tier: 'embedded' | { readonly kind: 'valkey'; readonly seeds: readonly { host: string; port: number }[] }
+  readonly tier: 'embedded' | ValkeyPlace
   readonly slot: string
   readonly connectionsMax?: number
 }
@@ -62,7 +69,7 @@ export class TideNode {
       random,
     }
     const source = await PostgresSource.open({ ...common, connectionsMax: place.connectionsMax })
-    const parts = place.tier === 'embedded' ? embedded(common, source) : await valkey(place.tier.seeds)
+    const parts = place.tier === 'embedded' ? embedded(common, source) : await valkey(place.tier)
     const { tier, near } = parts
     const sampler = new Sampler({ source, clock, onSamples: samples => near?.prove(samples) })
     sampler.start()
@@ -139,9 +146,13 @@ function embedded(common: PostgresFeedOptions, source: PostgresSource): Parts {
   }
 }
 
-async function valkey(servers: readonly { host: string; port: number }[]): Promise<Parts> {
+async function valkey({ seeds, reach = {} }: ValkeyPlace): Promise<Parts> {
   const clock = systemClock()
-  const tier: SharedTier = await ValkeyTier.connect({ servers, warn: () => {} })
+  const tier: SharedTier = await ValkeyTier.connect({
+    servers: seeds,
+    nodeAddress: address => reach[address],
+    warn: () => {},
+  })
   const near = new MapNear({ lanes: tier.lanes, clock, entriesMax: NEAR_ENTRIES_MAX })
   const subscription = await NearSubscription.open({ tier, near, clock })
   return {
