@@ -3,6 +3,7 @@
 import { resolve as resolvePath } from 'node:path'
 import { TidemarkError } from '../base/errors.ts'
 import { limits } from '../base/limits.ts'
+import type { Encryption } from '../codec/encryption.ts'
 import type { PostgresDatabase, SqliteDatabase } from '../config/config.ts'
 import { Engine } from './engine.ts'
 import { openSqlite } from './open-sqlite.ts'
@@ -22,6 +23,8 @@ export interface LibraryDatabaseParts extends OpenParts {
   readonly take: (lanes: number) => LaneRange
   /** The tier that processes share, if there is one. Rows of SQLite are not there. */
   readonly place: TierPlace | undefined
+  /** Of what is in the tier. */
+  readonly encryption: Encryption | undefined
   /** Whether this process may run the tide over it. */
   readonly tide: boolean
 }
@@ -97,11 +100,11 @@ export class LibraryDatabase {
     range: LaneRange,
     schemas: ReadonlyMap<string, StandardSchema<unknown>>,
   ): Promise<OpenedSource> {
-    const { place, tide, places, clock, random, onError } = this.#parts
+    const { place, encryption, tide, places, clock, random, onError } = this.#parts
     const { openPostgres } = await importPostgres()
     const warn = (message: string): void => onError(new TidemarkError('TIER_UNAVAILABLE', message))
     const bytes = place && (await openTier(place, { clock, random, warn }))
-    const tier = bytes && new CodecTier(bytes, new RowCodec(schemas))
+    const tier = bytes && new CodecTier(bytes, new RowCodec(schemas, encryption))
     const keyspaces = this.#members.map(({ settings: { name }, source: { table, columns, view } }) =>
       view === undefined ? { name, table: table ?? name, columns } : { name, view },
     )

@@ -2,6 +2,7 @@
 // services share a tier. Everything else is in an envelope, by the codec of its keyspace.
 import { assert } from '../base/assert.ts'
 import type { Encryption } from '../codec/encryption.ts'
+import { rawCodec } from '../codec/raw-codec.ts'
 import { ValueCodec } from '../codec/value-codec.ts'
 import type { Clock } from '../base/clock.ts'
 import type { TagGeneration } from '../codec/envelope.ts'
@@ -13,26 +14,40 @@ import { UNDECODABLE, type PayloadCodec } from '../tier/codec-tier.ts'
 import type { ResolvedKeyspace } from './options.ts'
 import { checked, type StandardSchema } from './schema.ts'
 
-/** Rows that are not as their schema says read as absent: they are loaded, and the load fails as it should. */
+/**
+ * Rows of tables. Encrypted, they are in an envelope, which servers do not read: processes that encrypt have lanes of their
+ * own. Rows that are not as their schema says read as absent: they are loaded, and the load fails as it should.
+ */
 export class RowCodec implements PayloadCodec {
   readonly #schemas: ReadonlyMap<string, StandardSchema<unknown>>
+  readonly #sealed: ValueCodec<Uint8Array> | undefined
 
-  constructor(schemas: ReadonlyMap<string, StandardSchema<unknown>>) {
+  constructor(schemas: ReadonlyMap<string, StandardSchema<unknown>>, encryption: Encryption | undefined) {
     this.#schemas = schemas
+    this.#sealed = encryption && new ValueCodec({ codec: rawCodec(), encryption })
   }
 
   encode(key: string, payload: unknown): Uint8Array {
-    return rowToJson(key, valueOf(payload))
+    const json = rowToJson(key, valueOf(payload))
+    return this.#sealed === undefined ? json : this.#sealed.encode(key, json)
   }
 
   async decode(key: string, bytes: Uint8Array): Promise<unknown> {
     try {
-      const row = rowFromJson(bytes)
+      const json = this.#opened(key, bytes)
+      if (json === undefined) return UNDECODABLE
+      const row = rowFromJson(json)
       const schema = this.#schemas.get(key.slice(0, key.indexOf(':')))
       return schema === undefined ? row : await checked(schema, key, row)
     } catch {
       return UNDECODABLE
     }
+  }
+
+  #opened(key: string, bytes: Uint8Array): Uint8Array | undefined {
+    if (this.#sealed === undefined) return bytes
+    const decoded = this.#sealed.decode(key, bytes)
+    return decoded.kind === 'value' ? (decoded.value ?? undefined) : undefined
   }
 }
 

@@ -63,6 +63,7 @@ export class Tidemark implements AsyncDisposable {
   readonly #databases = new Map<string, LibraryDatabase>()
   readonly #closing: (() => Promise<void>)[] = []
   readonly #place: TierPlace | undefined
+  readonly #encryption: Encryption | undefined
   readonly #shared: SharedValues | undefined
   #values: Keyspace | undefined
   #lanes = 0
@@ -92,9 +93,10 @@ export class Tidemark implements AsyncDisposable {
       this.#book = new OwnTags(tags)
       return
     }
-    const place = tierPlaceOf(options.tier)
+    const place = tierPlaceOf(options.tier, options.encryption !== undefined)
     this.#place = place
     const encryption = options.encryption && new Encryption(options.encryption, random)
+    this.#encryption = encryption
     const shared = new SharedValues({ ...this.#parts, place, range: this.#take(place.lanes), encryption, tags })
     this.#shared = shared
     this.#book = shared.book
@@ -235,6 +237,7 @@ export class Tidemark implements AsyncDisposable {
         database,
         take: lanes => this.#take(lanes),
         place: this.#place,
+        encryption: this.#encryption,
         tide: this.#options.tide ?? true,
       })
       this.#databases.set(at, known)

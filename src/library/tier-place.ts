@@ -16,9 +16,12 @@ export interface TierOptions {
 }
 
 const PREFIX = 'tm'
+const SEALED = '-sealed'
 
-/** Throws OPTION_INVALID. */
-export function tierPlaceOf(given: string | readonly string[] | TierOptions): TierPlace {
+/**
+ * Those who encrypt have lanes of their own, under another prefix: others could not read their records. Throws OPTION_INVALID.
+ */
+export function tierPlaceOf(given: string | readonly string[] | TierOptions, encrypts: boolean): TierPlace {
   const options: TierOptions =
     typeof given === 'string' || Array.isArray(given) ? { url: given } : (given as TierOptions)
   const urls = typeof options.url === 'string' ? [options.url] : options.url
@@ -35,7 +38,11 @@ export function tierPlaceOf(given: string | readonly string[] | TierOptions): Ti
       throw invalid('tier', urls.map(withoutPassword), 'nodes of one cluster, all with one scheme, user and password')
     }
   }
-  const { lanes = limits.lanesDefault, prefix = PREFIX, ca } = options
+  if (encrypts && kind === 'tidemark') {
+    throw invalid('encryption', 'a key ring besides a tier of kind tidemark', 'a tier of kind valkey, or none')
+  }
+  const { lanes = limits.lanesDefault, ca } = options
+  const prefix = (options.prefix ?? PREFIX) + (encrypts ? SEALED : '')
   return {
     kind,
     tls,
