@@ -8,6 +8,8 @@ import { ValkeyNode } from './valkey.ts'
 export interface ClusterShape {
   readonly lanes: number
   readonly shards: number
+  /** Lanes behind those, of sources without a log: the same servers under another prefix. */
+  readonly loglessLanes?: number
   /** What a header calls its shard: the primary, so that a failover is another one, or primary and replicas together. */
   readonly shardIs: 'primary' | 'shard'
 }
@@ -25,7 +27,7 @@ export class Cluster {
     this.#time = time
     this.#random = random
     const primaries = Array.from({ length: shape.shards }, (_, shard) => this.#newNode(shard))
-    for (let lane = 0; lane < shape.lanes; lane++) {
+    for (let lane = 0; lane < shape.lanes + (shape.loglessLanes ?? 0); lane++) {
       const node = primaries[lane % primaries.length]!
       node.owned.add(lane)
       this.#owners.push(node)
@@ -40,6 +42,11 @@ export class Cluster {
   /** All primaries, each once. */
   primaries(): ValkeyNode[] {
     return [...new Set(this.#owners)]
+  }
+
+  /** Whether it has lanes, or is about to. */
+  counts(node: ValkeyNode): boolean {
+    return this.#owners.includes(node) || node.importing.size > 0
   }
 
   #newNode(shard: number): ValkeyNode {
@@ -94,13 +101,13 @@ export class Cluster {
   }
 
   /** Moves some key of the lane; false: there is none left, and the lane is the target's. */
-  migrateOne(lane: number): boolean {
+  migrateOne(lane: number, random: Random = this.#random): boolean {
     const from = this.ownerOf(lane)
     const to = from.migrating.get(lane)
     if (to === undefined) return false
     const keys = from.keysOf(lane)
     if (keys.length > 0) {
-      from.moveKey(lane, keys[this.#random.below(keys.length)], to)
+      from.moveKey(lane, keys[random.below(keys.length)], to)
       return true
     }
     from.migrating.delete(lane)

@@ -7,6 +7,9 @@ import type { World } from './world.ts'
 
 type Dice = readonly number[]
 
+/** Who talked to a primary that is gone has noticed by then. */
+const SETTLES_WITHIN_MS = 500
+
 export class Faults {
   readonly #world: World
   readonly #ends = new Set<() => void>()
@@ -42,6 +45,7 @@ export class Faults {
 
   begin(kind: FaultKind, dice: Dice): void {
     this.#handlers[kind](dice)
+    this.#world.logless?.fault(kind, dice, (ms, end) => this.#for(ms, end))
   }
 
   /** Ends whatever goes on. */
@@ -117,10 +121,14 @@ export class Faults {
     const old = this.#primary(which!)
     if (!old.process.running) return
     const cutOffMs = world.time.nowMs
+    // Dead, and known by another name than the next one: nobody takes one for the other.
+    const honest = how === 'dies' && world.cluster.shape.shardIs === 'primary'
+    const truthful = honest ? undefined : world.logless?.lies()
     const goOn = how === 'stops' ? old.process.stop() : undefined
     if (how === 'dies') old.process.die()
     this.#for(20 + long! * 200, () => {
-      if (world.cluster.primaries().includes(old)) world.cluster.failOver(old, cutOffMs, lag! * 200)
+      if (world.cluster.counts(old)) world.cluster.failOver(old, cutOffMs, lag! * 200)
+      if (how === 'dies') truthful?.(SETTLES_WITHIN_MS)
     })
     if (how === 'dies') return
     // It takes itself for a primary until it hears of the new one; in a minority it may give up before.
@@ -130,7 +138,10 @@ export class Faults {
       goOn?.()
       this.#for(goOn === undefined ? 0 : 30, () => {
         old.demote()
-        this.#for(staying! * 100, () => old.process.die())
+        this.#for(staying! * 100, () => {
+          old.process.die()
+          truthful?.(SETTLES_WITHIN_MS)
+        })
       })
     })
   }
@@ -141,7 +152,7 @@ export class Faults {
     if (!old.process.running) return
     old.process.die()
     this.#for(5 + long! * 100, () => {
-      if (!world.cluster.primaries().includes(old)) return
+      if (!world.cluster.counts(old)) return
       const next = world.cluster.restart(old, age! * 1_500)
       next.loading = true
       this.#for(long! * 50, () => (next.loading = false))

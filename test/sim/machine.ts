@@ -57,6 +57,8 @@ class ProcessClock implements Clock {
 export class SimProcess {
   readonly name: string
   alive = true
+  /** When it went on after it was stopped last, in the simulation's time. */
+  wentOnMs = -Infinity
   readonly #time: VirtualTime
   readonly #clock: ProcessClock
   readonly #deaths: (() => void)[] = []
@@ -150,6 +152,7 @@ export class SimProcess {
   #goOn(): void {
     const held = this.#held ?? []
     this.#held = undefined
+    this.wentOnMs = this.#time.nowMs
     for (const callback of held) this.#time.after(0, () => this.enter(callback))
   }
 }

@@ -22,13 +22,16 @@ export class Network {
   readonly time: VirtualTime
   readonly shape: NetworkShape
   readonly #random: Random
-  readonly #cuts = new Map<string, number>()
-  readonly #held = new Map<string, (() => void)[]>()
+  readonly #cuts: Map<string, number>
+  readonly #held: Map<string, (() => void)[]>
 
-  constructor(time: VirtualTime, shape: NetworkShape, random: Random) {
+  /** `over`: another one's wires, with delays of its own, so that what one part sends changes nothing for another. */
+  constructor(time: VirtualTime, shape: NetworkShape, random: Random, over?: Network) {
     this.time = time
     this.shape = shape
     this.#random = random
+    this.#cuts = over === undefined ? new Map<string, number>() : over.#cuts
+    this.#held = over === undefined ? new Map<string, (() => void)[]>() : over.#held
   }
 
   /** Nothing gets from one host to the other; the function returned heals it. */

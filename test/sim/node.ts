@@ -11,6 +11,8 @@ import { TideKeeper } from '../../src/cache/tide-keeper.ts'
 import type { TideObserver } from '../../src/cache/tide-observer.ts'
 import { Writer } from '../../src/cache/writer.ts'
 import type { Cluster } from './cluster.ts'
+import type { LoglessNode } from './logless-node.ts'
+import type { LoglessWorld } from './logless-world.ts'
 import { SimProcess } from './machine.ts'
 import type { Network } from './network.ts'
 import type { Postgres } from './postgres.ts'
@@ -36,6 +38,7 @@ export interface NodeOptions {
   readonly tide: boolean
   readonly formats: number
   readonly layout: string
+  readonly logless: LoglessWorld | undefined
   readonly newValue: () => number
   readonly count: (what: string) => void
   readonly confirmed: (ageMs: number) => void
@@ -53,6 +56,7 @@ export class Node {
   readonly near: MapNear
   readonly sampler: Sampler
   readonly keeper: TideKeeper | undefined
+  readonly logless: LoglessNode | undefined
   /** The database server that new connections go to. */
   postgres: Postgres
 
@@ -93,6 +97,7 @@ export class Node {
     NearSubscription.open({ tier: this.tier, near: this.near, clock }).catch((error: unknown) =>
       broken('subscription', error),
     )
+    this.logless = options.logless?.newNode(process, options.formats)
     if (!options.tide) return
     const feedRandom = fork(random)
     this.keeper = new TideKeeper({

@@ -7,6 +7,13 @@ import type { PostgresShape } from './postgres.ts'
 import type { SourceShape } from './sim-source.ts'
 import type { MessageFaults } from './sim-subscription.ts'
 import type { ClusterShape } from './cluster.ts'
+import {
+  drawLogless,
+  drawLoglessSteps,
+  type LoglessConfig,
+  type LoglessFocus,
+  type LoglessKind,
+} from './logless-plan.ts'
 import { drawLimits, type LimitValues } from './scaled-limits.ts'
 
 export const clientKinds = ['read', 'strong read', 'patient read', 'stale read', 'session read', 'session write', 'write', 'remove', 'write several'] as const // prettier-ignore
@@ -39,7 +46,7 @@ export const faultKinds = [
 export type ClientKind = (typeof clientKinds)[number]
 export type StatementKind = (typeof statementKinds)[number]
 export type FaultKind = (typeof faultKinds)[number]
-export type StepKind = ClientKind | StatementKind | FaultKind
+export type StepKind = ClientKind | StatementKind | FaultKind | LoglessKind
 
 /** What happens at an instant. `dice` are numbers in [0, 1) that say the rest: who, which key, for how long. */
 export interface Step {
@@ -69,6 +76,8 @@ export interface Config {
   /** Nodes of the same deployment that write a newer record format than the others read. */
   readonly mixedFormats: boolean
   readonly limits: LimitValues
+  /** Keyspaces without a log, beside the others; undefined: none. */
+  readonly logless?: LoglessConfig
   /** When the last fault is over, and when everything is. */
   readonly faultsUntilMs: number
   readonly endMs: number
@@ -85,6 +94,7 @@ export interface Focus {
   readonly faultSteps?: number
   readonly statementSteps?: number
   readonly clientSteps?: number
+  readonly logless?: LoglessFocus
   readonly config?: Parts<Config>
 }
 
@@ -99,14 +109,18 @@ const SETTLE_MS = 2_500
 
 export function drawPlan(seed: number, focus: Focus = {}): Plan {
   const random = seededRandom(seed)
-  const config = focused(drawConfig(seed, random), focus.config ?? {})
+  const drawn = drawConfig(seed, random)
+  const logless = drawLogless(seed)
+  const whole = { ...drawn, limits: { ...drawn.limits, ...logless.limits }, logless: logless.config }
+  const config = focused(whole, focus.config ?? {})
   const clients = focus.clients ?? chooseKinds(random, clientKinds, 2)
   const clientSteps = drawSteps(random, clients, 'client', focus.clientSteps ?? 100 + random.below(300))
   const statements = focus.statements ?? chooseKinds(random, statementKinds, 1)
   const statementCount = random.below(3) === 0 ? random.below(10) : 10 + random.below(80)
   const statementSteps = drawSteps(random, statements, 'statement', focus.statementSteps ?? statementCount)
   const faults = focus.faults ?? chooseFaults(random, config)
-  const steps = [...clientSteps, ...statementSteps, ...drawSteps(random, faults, 'fault', focus.faultSteps ?? random.below(10))] // prettier-ignore
+  const steps: Step[] = [...clientSteps, ...statementSteps, ...drawSteps(random, faults, 'fault', focus.faultSteps ?? random.below(10))] // prettier-ignore
+  steps.push(...drawLoglessSteps(logless, config.logless ?? logless.config, focus.logless ?? {}, FAULTS_UNTIL_MS + 300))
   return { config, steps: steps.toSorted((a, b) => a.atMs - b.atMs) }
 }
 

@@ -1,6 +1,7 @@
 // What a run of many seeds came to, as lines. A run in which little is checked proves nothing, so all that was checked, tried
 // and broken is counted.
 import { clientKinds, faultKinds, statementKinds } from './plan.ts'
+import { loglessKinds } from './logless-plan.ts'
 import type { SwarmResult } from './swarm.ts'
 
 type Counts = Readonly<Record<string, number>>
@@ -25,6 +26,24 @@ function sum(counts: Counts, names: readonly string[]): number {
 
 const taken = ['lease granted', 'fill filled', 'put stored', 'void voided', 'apply applied', 'reset reset', 'begin fenced', 'fenced put stored'] // prettier-ignore
 
+/** Sources without a log: what was checked of them, and how much could not be. */
+function loglessLines(counts: Counts, named: (prefix: string) => string[]): string[] {
+  const reads = named('logless read ').filter(name => !name.endsWith('SOURCE_TIMEOUT'))
+  const writes = [...named('logless checked: own'), ...named('logless checked: other')]
+  const skipped = named('logless skipped: ')
+  const promises = sum(counts, writes) + sum(counts, skipped)
+  const share = promises === 0 ? 0 : (100 * sum(counts, writes)) / promises
+  return [
+    list(`without a log, reads ${number(sum(counts, reads))}`, counts, reads, name =>
+      name.slice('logless read '.length),
+    ),
+    list('without a log, rules', counts, named('logless checked: '), name => name.slice('logless checked: '.length)),
+    list(`without a log, writes held against reads ${share.toFixed(0)}%; skipped`, counts, skipped, name => name.slice('logless skipped: '.length)), // prettier-ignore
+    list('without a log, operations', counts, named('logless: '), name => name.slice('logless: '.length)),
+    list('without a log, users', counts, loglessKinds, name => name.slice('logless '.length)),
+  ]
+}
+
 export function reportOf(result: SwarmResult, cpuMs: number, wallMs: number): string[] {
   const { counts, seeds, events, failures } = result
   const named = (prefix: string): string[] =>
@@ -44,6 +63,7 @@ export function reportOf(result: SwarmResult, cpuMs: number, wallMs: number): st
     list('tide', counts, [...named('tide opened'), ...named('tide ended'), ...named('tide reset'), ...named('tide mismatch')]), // prettier-ignore
     list('errors told', counts, [...named('read SOURCE'), ...named('read S'), ...named('write S')].filter((name, at, all) => all.indexOf(name) === at)), // prettier-ignore
     list('users', counts, clientKinds),
+    ...loglessLines(counts, named),
     list('statements', counts, statementKinds),
     list('faults', counts, faultKinds),
     `violations: ${failures.length}`,

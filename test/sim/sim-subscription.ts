@@ -20,6 +20,10 @@ export interface SimSubscriptionOptions {
   readonly random: Random
   readonly faults: MessageFaults
   readonly lanes: number
+  /** What the cluster calls the first of them. */
+  readonly firstLane: number
+  /** Says once more that messages were lost when a lane is subscribed again, as the product's tiers do. With a log it need not. */
+  readonly tellsAgain: boolean
   readonly primaryOf: (lane: number) => ValkeyNode
   readonly lookAround: () => void
   readonly listener: LaneListener
@@ -112,14 +116,16 @@ export class SimSubscription {
 
   async #subscribe(link: Link, lanes: readonly number[]): Promise<void> {
     const { node, connection } = link
+    const { firstLane, tellsAgain, listener } = this.#options
     // From here on messages count: the first may come right behind the answer.
     for (const lane of lanes) this.#links[lane] = link
     try {
       const refused = await connection.call<readonly number[]>(PING_TIMEOUT_MS, answer => {
-        const its = lanes.filter(lane => node.owned.has(lane) && !node.down && !node.loading)
+        const its = lanes.filter(lane => node.owned.has(firstLane + lane) && !node.down && !node.loading)
         for (const lane of its) this.#register(link, lane)
         answer(lanes.filter(lane => !its.includes(lane)))
       })
+      if (tellsAgain && !this.#closed) listener.lost(lanes)
       if (refused.length > 0) {
         this.#options.lookAround()
         this.#lose(refused, link)
@@ -133,7 +139,8 @@ export class SimSubscription {
   /** In the server. */
   #register(link: Link, lane: number): void {
     const { node, connection } = link
-    const { faults, random } = this.#options
+    const { faults, random, firstLane } = this.#options
+    const at = firstLane + lane
     let swapped: LaneMessage | undefined
     const tell: Subscriber = message => {
       const send = (sent: LaneMessage): void => connection.push(() => this.#deliver(link, lane, sent))
@@ -147,12 +154,12 @@ export class SimSubscription {
       swapped = undefined
       if (oneIn(random, faults.doubledOneIn)) send(message)
     }
-    let subscribers = node.subscribers.get(lane)
-    if (subscribers === undefined) node.subscribers.set(lane, (subscribers = new Set()))
+    let subscribers = node.subscribers.get(at)
+    if (subscribers === undefined) node.subscribers.set(at, (subscribers = new Set()))
     subscribers.add(tell)
     connection.onCloseAtServer(() => subscribers.delete(tell))
     const away = (moved: number): void => {
-      if (moved !== lane) return
+      if (moved !== at) return
       subscribers.delete(tell)
       node.movedAway.delete(away)
       connection.push(() => {

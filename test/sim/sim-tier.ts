@@ -35,6 +35,8 @@ export interface SimTierOptions {
   readonly process: SimProcess
   readonly network: Network
   readonly cluster: Cluster
+  /** Which of the cluster's lanes are this client's; all of those that the tide carries unless said otherwise. */
+  readonly lanes?: { readonly first: number; readonly count: number }
   readonly random: Random
   readonly timeoutMs: number
   readonly messages: MessageFaults
@@ -51,6 +53,7 @@ const SUBSCRIPTIONS_LEARN_WITHIN_MS = 300
 export class SimTier implements SharedTier {
   readonly lanes: number
   readonly #options: SimTierOptions
+  readonly #first: number
   /** Who the client believes to be the primary, by lane. */
   readonly #view: ValkeyNode[]
   readonly #connections = new Map<ValkeyNode, Connection>()
@@ -60,8 +63,10 @@ export class SimTier implements SharedTier {
 
   constructor(options: SimTierOptions) {
     this.#options = options
-    this.lanes = options.cluster.shape.lanes
-    this.#view = Array.from({ length: this.lanes }, (_, lane) => options.cluster.ownerOf(lane))
+    const { first, count } = options.lanes ?? { first: 0, count: options.cluster.shape.lanes }
+    this.lanes = count
+    this.#first = first
+    this.#view = Array.from({ length: count }, (_, lane) => options.cluster.ownerOf(first + lane))
   }
 
   read(keys: readonly string[]): Promise<readonly TierRead[]> {
@@ -112,7 +117,7 @@ export class SimTier implements SharedTier {
       'lane',
       lane,
       [],
-      node => node.lane(lane),
+      node => node.lane(this.#first + lane),
       () => '',
     )
   }
@@ -123,7 +128,7 @@ export class SimTier implements SharedTier {
       'apply',
       lane,
       keys,
-      node => node.apply(lane, request, this.#options.formats),
+      node => node.apply(this.#first + lane, request, this.#options.formats),
       ({ outcome }) => outcome,
     )
   }
@@ -133,7 +138,7 @@ export class SimTier implements SharedTier {
       'reset',
       lane,
       [],
-      node => node.reset(lane, options),
+      node => node.reset(this.#first + lane, options),
       ({ outcome }) => outcome,
     )
   }
@@ -146,6 +151,8 @@ export class SimTier implements SharedTier {
       random,
       faults: messages,
       lanes: this.lanes,
+      firstLane: this.#first,
+      tellsAgain: this.#options.lanes !== undefined,
       primaryOf: lane => this.#view[lane]!,
       lookAround: () => this.#lookAround(),
       listener,
@@ -176,7 +183,7 @@ export class SimTier implements SharedTier {
     outcomeOf: (result: T) => string = String,
   ): Promise<T> {
     const lane = laneOf(keyHash(key), this.lanes)
-    return this.#run(what, lane, [key], node => run(node, lane), outcomeOf)
+    return this.#run(what, lane, [key], node => run(node, this.#first + lane), outcomeOf)
   }
 
   async #run<T>(
@@ -187,12 +194,13 @@ export class SimTier implements SharedTier {
     outcomeOf: (result: T) => string,
   ): Promise<T> {
     const { cluster, count } = this.#options
+    const at = this.#first + lane
     let node = this.#view[lane]!
     let asking = false
     for (let hops = 0; hops < REDIRECTIONS_MAX; hops++) {
       const target = node
       const redirected = await this.#ask(target, (answer: (value: { result: T } | Redirect) => void) => {
-        const redirect = target.redirect(lane, keys, asking, () => cluster.ownerOf(lane)) ?? outOfMemory(target, what)
+        const redirect = target.redirect(at, keys, asking, () => cluster.ownerOf(at)) ?? outOfMemory(target, what)
         answer(redirect ?? { result: run(target) })
       })
       if ('result' in redirected) {
@@ -255,12 +263,12 @@ export class SimTier implements SharedTier {
           ({ id, process: node }) => node.alive && !network.isCut(process.name, id) && !network.isCut(id, process.name),
         )
       if (!reachable) return
-      for (let lane = 0; lane < this.lanes; lane++) this.#learn(lane, cluster.ownerOf(lane))
+      for (let lane = 0; lane < this.lanes; lane++) this.#learn(lane, cluster.ownerOf(this.#first + lane))
     })
   }
 }
 
-const takesMemory = new Set(['lease', 'fill', 'put', 'begin', 'fenced put'])
+const takesMemory = new Set(['lease', 'fill', 'put', 'fenced put'])
 
 function outOfMemory(node: ValkeyNode, what: string): Redirect | undefined {
   return node.full && takesMemory.has(what) ? { kind: 'oom' } : undefined

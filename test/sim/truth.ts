@@ -37,6 +37,11 @@ export class Truth {
     return this.#history.get(key)?.at(-1)?.sinceMs ?? 0
   }
 
+  /** When a version became visible. */
+  shownMs(key: string, version: number): number {
+    return this.#history.get(key)![version]!.sinceMs
+  }
+
   /** The last version with this value that was visible at some instant in [fromMs, toMs]; undefined: none was. */
   version(key: string, value: Value, fromMs: number, toMs: number): number | undefined {
     const history = this.#history.get(key) ?? []

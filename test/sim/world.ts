@@ -6,6 +6,8 @@ import { Checker, Session } from './checker.ts'
 import { Clients } from './clients.ts'
 import { Cluster } from './cluster.ts'
 import { Faults } from './faults.ts'
+import { loglessKinds, type LoglessKind } from './logless-plan.ts'
+import { LoglessWorld } from './logless-world.ts'
 import { SimProcess } from './machine.ts'
 import { Network } from './network.ts'
 import { Node } from './node.ts'
@@ -40,6 +42,8 @@ export class World {
   readonly keys: readonly string[]
   readonly sessions: readonly Session[]
   readonly nodes: Node[] = []
+  /** Sources without a log, if there are any. */
+  readonly logless: LoglessWorld | undefined
   readonly counts: Record<string, number> = {}
   /** Lines of what happened, if someone wants them. */
   readonly trace: string[] = []
@@ -64,7 +68,9 @@ export class World {
     this.config = { ...config, network: { ...network }, postgres: { ...postgres }, source: { ...source }, messages: { ...messages } } // prettier-ignore
     this.#random = seededRandom(config.seed + 1)
     this.network = new Network(this.time, this.config.network, this.fork())
-    this.cluster = new Cluster(this.time, config.cluster, this.fork())
+    const { logless } = config
+    const loglessLanes = logless === undefined || logless.keys === 0 ? 0 : logless.lanes
+    this.cluster = new Cluster(this.time, { ...config.cluster, loglessLanes }, this.fork())
     this.checker = new Checker(this.truth, this.time, what => this.count(what), what => this.violated(what)) // prettier-ignore
     const names = (keyspace: string, count: number): string[] => Array.from({ length: count }, (_, id) => `${keyspace}:${id + 1}`) // prettier-ignore
     this.keys = [...names(PLAIN, config.plainKeys), ...names(TRIGGERED, config.triggeredKeys)].toSorted()
@@ -72,6 +78,7 @@ export class World {
     for (const [key, value] of this.#initial) this.truth.show(key, value, 0)
     this.postgres = this.newServer({ timeline: 1, run: 1, wal: BEGIN_WAL, nextXid: BEGIN_XID, log: [], initial: this.#initial }) // prettier-ignore
     this.sessions = Array.from({ length: config.sessions }, () => new Session())
+    if (logless !== undefined && loglessLanes > 0) this.logless = new LoglessWorld(this, logless)
     for (let index = 0; index < config.nodes; index++) this.nodes.push(this.newNode(index))
   }
 
@@ -107,6 +114,7 @@ export class World {
       tide: index < config.tides,
       formats: config.mixedFormats && index % 2 === 1 ? 2 : 1,
       layout: this.#layoutOf(index),
+      logless: this.logless,
       newValue: () => this.newValue(),
       count: what => {
         this.say(() => `node-${index}: ${what}`)
@@ -162,6 +170,7 @@ export class World {
         this.count(kind)
         this.say(() => `-- ${kind} ${dice.map(die => die.toFixed(3)).join(' ')}`)
         if (isClient(kind)) clients.begin(kind, dice)
+        else if (isLogless(kind)) this.logless?.begin(kind, dice)
         else if (isStatement(kind)) statements.begin(kind, dice)
         else faults.begin(kind, dice)
       })
@@ -176,6 +185,7 @@ export class World {
     this.postgres.terminateAll()
     await this.time.run(endMs)
     await this.#settled()
+    await this.logless?.settled()
     return this.outcome()
   }
 
@@ -186,6 +196,7 @@ export class World {
   /** What was slow or lossy all the time is so no more. */
   #calm(): void {
     const { network, postgres, source, messages } = this.config
+    this.logless?.calm()
     Object.assign(network, { slowOneIn: 0 })
     Object.assign(postgres, { slowVisibleOneIn: 0 })
     Object.assign(source, { slowOneIn: 0, hiddenTriggerOneIn: 0 })
@@ -216,6 +227,10 @@ export class World {
 
 function isClient(kind: Step['kind']): kind is ClientKind {
   return (clientKinds as readonly string[]).includes(kind)
+}
+
+function isLogless(kind: Step['kind']): kind is LoglessKind {
+  return (loglessKinds as readonly string[]).includes(kind)
 }
 
 function isStatement(kind: Step['kind']): kind is StatementKind {
