@@ -5,7 +5,7 @@
 import { assert } from '../base/assert.ts'
 import type { Room } from './room.ts'
 import { ENTRY_BYTES, sizeOf } from './size-of.ts'
-import { FREQUENCY_MASK, MAIN } from './slots.ts'
+import { FREQUENCY_MASK } from './slots.ts'
 import type { Tag } from './slots.ts'
 
 /** An entry takes at most this: bytes are counted in 32 bits. */
@@ -83,14 +83,11 @@ export class ObjectSpace<V> {
       this.#removeIfThere(key)
       return false
     }
-    let main = false
     let frequency = 0
     if (slot !== undefined) {
-      const meta = room.meta(slot)
-      frequency = Math.min((meta & FREQUENCY_MASK) + 1, FREQUENCY_MASK)
+      frequency = Math.min((room.meta(slot) & FREQUENCY_MASK) + 1, FREQUENCY_MASK)
       if (room.sized && bytes > room.bytes(slot)) {
-        // What grows may have to make room, and could be what leaves for it: it comes in again, in the queue where it was.
-        main = (meta & MAIN) !== 0
+        // What grows may have to make room, and could be what leaves for it: it comes in again, as read.
         this.#remove(key, slot)
         slot = undefined
       } else {
@@ -101,7 +98,7 @@ export class ObjectSpace<V> {
       room.makeRoom(bytes)
       // Whoever was told what left may have set this key.
       if (room.reports) this.#removeIfThere(key)
-      slot = room.insert(this.#number, key, bytes, main)
+      slot = room.insert(this.#number, key, bytes)
       this.#slots.set(key, slot)
     }
     room.write(slot, value, expiresAtMs, lane, frequency)

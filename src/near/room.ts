@@ -17,8 +17,9 @@ export type Reason = 'room' | 'expired' | 'dead'
 
 /** Entries that one eviction may let go round once more; after so many the next one leaves, read or not. */
 const SPARED_MAX = 1_024
-/** Slots that a write looks at for orphans while there are some. */
-const ORPHAN_SLOTS = 16
+/** While there are orphans, a write that adds an entry looks for some: so many at most, in so many slots at most. */
+const ORPHANS_AT_ONCE = 16
+const ORPHAN_SLOTS = 1_024
 const SPACES_MAX = 65_536
 
 /** By queue, and by number of a space. */
@@ -139,8 +140,8 @@ export class Room<V> extends Slots<V> {
   // Writes.
 
   /** A slot for a new entry of a space. `makeRoom` was called; the caller writes it, and its key into the space's map. */
-  insert(space: number, key: string, bytes: number, main: boolean): number {
-    const toMain = main || (this.#ghosts.capacity > 0 && this.#ghosts.take(hashOfKey(key)))
+  insert(space: number, key: string, bytes: number): number {
+    const toMain = this.#ghosts.capacity > 0 && this.#ghosts.take(hashOfKey(key))
     const slot = this.takeSlot(key, space)
     this.setBytes(slot, bytes)
     this.link(slot, toMain ? MAIN_END : SMALL_END)
@@ -177,7 +178,7 @@ export class Room<V> extends Slots<V> {
 
   /** Evicts until one more entry of so many bytes, at most `bytesMax`, finds room. */
   makeRoom(bytes: number): void {
-    if (this.#orphans > 0) this.#sweepOrphans(ORPHAN_SLOTS)
+    if (this.#orphans > 0) this.#sweepOrphans(ORPHAN_SLOTS, ORPHANS_AT_ONCE)
     while (this.entries >= this.entriesMax || this.totalBytes + bytes > this.bytesMax) this.#evict()
   }
 
@@ -270,7 +271,7 @@ export class Room<V> extends Slots<V> {
     this.#orphans += slots.size
     slots.clear()
     // So many spaces cleared, and nothing was written since: then this one takes its time.
-    if (this.#freeNumbers.length === 0 && this.#slotsOf.length === SPACES_MAX) this.#sweepOrphans(this.unused)
+    if (this.#freeNumbers.length === 0 && this.#slotsOf.length === SPACES_MAX) this.#sweepOrphans(this.unused, Infinity)
     return this.addSpace(slots)
   }
 
@@ -294,10 +295,13 @@ export class Room<V> extends Slots<V> {
     return reclaimed
   }
 
-  #sweepOrphans(slots: number): void {
-    for (let i = Math.min(slots, this.unused - FIRST_SLOT); i > 0; i--) {
+  #sweepOrphans(slots: number, orphans: number): void {
+    let left = orphans
+    for (let i = Math.min(slots, this.unused - FIRST_SLOT); i > 0 && left > 0; i--) {
       const slot = this.#nextSwept()
-      if (this.key(slot) !== undefined && this.#slotsOf[this.space(slot)] === undefined) this.#reclaim(slot, 'dead')
+      if (this.key(slot) === undefined || this.#slotsOf[this.space(slot)] !== undefined) continue
+      this.#reclaim(slot, 'dead')
+      left--
     }
   }
 

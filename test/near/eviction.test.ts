@@ -86,6 +86,41 @@ test('a key that comes back soon after it left is kept longer than one that is n
   assert.equal(cache.has('old:0'), true)
 })
 
+test('what is not read any more gives way to what is, however often it was read once', () => {
+  const cache = pool(1_000)
+  const past = Array.from({ length: 1_000 }, (_, i) => `past:${i}`)
+  for (const key of past) cache.add(key)
+  for (let round = 0; round < 5; round++) for (const key of past) cache.has(key)
+  const present = Array.from({ length: 800 }, (_, i) => `present:${i}`)
+  let hits = 0
+  for (let round = 0; round < 20; round++) {
+    hits = 0
+    for (const key of present) {
+      if (cache.has(key)) hits++
+      else cache.add(key)
+    }
+  }
+  assert.equal(hits, 800)
+})
+
+test('an entry that outgrows its room comes in again as one that was read, and outlasts those that come once', () => {
+  const cache = new ObjectCache<number>({ clock: new ManualClock(), maxBytes: 1_000 })
+  const space = cache.space()
+  const turnover = (name: string): void => {
+    for (let i = 0; i < 100; i++) space.set(`${name} ${i}`, i, { bytes: 10 })
+  }
+  space.set('read', 1, { bytes: 10 })
+  turnover('once')
+  space.set('read', 1, { bytes: 10 })
+  space.get('read')
+  turnover('twice')
+  assert.equal(space.get('read'), 1)
+  for (let i = 0; i < 8; i++) turnover(`read away ${i}`)
+  assert.equal(space.set('read', 2, { bytes: 20 }), true)
+  turnover('after')
+  assert.equal(space.get('read'), 2)
+})
+
 test('one write lets a bounded number of read entries go round before one of them leaves', () => {
   const left: string[] = []
   const full = new ObjectCache<number>({

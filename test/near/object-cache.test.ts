@@ -115,6 +115,18 @@ describe('values', () => {
     for (let i = 0; i < 50_000; i++) assert.equal(space.get(`key ${i}`), i)
     assert.deepEqual(pool.stamp(space.find('key 49')), { i: 49 })
   })
+
+  test('what entries carry grows with the pool', () => {
+    const { clock, space } = scene({ maxEntries: 10_000 })
+    const tag = { alive: true }
+    const expiresAtMs = clock.monotonicMs() + 5
+    for (let i = 0; i < 10_000; i++) space.set(`key ${i}`, i, i % 2 === 0 ? { expiresAtMs } : { tags: [tag] })
+    assert.equal([...space.keys()].length, 10_000)
+    clock.advance(5)
+    assert.equal([...space.keys()].length, 5_000)
+    tag.alive = false
+    assert.equal([...space.keys()].length, 0)
+  })
 })
 
 describe('lanes', () => {
@@ -130,6 +142,10 @@ describe('lanes', () => {
     assert.equal(space.getProved('a', nowMs, 500), 1)
     assert.equal(space.getProved('a', nowMs + 0.001, 500), undefined)
     assert.equal(space.get('a'), 1)
+    space.set('a', 2, { lane: 1, expiresAtMs: nowMs })
+    assert.equal(space.getProved('a', nowMs - 0.001, 500), 2)
+    assert.equal(space.getProved('a', nowMs, 500), undefined)
+    assert.equal(space.size, 0)
   })
 
   test('a dropped lane stays dropped for as many drops as an era counts, and more', () => {
@@ -205,14 +221,54 @@ describe('room', () => {
   test('a cleared space takes no room for long, and its entries leave before living ones', () => {
     const { pool, space } = scene({ maxEntries: 100 })
     const other = pool.space('b')
-    for (let i = 0; i < 50; i++) space.set(`key ${i}`, i)
     for (let i = 0; i < 50; i++) other.set(`key ${i}`, i)
+    for (let i = 0; i < 50; i++) space.set(`key ${i}`, i)
     space.clear()
     assert.equal(space.size, 0)
     assert.equal(pool.size, 100)
     for (let i = 50; i < 100; i++) other.set(`key ${i}`, i)
     for (let i = 0; i < 100; i++) assert.equal(other.get(`key ${i}`), i)
     pool.check()
+  })
+
+  test('more spaces are cleared than there are numbers for, and nothing is written meanwhile', () => {
+    const { pool } = scene({ maxEntries: 100_000 })
+    const spaces = Array.from({ length: 40_000 }, (_, i) => pool.space(`space ${i}`))
+    for (const each of spaces) each.set('a', 1)
+    for (const each of spaces) each.clear()
+    for (const each of spaces) each.set('b', 2)
+    assert.ok(spaces.every(each => each.get('a') === undefined && each.get('b') === 2))
+  })
+
+  test('a dead entry is reclaimed when it is read', () => {
+    const { clock, pool, space } = scene({ lanes: 2 })
+    const tag = { alive: true }
+    space.set('tagged', 1, { tags: [tag] })
+    space.set('dropped', 2, { lane: 1 })
+    space.set('expired', 3, { expiresAtMs: clock.monotonicMs() + 5 })
+    tag.alive = false
+    pool.dropLane(1)
+    clock.advance(5)
+    for (const [left, key] of ['tagged', 'dropped', 'expired'].entries()) {
+      space.get(key)
+      assert.equal(pool.size, 2 - left)
+    }
+    pool.check()
+  })
+
+  test('what is dead leaves a full pool at once, however often it was read', () => {
+    const told: string[] = []
+    const { pool, space } = scene({
+      maxEntries: 10,
+      lanes: 2,
+      onEvict: (_space, key, _value, reason) => told.push(`${key} ${reason}`),
+    })
+    for (let i = 0; i < 10; i++) space.set(`key ${i}`, i, { lane: i < 2 ? 1 : 0 })
+    for (let i = 0; i < 10; i++) space.get(`key ${i}`)
+    pool.dropLane(1)
+    space.set('new', 1)
+    space.set('newer', 1)
+    assert.deepEqual(told, ['key 0 dead', 'key 1 dead'])
   })
 
   test('a space can be cleared any number of times while nothing else happens', () => {
