@@ -38,6 +38,10 @@ export interface KeyspaceOptions<V = Uint8Array> {
   readonly session?: boolean
   /** How long records are kept at most. For a source without a log `limits.loglessTtlMsDefault` unless said otherwise. */
   readonly ttlMs?: number
+  /** How long it is remembered that the source has no such key: as `ttlMs` unless said otherwise; 0: not at all. */
+  readonly missingTtlMs?: number
+  /** In [0, 1]: the share of its time to live that a value may lose at random. None unless said otherwise. */
+  readonly ttlJitter?: number
   /** How its loads are gathered. */
   readonly loadLimits?: LoadLimits
 }

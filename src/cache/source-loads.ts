@@ -127,10 +127,12 @@ export class SourceLoads<V = Uint8Array> {
     const underWayMax = this.#options.underWayMax ?? limits.sourceLoadsMax
     for (const queue of this.#waiting) {
       const { rows, limits: own } = queue
+      // One walk for all: a map remembers for a while what was taken from its front.
+      const walk = rows.entries()
       while (queue.ripe ? rows.size > 0 : rows.size >= own.batchMax) {
         if (this.#underWay >= underWayMax) return
         if (queue.underWay >= own.underWayMax) break
-        const batch = [...rows.entries().take(own.batchMax)]
+        const batch = taken(walk, own.batchMax)
         for (const [id] of batch) rows.delete(id)
         this.#waitingRows -= batch.length
         void this.#query(queue, batch)
@@ -183,6 +185,17 @@ export class SourceLoads<V = Uint8Array> {
         `the most there may be (sourceWaitingRowsMax)`,
     )
   }
+}
+
+// Not `take`, which closes what it takes from.
+function taken<T>(walk: Iterator<T>, most: number): T[] {
+  const items: T[] = []
+  while (items.length < most) {
+    const next = walk.next()
+    if (next.done === true) break
+    items.push(next.value)
+  }
+  return items
 }
 
 const defaults: Required<LoadLimits> = {

@@ -15,6 +15,7 @@ import { ticketAfter, type SessionTicket } from '../coherence/session.ts'
 import type { WriteStamp } from '../coherence/stamp.ts'
 import type { RowOperation, RowOutcome, WriteResult } from '../source/source.ts'
 import type { Keyspace, Keyspaces, PlacedKey } from './keyspaces.ts'
+import { ttlOf } from './time-to-live.ts'
 
 export interface CacheWrite<V = Uint8Array> {
   /** The whole key, its keyspace's prefix included. */
@@ -104,7 +105,9 @@ export class Writer<V = Uint8Array> {
 
   async #put(row: PlacedKey<V>, { after }: RowOutcome<V>, stamp: WriteStamp): Promise<void> {
     const { key, lane, keyspace } = row
-    const value = { payload: after, stamp, ...ttlOf(keyspace) }
+    const ttlMs = ttlOf(keyspace, after, this.#random)
+    if (ttlMs !== undefined && ttlMs <= 0) return void (await this.#void(row))
+    const value = { payload: after, stamp, ...(ttlMs === undefined ? {} : { ttlMs }) }
     const put = keyspace.calls.call(lane, () => keyspace.backing.tier.put(key, value))
     if (put instanceof Promise) await put
     keyspace.backing.near?.drop(key)
@@ -146,7 +149,10 @@ export class Writer<V = Uint8Array> {
       const fence = fences.get(key)
       if (fence === undefined || last?.exact !== true) return this.#unfence(row, stamp)
       const { tier, near } = keyspace.backing
-      const value = { payload: last.outcome.after, stamp, ...this.#ttlLeft(keyspace, stamp) }
+      const payload = last.outcome.after
+      const leftMs = this.#leftMs(keyspace, payload, stamp)
+      if (leftMs !== undefined && leftMs <= 0) return this.#unfence(row, stamp)
+      const value = { payload, stamp, ...(leftMs === undefined ? {} : { ttlMs: leftMs }) }
       await keyspace.calls.call(lane, () => tier.putFenced(key, fence, value))
       near?.drop(key)
     })
@@ -154,10 +160,9 @@ export class Writer<V = Uint8Array> {
   }
 
   // Counted from the beginning of the write, as readers count it.
-  #ttlLeft({ ttlMs }: Keyspace<V>, { upto }: WriteStamp): { ttlMs?: number } {
-    if (ttlMs === undefined) return {}
-    const ageMs = Math.max(0, this.#clock.wallMs() - Number(upto))
-    return { ttlMs: Math.max(1, ttlMs - ageMs) }
+  #leftMs(keyspace: Keyspace<V>, payload: V | null, { upto }: WriteStamp): number | undefined {
+    const ttlMs = ttlOf(keyspace, payload, this.#random)
+    return ttlMs === undefined ? undefined : ttlMs - Math.max(0, this.#clock.wallMs() - Number(upto))
   }
 
   // A row without its own fence removes whatever is there: the fence, or what came after it.
@@ -175,10 +180,6 @@ export class Writer<V = Uint8Array> {
 // Errors that are not ours are those of a user's functions, and say nothing of what was changed.
 function mayHaveChanged(error: unknown): boolean {
   return !(error instanceof TidemarkError) || error.code === 'SOURCE_TIMEOUT' || error.code === 'SOURCE_PARTLY'
-}
-
-function ttlOf({ ttlMs }: { readonly ttlMs?: number }): { ttlMs?: number } {
-  return ttlMs === undefined ? {} : { ttlMs }
 }
 
 interface LastWrite<V> {

@@ -30,13 +30,15 @@ export class Engine {
     // What is built is built for one key each: nobody waits for another's, and nothing outside has to be spared.
     const built = settings.every(({ source }) => source === undefined)
     const backing = built ? { ...opened.backing, loadsMax: Infinity } : opened.backing
-    const options = settings.map(({ name, maxStalenessMs, whenStale, ttlMs }) => ({
+    const options = settings.map(({ name, maxStalenessMs, whenStale, ttlMs, missingTtlMs, ttlJitter }) => ({
       description: byName.get(name)!,
       backing,
       maxStalenessMs,
       whenStale,
       loadLimits: built ? EACH_BY_ITSELF : {},
+      ttlJitter,
       ...(ttlMs === undefined ? {} : { ttlMs }),
+      ...(missingTtlMs === undefined ? {} : { missingTtlMs }),
     }))
     this.#keyspaces = new Keyspaces(options, clock, (rows, failed, name) => counts.get(name)?.loaded(rows, failed))
     this.reader = new Reader(this.#keyspaces, clock, random)

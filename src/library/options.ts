@@ -50,7 +50,7 @@ export interface KeyspaceOptions<V> {
   readonly schema?: StandardSchema<V> | undefined
   /** How long a value is kept at most. Of a source without a log: how old a value may be. */
   readonly ttl?: Duration | undefined
-  /** How long it is remembered that the source has no such key; `ttl` unless said otherwise. */
+  /** How long it is remembered that the source has no such key; `ttl` unless said otherwise, and not at all without a source. */
   readonly missingTtl?: Duration | undefined
   /** Times to live are shortened at random by up to this share, so that what came together does not leave together. */
   readonly ttlJitter?: number | undefined
@@ -152,7 +152,8 @@ export function resolveKeyspace<V>(
     source,
     schema: options.schema,
     ttlMs,
-    missingTtlMs: durationOf(`${path}missingTtl`, options.missingTtl) ?? ttlMs,
+    // What nobody builds is not there, and that is nothing to be remembered.
+    missingTtlMs: durationOf(`${path}missingTtl`, options.missingTtl) ?? (source === undefined ? 0 : ttlMs),
     ttlJitter,
     maxStalenessMs: durationOf(`${path}maxStaleness`, bound) ?? (hasLog ? limits.maxStalenessMsDefault : Infinity),
     whenStale,

@@ -44,11 +44,10 @@ export class ObjectPlaces {
   put(key: string, { payload, stamp, ttlMs, lane }: PlacedValue<object>): boolean {
     const colon = key.indexOf(':')
     const facts = factsOf(payload)
-    const lastsMs = facts.ttlMs ?? ttlMs
     return this.space(key.slice(0, colon)).set(key.slice(colon + 1), payload === null ? ABSENT : valueOf(payload), {
       lane,
       stamp,
-      ...(lastsMs === undefined ? {} : { expiresAtMs: this.#clock.monotonicMs() + lastsMs }),
+      ...(ttlMs === undefined ? {} : { expiresAtMs: this.#clock.monotonicMs() + ttlMs }),
       tags: facts.tags,
     })
   }
