@@ -14,6 +14,7 @@ import { Progress } from './progress.ts'
 import { table } from './table.ts'
 import { barLines, headLines } from './tables.ts'
 import { measureCalls } from './tide/calls.ts'
+import { measureDrop } from './tide/drop.ts'
 import { TideFigures, tideBars } from './tide/figures.ts'
 import { measureFollow } from './tide/follow.ts'
 import { measureIdle } from './tide/idle.ts'
@@ -25,7 +26,7 @@ import { measureSetGet } from './tide/set-get.ts'
 
 const usage = `npm run bench -- tide [options]
 
-  --only LIST      of these: set, miss, set-get, near, follow, idle
+  --only LIST      of these: set, miss, set-get, near, drop, follow, idle
   --rounds N       measurements of each kind, taken in turns (5)
   --seed N         chooses the keys (random, and printed)
   --unflushed      Postgres with fsync off: commits wait for no disk, and cost next to nothing, bare ones too
@@ -57,6 +58,7 @@ const stages: readonly Stage[] = [
   { names: ['set', 'miss'], steps: 1, measure: measureCalls },
   { names: ['set-get'], steps: 1, measure: measureSetGet },
   { names: ['near'], steps: 1, measure: measureNearHits },
+  { names: ['drop'], steps: 1, measure: measureDrop },
   { names: ['follow'], steps: 4, measure: measureFollow },
 ]
 

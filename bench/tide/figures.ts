@@ -89,6 +89,18 @@ function follows(series: string, rowsBar: number): Measured {
   }
 }
 
+/** Of commits by plain SQL, by the last near cache. */
+function drops(barMs: number): Measured {
+  return figures => {
+    const [sent, answered] = ['sent', 'answered'].map(since => figures.of('drop', `all, since ${since}`, 'p99Ms'))
+    return atMost(
+      barMs,
+      sent,
+      `${fixed(sent, 1)} ms since COMMIT was sent, ${fixed(answered, 1)} since it was answered`,
+    )
+  }
+}
+
 function idle(bar: number): Measured {
   return figures => {
     const share = figures.of('idle', 'server', 'coreShare')
@@ -115,6 +127,7 @@ const bars: readonly (readonly [name: string, wanted: string, measured: Measured
   ],
   ['near hit with proof by SQLite keyspace', '>= 0.9', nearHits('sqlite', 0.9)],
   ['near hit with proof by plain key', '>= 0.9', nearHits('plain', 0.9)],
+  ['a commit by SQL leaves the last near cache, p99', '<= 5 ms', drops(5)],
   ['followed, batches of rows', '10,000 rows/s, < 1 s', follows('batches', 10_000)],
   ['followed, transactions of one row', '10,000 or all, < 1 s', follows('single rows', 10_000)],
   ['idle server with 64 lanes', '<= 5 % of a core', idle(0.05)],

@@ -1,9 +1,7 @@
 // Whether a row that was just written through Tidemark is in the tier: one node writes it, another one that does not hold it
 // reads it at once. Quiet, while other rows are written by plain SQL at the rate that is wanted, and while several processes write
 // them through Tidemark, as far as they come.
-import { spawn, type ChildProcess } from 'node:child_process'
-import { once } from 'node:events'
-import { resolve } from 'node:path'
+import { BenchProcess } from './child.ts'
 import { TideNode } from './node.ts'
 import type { TideRun } from './run.ts'
 import { oneRow, writeFor } from './sql-load.ts'
@@ -70,10 +68,13 @@ async function underLoad(run: TideRun, writer: TideNode, reader: TideNode): Prom
     writesPerSecond: (run.smoke ? 200 : WRITES_PER_SECOND) / PROCESSES,
     seconds: run.smoke ? 1 : 5,
   }
-  const processes = Array.from({ length: PROCESSES }, () => new WriterProcess(plan))
+  const processes = Array.from(
+    { length: PROCESSES },
+    () => new BenchProcess<WriterPlan, WriterReport>('writer-main.ts', plan),
+  )
   try {
     await Promise.all(processes.map(each => each.ready()))
-    for (const each of processes) each.begin()
+    for (const each of processes) each.go()
     await new Promise(resolve => setTimeout(resolve, run.smoke ? 200 : 1_000))
     const probed = await probe(run, writer, reader, run.smoke ? 300 : 3_000)
     const reports = await Promise.all(processes.map(each => each.report()))
@@ -94,43 +95,4 @@ async function underSql(run: TideRun, writer: TideNode, reader: TideNode): Promi
   await new Promise(resolve => setTimeout(resolve, run.smoke ? 200 : 1_000))
   const probed = await probe(run, writer, reader, run.smoke ? 300 : 3_000)
   return { ...probed, writesPerSecond: (await written).rowsPerSecond }
-}
-
-/** writer-main.ts: says 'ready', waits for a line, writes, and prints its report. */
-class WriterProcess {
-  readonly #child: ChildProcess
-  readonly #exited: Promise<unknown>
-  #said = ''
-  #heard = Promise.withResolvers<void>()
-
-  constructor(plan: WriterPlan) {
-    const program = resolve(import.meta.dirname, 'writer-main.ts')
-    const args = ['--conditions=tidemark-source', program, JSON.stringify(plan)]
-    this.#child = spawn(process.execPath, args, { stdio: ['pipe', 'pipe', 'inherit'] })
-    this.#exited = once(this.#child, 'exit')
-    this.#child.stdout!.setEncoding('utf8').on('data', (text: string) => {
-      this.#said += text
-      this.#heard.resolve()
-    })
-    void this.#exited.then(() => this.#heard.resolve())
-  }
-
-  async ready(): Promise<void> {
-    await this.#heard.promise
-    if (!this.#said.startsWith('ready')) throw new Error('a process that writes did not start')
-  }
-
-  begin(): void {
-    this.#child.stdin!.write('go\n')
-  }
-
-  async report(): Promise<WriterReport> {
-    await this.#exited
-    return JSON.parse(this.#said.slice('ready\n'.length)) as WriterReport
-  }
-
-  end(): void {
-    this.#child.stdin!.end()
-    this.#child.kill('SIGKILL')
-  }
 }

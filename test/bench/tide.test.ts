@@ -112,3 +112,14 @@ test('shares of hits, of throughput and of a core are compared with their bars',
   assert.equal(reached('idle server with 64 lanes', samplesOf('idle', 'server', { coreShare: 0.05 })), true)
   assert.equal(reached('idle server with 64 lanes', samplesOf('idle', 'server', { coreShare: 0.06 })), false)
 })
+
+test('a commit is counted from when it was sent, which is more than the truth', () => {
+  const name = 'a commit by SQL leaves the last near cache, p99'
+  const since = (sent: number): TideSample[] => [
+    ...samplesOf('drop', 'all, since sent', { p99Ms: sent }),
+    ...samplesOf('drop', 'all, since answered', { p99Ms: 1 }),
+  ]
+  assert.equal(reached(name, since(5)), true)
+  assert.equal(reached(name, since(5.1)), false)
+  assert.equal(reached(name, []), undefined)
+})
