@@ -77,6 +77,8 @@ export const limits = {
   /** Changes that a lane's header remembers. */
   recentChangesMax: 32,
   leaseMs: 2_000,
+  /** Of a value that is built: a build that takes longer is begun a second time by whoever asks then. */
+  buildLeaseMs: 30_000,
   stampBytesMax: 512,
   /** Transactions in progress that a snapshot names; with more of them, only those below xmin count as seen. */
   snapshotInProgressMax: 16,

@@ -1,5 +1,6 @@
 // Values that nobody keeps but the cache: the source of keyspaces that have none. What is asked for is built by whoever asks
 // (`getOrSet`), and what is written is written nowhere else.
+import { limits } from '../base/limits.ts'
 import { LOGLESS_EPOCH } from '../coherence/epoch.ts'
 import { payloadOf, type EntryFacts } from '../near/entry.ts'
 import {
@@ -16,28 +17,43 @@ export interface Build extends EntryFacts {
   readonly build: () => unknown
 }
 
+/** What a load of a value fails with whose build made `undefined`: there is nothing to keep. */
+export class BuiltNothing extends Error {}
+
+export interface ExpectedBuild {
+  /** What is being built for the id was asked for before one of its tags was given up: it is not to be waited for. */
+  readonly outdated: boolean
+  /** Nobody waits for this build any more. */
+  forget(): void
+}
+
 const PAST_ALL_MARKS = 1n
 
 export class BuiltValues implements Source<unknown> {
   readonly name: string
   readonly epoch: bigint = LOGLESS_EPOCH
   readonly log = false
+  readonly leaseMs: number = limits.buildLeaseMs
   readonly #builds = new Map<RowId, Build[]>()
+  readonly #begun = new WeakSet<Build>()
 
   constructor(name: string) {
     this.name = name
   }
 
-  /** Who asks for the id from now on has it built so; who asked first builds. Returns what ends it. */
-  expect(id: RowId, build: Build): () => void {
+  /** Who asks for the id from now on has it built so; of those that have not built yet, who asked first builds. */
+  expect(id: RowId, build: Build): ExpectedBuild {
     const builds = this.#builds.get(id)
-    if (builds === undefined) this.#builds.set(id, [build])
+    const outdated = builds?.some(({ tags }) => tags?.some(({ alive }) => !alive)) ?? false
+    if (builds === undefined || outdated) this.#builds.set(id, [build])
     else builds.push(build)
-    return () => {
-      const left = this.#builds.get(id)?.filter(each => each !== build) ?? []
-      if (left.length === 0) this.#builds.delete(id)
-      else this.#builds.set(id, left)
-    }
+    return { outdated, forget: () => this.#forget(id, build) }
+  }
+
+  #forget(id: RowId, build: Build): void {
+    const left = this.#builds.get(id)?.filter(each => each !== build) ?? []
+    if (left.length === 0) this.#builds.delete(id)
+    else this.#builds.set(id, left)
   }
 
   async load(_keyspace: string, ids: readonly RowId[]): Promise<LoadResult<unknown>> {
@@ -47,11 +63,12 @@ export class BuiltValues implements Source<unknown> {
   }
 
   async #built(id: RowId): Promise<unknown> {
-    const build = this.#builds.get(id)?.[0]
-    if (build === undefined) return null
+    const builds = this.#builds.get(id)
+    const build = builds?.find(each => !this.#begun.has(each)) ?? builds?.[0]
+    if (build !== undefined) this.#begun.add(build)
     try {
-      const value = await build.build()
-      return value === undefined ? null : payloadOf(value, build)
+      const value = await build?.build()
+      return value === undefined ? new RowFailure(new BuiltNothing()) : payloadOf(value, build)
     } catch (error) {
       return new RowFailure(error)
     }
@@ -60,7 +77,8 @@ export class BuiltValues implements Source<unknown> {
   write(writes: readonly RowWrite<unknown>[]): Promise<WriteResult<unknown>> {
     const outcomes = writes.map(({ operation }) => {
       const after = operation.kind === 'replace' ? operation.row : null
-      return { changed: true, before: null, after, fields: 0, exact: true }
+      // That a value is not there is not worth a place: whoever asks next builds it.
+      return { changed: true, before: null, after, fields: 0, exact: after !== null }
     })
     const stamp = { kind: 'write', xid: 0n, at: 0n, epoch: LOGLESS_EPOCH, upto: PAST_ALL_MARKS } as const
     return Promise.resolve({ outcomes, stamp })

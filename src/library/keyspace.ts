@@ -11,7 +11,7 @@ import type { ReadAnswer, ReadOptions } from '../cache/reader.ts'
 import { ABSENT, payloadOf, valueOf, type EntryFacts } from '../near/entry.ts'
 import type { ObjectPlaces } from '../near/object-places.ts'
 import type { ObjectSpace } from '../near/object-space.ts'
-import type { BuiltValues } from './built-values.ts'
+import { BuiltNothing, type BuiltValues } from './built-values.ts'
 import { copyFor, type Copy } from './copies.ts'
 import type { Engine } from './engine.ts'
 import type { Events } from './events.ts'
@@ -105,16 +105,20 @@ export class Keyspace<V = unknown, K extends Key = string> {
 
   /** The value, from wherever it is; undefined: the source has none. Rejects with STALE, or as the source does. */
   get(key: K, options?: CallOptions): Promise<V | undefined> {
-    const id = typeof key === 'string' ? key : idOf(this.name, key)
-    if (options === undefined) {
-      const value = this.#hit(id)
-      if (value !== undefined) {
-        this.#counts.hits++
-        if (this.#events.has('hit')) this.#events.emit('hit', { keyspace: this.name, key: id })
-        return Promise.resolve(value === ABSENT ? undefined : this.#out(value))
+    // Whatever is wrong is told by the promise.
+    try {
+      const id = typeof key === 'string' ? key : idOf(this.name, key)
+      if (options === undefined) {
+        const value = this.#hit(id)
+        if (value !== undefined) {
+          this.#countHit(id)
+          return Promise.resolve(value === ABSENT ? undefined : this.#out(value))
+        }
       }
+      return this.#read(id, options).then(({ value }) => value)
+    } catch (error) {
+      return Promise.reject(error as Error)
     }
-    return this.#read(id, options).then(({ value }) => value)
   }
 
   /** Those of `keys` that there are, by key; what has to be loaded is loaded together. */
@@ -126,7 +130,7 @@ export class Keyspace<V = unknown, K extends Key = string> {
   }
 
   /** The value and how fresh it is. */
-  read(key: K, options?: CallOptions): Promise<Answer<V>> {
+  async read(key: K, options?: CallOptions): Promise<Answer<V>> {
     return this.#read(idOf(this.name, key), options)
   }
 
@@ -141,15 +145,15 @@ export class Keyspace<V = unknown, K extends Key = string> {
     return written as V
   }
 
-  /** All or none, where the source can. */
+  /** All or none, where the source can. Of several values for one key the last one counts. */
   async setMany(entries: Iterable<readonly [K, V]>, options: WriteOptions = {}): Promise<void> {
-    const writes = Array.from(entries, ([key, value]) => [idOf(this.name, key), value] as const)
-    if (writes.length > 0) await this.#write(writes, options)
+    const writes = new Map(Array.from(entries, ([key, value]) => [idOf(this.name, key), value] as const))
+    if (writes.size > 0) await this.#write([...writes], options)
   }
 
   /**
    * The value that `change` makes of what the source has; undefined from it removes the key. Calls for one key in this process
-   * wait for each other.
+   * wait for each other, so `change` must not wait for another one of its own key.
    */
   async update(
     key: K,
@@ -178,8 +182,8 @@ export class Keyspace<V = unknown, K extends Key = string> {
   }
 
   /** Gives up what is held of the key, here and in memory that processes share: the next read asks the source. */
-  invalidate(key: K): Promise<void> {
-    return this.invalidateMany([key])
+  async invalidate(key: K): Promise<void> {
+    await this.invalidateMany([key])
   }
 
   async invalidateMany(keys: readonly K[]): Promise<void> {
@@ -191,18 +195,20 @@ export class Keyspace<V = unknown, K extends Key = string> {
 
   /**
    * The value, or what `build` makes of nothing: one build for all who ask meanwhile. In a keyspace without a source it is kept
-   * by the cache alone; in one with a source it is written there.
+   * by the cache alone; in one with a source it is written there. `undefined` from it is answered, and not kept.
    */
-  getOrSet(key: K, build: () => V | Promise<V>, options: BuildOptions = {}): Promise<V> {
-    const id = typeof key === 'string' ? key : idOf(this.name, key)
+  async getOrSet(key: K, build: () => V | Promise<V>, options: BuildOptions = {}): Promise<V> {
+    const id = idOf(this.name, key)
     const value = this.#hit(id)
     if (value !== undefined && value !== ABSENT) {
-      this.#counts.hits++
-      return Promise.resolve(this.#out(value) as V)
+      this.#countHit(id)
+      return this.#out(value) as V
     }
-    return this.#own === undefined
-      ? this.#buildAndSet(id, build, options)
-      : this.#buildOwn(id, this.#own, build, options)
+    if (this.#own === undefined) return this.#buildAndSet(id, build, options)
+    const { signal } = options
+    signal?.throwIfAborted()
+    const building = this.#buildOwn(id, this.#own, build, options)
+    return signal === undefined ? building : withSignal(building, signal)
   }
 
   /** A function that answers from the cache: `call` is made for arguments whose key is not there. */
@@ -211,13 +217,13 @@ export class Keyspace<V = unknown, K extends Key = string> {
     options: BuildOptions & { readonly key: (...given: Arguments) => K },
   ): (...given: Arguments) => Promise<V> {
     const { key, ...rest } = options
-    return (...given) => this.getOrSet(key(...given), () => call(...given), rest)
+    return async (...given) => this.getOrSet(key(...given), () => call(...given), rest)
   }
 
   /** Gives up all that this process holds of the keyspace. */
   clear(): void {
     this.#space.clear()
-    this.#own?.opened?.tier.settleAll()
+    this.#own?.opened?.tier.giveUpLeases()
     if (this.#events.has('invalidate')) this.#events.emit('invalidate', { keyspace: this.name, keys: [] })
   }
 
@@ -255,12 +261,44 @@ export class Keyspace<V = unknown, K extends Key = string> {
     return this.#engine
   }
 
-  async #read(id: string, options: CallOptions = {}): Promise<Answer<V>> {
+  #countHit(id: string): void {
+    this.#counts.hits++
+    if (this.#events.has('hit')) this.#events.emit('hit', { keyspace: this.name, key: id })
+  }
+
+  #countMiss(id: string): void {
     this.#counts.misses++
     if (this.#events.has('miss')) this.#events.emit('miss', { keyspace: this.name, key: id })
+  }
+
+  // Memory may have answered all the same: one that the call, and not the keyspace, found fresh enough.
+  async #counted(id: string, answering: Promise<Answer<V>>): Promise<Answer<V>> {
+    try {
+      const answer = await answering
+      if (answer.tier === 'near') this.#countHit(id)
+      else this.#countMiss(id)
+      return answer
+    } catch (error) {
+      this.#countMiss(id)
+      throw error
+    }
+  }
+
+  async #read(id: string, options: CallOptions = {}): Promise<Answer<V>> {
     const { signal } = options
-    const answering = this.#ask(id, options)
+    signal?.throwIfAborted()
+    const answering = this.#counted(id, this.#ask(id, options))
     return signal === undefined ? answering : withSignal(answering, signal)
+  }
+
+  // The call ends with its signal; what waits for its turn then does not begin.
+  #inTurn<T>(id: string, signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
+    if (signal === undefined) return this.#locks.run(id, work)
+    const turn = this.#locks.run(id, async () => {
+      signal.throwIfAborted()
+      return work()
+    })
+    return withSignal(turn, signal)
   }
 
   async #ask(id: string, options: CallOptions): Promise<Answer<V>> {
@@ -325,9 +363,18 @@ export class Keyspace<V = unknown, K extends Key = string> {
 
   async #remove(ids: readonly string[], options: WriteOptions): Promise<number> {
     const writes = ids.map(id => ({ key: this.#keyOf(id), operation: { kind: 'remove' } as const }))
+    const engine = this.#engine ?? (await this.#ready())
+    const held = this.#own === undefined ? undefined : await this.#heldOf(this.#own, ids, engine)
     const outcomes = await this.#send(writes, options)
     if (this.#events.has('write')) this.#events.emit('write', { keyspace: this.name, keys: ids })
-    return outcomes.filter(({ changed }) => changed).length
+    return held ?? outcomes.filter(({ changed }) => changed).length
+  }
+
+  // Of values that the cache alone has there is no source that says whether they were there.
+  #heldOf({ opened }: OwnValues, ids: readonly string[], { reader }: Engine): number | Promise<number> {
+    const count = (values: readonly unknown[]): number => values.filter(value => value !== undefined).length
+    if (opened !== undefined) return count(ids.map(id => this.#space.get(id)))
+    return Promise.all(ids.map(async id => (await this.#held(id, reader)).value)).then(count)
   }
 
   async #send(
@@ -335,6 +382,7 @@ export class Keyspace<V = unknown, K extends Key = string> {
     { session, signal }: WriteOptions,
   ): Promise<Awaited<ReturnType<Engine['writer']['write']>>['outcomes']> {
     const { writer, opened } = this.#engine ?? (await this.#ready())
+    signal?.throwIfAborted()
     const { source } = opened.backing
     const called = session?.tickets.of(source)
     const writing = writer.write(writes)
@@ -345,25 +393,38 @@ export class Keyspace<V = unknown, K extends Key = string> {
   }
 
   async #buildAndSet(id: string, build: () => V | Promise<V>, options: BuildOptions): Promise<V> {
-    return this.#locks.run(id, async () => {
-      const { value } = await this.#read(id, options)
+    return this.#inTurn(id, options.signal, async () => {
+      const { value } = await this.#read(id)
       if (value !== undefined) return value
-      return (await this.#write([[id, await build()]], options))[0] as V
+      const built = await build()
+      return built === undefined ? built : ((await this.#write([[id, built]], options))[0] as V)
     })
   }
 
   async #buildOwn(id: string, own: OwnValues, build: () => V | Promise<V>, options: BuildOptions): Promise<V> {
     const facts = await this.#facts(options)
-    const forget = own.built.expect(id, { build, ...facts })
+    const { reader, writer } = this.#engine ?? (await this.#ready())
+    const expected = own.built.expect(id, { build: this.#checkedBuild(id, build), ...facts })
     try {
-      this.#counts.misses++
-      const { reader } = this.#engine ?? (await this.#ready())
+      if (expected.outdated) await writer.invalidate([this.#keyOf(id)])
       // What cannot be filed is built, and not kept.
       const bound = facts.filed ? {} : { maxStalenessMs: 0 }
-      const reading = reader.read(this.#keyOf(id), bound).then(answer => this.#answer(id, answer).value as V)
-      return await (options.signal === undefined ? reading : withSignal(reading, options.signal))
+      const reading = reader.read(this.#keyOf(id), bound).then(answer => this.#answer(id, answer))
+      return (await this.#counted(id, reading)).value as V
+    } catch (error) {
+      if (error instanceof BuiltNothing) return undefined as V
+      throw error
     } finally {
-      forget()
+      expected.forget()
+    }
+  }
+
+  #checkedBuild(id: string, build: () => V | Promise<V>): () => V | Promise<V> {
+    const { schema } = this.#settings
+    if (schema === undefined) return build
+    return async () => {
+      const built = await build()
+      return built === undefined ? built : ((await checked(schema, this.#keyOf(id), built)) as V)
     }
   }
 }

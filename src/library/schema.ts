@@ -1,6 +1,7 @@
 // Schemas of any library that keeps to Standard Schema (zod, valibot, arktype and others): values are checked against one on
 // their way in and out. The interface is https://standardschema.dev, version 1, of which this is the part that is used.
 import { TidemarkError } from '../base/errors.ts'
+import { limits } from '../base/limits.ts'
 import type { LoadResult, RowId, RowWrite, Source, SourcePosition, WriteResult } from '../source/source.ts'
 import { RowFailure } from '../source/source.ts'
 import { Entry } from '../near/entry.ts'
@@ -58,6 +59,14 @@ export class CheckedSource implements Source<unknown> {
 
   get log(): false | undefined {
     return this.#source.log
+  }
+
+  get fenceMs(): number {
+    return this.#source.fenceMs ?? limits.fenceMs
+  }
+
+  get leaseMs(): number {
+    return this.#source.leaseMs ?? limits.leaseMs
   }
 
   async load(keyspace: string, ids: readonly RowId[]): Promise<LoadResult<unknown>> {

@@ -117,7 +117,7 @@ export class SharedValues {
         const key = `${TAGS}:${name}`
         for (const pauseMs of TAG_PAUSES_MS) {
           if (pauseMs > 0) await sleep(clock, pauseMs)
-          const forget = built.expect(name, { build: draw })
+          const { forget } = built.expect(name, { build: draw })
           try {
             const { value } = await reader.read(key)
             // Held near: from now on a message tells when it is over.

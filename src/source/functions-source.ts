@@ -64,6 +64,7 @@ export class FunctionsSource implements Source<unknown> {
   readonly epoch: bigint = LOGLESS_EPOCH
   readonly log = false
   readonly fenceMs: number
+  readonly leaseMs: number
   readonly #functions: SourceFunctions
   readonly #clock: Clock
   readonly #timeoutMs: number
@@ -75,6 +76,8 @@ export class FunctionsSource implements Source<unknown> {
     this.#clock = options.clock
     this.#timeoutMs = options.timeoutMs ?? limits.sourceTimeoutMs
     this.fenceMs = this.#timeoutMs + limits.fenceMs - limits.sourceTimeoutMs
+    // A load that takes longer than its lease is never kept while others ask for the key.
+    this.leaseMs = this.fenceMs
   }
 
   async load(_keyspace: string, ids: readonly RowId[]): Promise<LoadResult<unknown>> {

@@ -153,9 +153,11 @@ export class ObjectTier implements Tier<unknown> {
     return laneOf(keyHash(key), this.lanes)
   }
 
-  /** Whoever loads or builds anything now stores nothing. */
-  settleAll(): void {
-    this.#pending.clear()
+  /** Whoever loads or builds anything of a keyspace now, or of all, stores nothing. Fences stand. */
+  giveUpLeases(keyspace?: string): void {
+    for (const [key, { type }] of this.#pending) {
+      if (type === 'lease' && (keyspace === undefined || key.startsWith(`${keyspace}:`))) this.#pending.delete(key)
+    }
   }
 
   /** Lets go of leases and fences whose time is over, which nobody has asked for since. */
