@@ -24,7 +24,7 @@ import type { Keyspace, Keyspaces, PlacedKey, WhenStale } from './keyspaces.ts'
 import { proofOf } from './proofs.ts'
 import type { LoadedRow } from './source-loads.ts'
 import { SuspendWatch } from './suspend-watch.ts'
-import { longestTtlOf, ttlOf } from './time-to-live.ts'
+import { TimesToLive } from './time-to-live.ts'
 import type { TierLook } from './tier-reads.ts'
 
 export interface ReadOptions {
@@ -71,7 +71,7 @@ const PAUSE_MS_MAX = 32
 export class Reader<V = Uint8Array> {
   readonly #keyspaces: Keyspaces<V>
   readonly #clock: Clock
-  readonly #random: Random
+  readonly #times: TimesToLive
   readonly #drawToken: () => Token
   readonly #watch: SuspendWatch
   readonly #flights = new Map<string, Flight<V>>()
@@ -79,7 +79,7 @@ export class Reader<V = Uint8Array> {
   constructor(keyspaces: Keyspaces<V>, clock: Clock, random: Random) {
     this.#keyspaces = keyspaces
     this.#clock = clock
-    this.#random = random
+    this.#times = new TimesToLive(clock, random)
     this.#drawToken = () => randomToken(random)
     this.#watch = new SuspendWatch(clock)
   }
@@ -138,7 +138,7 @@ export class Reader<V = Uint8Array> {
     const found = call.keyspace.backing.near?.find(call.key)
     if (found === undefined) return undefined
     // The clock that near entries expire by stands still while the machine is suspended.
-    if (this.#isOver(call.keyspace, found.record)) return undefined
+    if (this.#times.isOver(call.keyspace, found.record)) return undefined
     if (!meetsTicket(call.session, found.lane, found.record.stamp)) return undefined
     return this.#result(call, 'near', found.record, found.asOfMs)
   }
@@ -153,17 +153,13 @@ export class Reader<V = Uint8Array> {
 
   #asOf(call: Call<V>, stamp: Stamp, laneAsOfMs: number, nowMs: number): number {
     // Without a log nothing vouches for a lane; the stamp says when the row was loaded or written.
-    if (call.keyspace.backing.source.log === false) return nowMs - this.#ageByWall(stamp)
+    if (call.keyspace.backing.source.log === false) return nowMs - this.#times.age(stamp)
     return this.#trusted(laneAsOfMs)
   }
 
   #trusted(asOfMs: number): number {
     if (asOfMs < this.#watch.trustedFromMs) return NO_PROOF
     return asOfMs
-  }
-
-  #ageByWall(stamp: Stamp): number {
-    return Math.max(0, this.#clock.wallMs() - Number(stamp.upto))
   }
 
   async #readTier(call: Call<V>, near: ReadAnswer<V> | undefined): Promise<ReadAnswer<V>> {
@@ -212,7 +208,7 @@ export class Reader<V = Uint8Array> {
     const { proofs } = call.keyspace.backing
     const result = this.#result(call, call.keyspace.memory, record, proofOf(look.known, proofs.samples(), lane))
     // One that was stored late has been kept for longer than it should.
-    if (call.keyspace.memory === 'tier' && this.#isOver(call.keyspace, record)) return this.#load(call)
+    if (call.keyspace.memory === 'tier' && this.#times.isOver(call.keyspace, record)) return this.#load(call)
     this.#admit(call, look.ticket, lane, record)
     if (!meetsTicket(call.session, lane, record.stamp)) return this.#load(call)
     if (!result.stale || call.whenStale === 'serve') return result
@@ -233,20 +229,9 @@ export class Reader<V = Uint8Array> {
   #admit(call: Call<V>, ticket: number, lane: LaneState, record: ValueRecord<V>): void {
     const { near } = call.keyspace.backing
     if (near === undefined) return
-    const leftMs = this.#leftMs(call.keyspace, record)
+    const leftMs = this.#times.left(call.keyspace, record)
     if (leftMs === undefined) near.admit(call.key, { ticket, lane, record })
     else if (leftMs > 0) near.admit(call.key, { ticket, lane, record, ttlMs: leftMs })
-  }
-
-  // Without a log the time to live counts from the load, or from the beginning of the write, wherever the row has been since.
-  #leftMs(keyspace: Keyspace<V>, { payload, stamp }: Pick<ValueRecord<V>, 'payload' | 'stamp'>): number | undefined {
-    const ttlMs = ttlOf(keyspace, payload, this.#random)
-    return ttlMs !== undefined && keyspace.backing.source.log === false ? ttlMs - this.#ageByWall(stamp) : ttlMs
-  }
-
-  #isOver(keyspace: Keyspace<V>, { payload, stamp }: ValueRecord<V>): boolean {
-    if (keyspace.backing.source.log !== false) return false
-    return this.#ageByWall(stamp) >= (longestTtlOf(keyspace, payload) ?? Infinity)
   }
 
   // From the source, for this caller and those who call before the query is sent; the tier hears nothing of it.
@@ -287,7 +272,7 @@ export class Reader<V = Uint8Array> {
     const { keyspace, key } = call
     const { backing } = keyspace
     const stamp = loadStamp(loaded, flight.markLsn, backing.source.log === false)
-    const leftMs = this.#leftMs(keyspace, { payload: loaded.row, stamp })
+    const leftMs = this.#times.left(keyspace, { payload: loaded.row, stamp })
     const value = { payload: loaded.row, stamp, ...(leftMs === undefined ? {} : { ttlMs: leftMs }) }
     try {
       // Its time is over, or it has none: it was for those who waited for it.

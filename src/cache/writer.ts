@@ -15,7 +15,7 @@ import { ticketAfter, type SessionTicket } from '../coherence/session.ts'
 import type { WriteStamp } from '../coherence/stamp.ts'
 import type { RowOperation, RowOutcome, WriteResult } from '../source/source.ts'
 import type { Keyspace, Keyspaces, PlacedKey } from './keyspaces.ts'
-import { ttlOf } from './time-to-live.ts'
+import { TimesToLive, ttlOf } from './time-to-live.ts'
 
 export interface CacheWrite<V = Uint8Array> {
   /** The whole key, its keyspace's prefix included. */
@@ -39,11 +39,13 @@ export class Writer<V = Uint8Array> {
   readonly #keyspaces: Keyspaces<V>
   readonly #clock: Clock
   readonly #random: Random
+  readonly #times: TimesToLive
 
   constructor(keyspaces: Keyspaces<V>, clock: Clock, random: Random) {
     this.#keyspaces = keyspaces
     this.#clock = clock
     this.#random = random
+    this.#times = new TimesToLive(clock, random)
   }
 
   /**
@@ -150,19 +152,13 @@ export class Writer<V = Uint8Array> {
       if (fence === undefined || last?.exact !== true) return this.#unfence(row, stamp)
       const { tier, near } = keyspace.backing
       const payload = last.outcome.after
-      const leftMs = this.#leftMs(keyspace, payload, stamp)
+      const leftMs = this.#times.left(keyspace, { payload, stamp })
       if (leftMs !== undefined && leftMs <= 0) return this.#unfence(row, stamp)
       const value = { payload, stamp, ...(leftMs === undefined ? {} : { ttlMs: leftMs }) }
       await keyspace.calls.call(lane, () => tier.putFenced(key, fence, value))
       near?.drop(key)
     })
     await Promise.all(done)
-  }
-
-  // Counted from the beginning of the write, as readers count it.
-  #leftMs(keyspace: Keyspace<V>, payload: V | null, { upto }: WriteStamp): number | undefined {
-    const ttlMs = ttlOf(keyspace, payload, this.#random)
-    return ttlMs === undefined ? undefined : ttlMs - Math.max(0, this.#clock.wallMs() - Number(upto))
   }
 
   // A row without its own fence removes whatever is there: the fence, or what came after it.

@@ -87,14 +87,13 @@ export class ValueCodecs implements PayloadCodec {
     const decoded = this.#codecOf(key).decode(key, bytes)
     if (decoded.kind === 'undecodable') return UNDECODABLE
     const { expiresAtMs } = decoded
-    const ttlMs = expiresAtMs === undefined ? undefined : expiresAtMs - this.#clock.wallMs()
-    if (ttlMs !== undefined && ttlMs <= 0) return UNDECODABLE
+    if (expiresAtMs !== undefined && expiresAtMs <= this.#clock.wallMs()) return UNDECODABLE
     const tags = decoded.tags.length === 0 ? undefined : await this.#tokensOf(decoded.tags)
     if (tags === null) return UNDECODABLE
     const schema = this.#schemas.get(keyspaceOf(key))
-    if (schema === undefined) return payloadOf(decoded.value, { tags, ttlMs })
+    if (schema === undefined) return payloadOf(decoded.value, { tags, expiresAtMs })
     try {
-      return payloadOf(await checked(schema, key, decoded.value), { tags, ttlMs })
+      return payloadOf(await checked(schema, key, decoded.value), { tags, expiresAtMs })
     } catch {
       return UNDECODABLE
     }

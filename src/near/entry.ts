@@ -10,6 +10,8 @@ export const ABSENT: unique symbol = Symbol('absent')
 export interface EntryFacts {
   /** Instead of the keyspace's. */
   readonly ttlMs?: number | undefined
+  /** Wall ms, instead of `ttlMs`: as whoever stored it in a tier has said. */
+  readonly expiresAtMs?: number | undefined
   /** As they were when the value was asked for. */
   readonly tags?: readonly TagToken[] | undefined
 }
@@ -18,19 +20,25 @@ export interface EntryFacts {
 export class Entry implements EntryFacts {
   readonly value: unknown
   readonly ttlMs: number | undefined
+  readonly expiresAtMs: number | undefined
   readonly tags: readonly TagToken[] | undefined
 
   constructor(value: unknown, facts: EntryFacts = {}) {
     this.value = value
     this.ttlMs = facts.ttlMs
+    this.expiresAtMs = facts.expiresAtMs
     this.tags = facts.tags
   }
 }
 
 /** A user's value as a payload: wrapped only where that is needed. */
 export function payloadOf(value: unknown, facts?: EntryFacts): unknown {
-  if (facts?.ttlMs !== undefined || facts?.tags !== undefined) return new Entry(value, facts)
+  if (facts !== undefined && hasFacts(facts)) return new Entry(value, facts)
   return value === null ? NULL_VALUE : value
+}
+
+function hasFacts({ ttlMs, expiresAtMs, tags }: EntryFacts): boolean {
+  return ttlMs !== undefined || expiresAtMs !== undefined || tags !== undefined
 }
 
 /** What a user gets of a payload. */

@@ -2,13 +2,24 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { seededRandom } from '../../../src/base/random.ts'
+import type { Keyspace as CacheKeyspace } from '../../../src/cache/keyspaces.ts'
+import { TimesToLive } from '../../../src/cache/time-to-live.ts'
 import type { KeyspaceOptions } from '../../../src/library/options.ts'
+import { Entry } from '../../../src/near/entry.ts'
 import { Tidemark } from '../../../src/library/tidemark.ts'
 import { ManualClock } from '../../../src/testing/clock.ts'
 import { Backend } from './backend.ts'
 import { turns } from './turns.ts'
 
 const seed = Number(process.env['TIDEMARK_SEED'] ?? 1)
+
+const LOAD = {
+  kind: 'load',
+  snapshot: { xmin: 0n, xmax: 0n, inProgress: [], exact: true },
+  flush: 0n,
+  epoch: 0n,
+  lsn: 0n,
+} as const
 
 function open(options: Partial<KeyspaceOptions<unknown>> = {}) {
   const clock = new ManualClock()
@@ -122,7 +133,10 @@ await test('jitter takes up to its share off every time to live, and spreads wha
   const half = [...users.keys()].length
   assert.ok(half > 60 && half < 140, `${half} of 200 are left after half of the spread`)
   await users.getMany(ids)
-  const missing = backend.asked.slice(loads).flat().filter(id => Number(id) >= 200).length
+  const missing = backend.asked
+    .slice(loads)
+    .flat()
+    .filter(id => Number(id) >= 200).length
   assert.ok(missing > 60 && missing < 140, `${missing} of 200 missing ones were asked for again`)
   await pass(10_010)
   // Those that were not asked for again since.
@@ -139,4 +153,20 @@ await test('without jitter what came together leaves together', async () => {
   assert.equal([...users.keys()].length, 50)
   await pass(110)
   assert.equal([...users.keys()].length, 0)
+})
+
+await test('what another process has stored lasts as long as that one said, whatever its age', () => {
+  const clock = new ManualClock()
+  const times = new TimesToLive(clock, seededRandom(seed))
+  const stamp = { ...LOAD, upto: BigInt(clock.wallMs()) }
+  const keyspace = {
+    ttlMs: 1_000,
+    ttlJitter: 0.5,
+    backing: { source: { log: false } },
+  } as unknown as CacheKeyspace<unknown>
+  const payload = new Entry('x', { expiresAtMs: clock.wallMs() + 10_000 })
+  clock.advance(6_000)
+  assert.equal(times.left(keyspace, { payload, stamp }), 4_000)
+  assert.equal(times.isOver(keyspace, { payload, stamp }), false)
+  assert.equal(times.isOver(keyspace, { payload: 'x', stamp }), true)
 })
