@@ -88,8 +88,11 @@ export function unpackOutcomes({ rows, facts }: PackedOutcomes): RowOutcome[] {
 export function ownBytes(writes: readonly RowWrite[]): RowWrite[] {
   return writes.map(write => {
     const { operation } = write
-    if (operation.kind === 'replace')
-      return { ...write, operation: { ...operation, row: new Uint8Array(operation.row) } }
+    if (operation.kind === 'replace' || operation.kind === 'remove') {
+      const { expected } = operation
+      const own = expected === undefined ? operation : { ...operation, expected: new Uint8Array(expected) }
+      return { ...write, operation: own.kind === 'remove' ? own : { ...own, row: new Uint8Array(own.row) } }
+    }
     if (operation.kind !== 'update') return write
     const fields = operation.fields.map(([name, value]) => [name, new Uint8Array(value)] as const)
     return { ...write, operation: { ...operation, fields } }

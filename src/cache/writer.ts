@@ -5,6 +5,7 @@
 // For a source without a log there is no feed. A fence goes up on every key before the write, and the row takes the place of
 // its own fence only; nobody loads a key while its fence stands.
 // Not for: reading (reader.ts), and gathering several callers' writes (cache.ts).
+import { assert } from '../base/assert.ts'
 import type { Clock } from '../base/clock.ts'
 import { TidemarkError } from '../base/errors.ts'
 import { limits } from '../base/limits.ts'
@@ -75,6 +76,26 @@ export class Writer<V = Uint8Array> {
     return { outcomes: result.outcomes, session: ticketAfter(undefined, stamp) }
   }
 
+  /**
+   * Writes what `change` makes of the row that the source has, as one step, to a source that can: undefined when it had nothing
+   * to do. Rejects as the source does, or as `change`.
+   */
+  async change(key: string, change: (row: V | null) => Promise<V | null>): Promise<WriteAnswer<V> | undefined> {
+    const row = this.#keyspaces.place(key)
+    const { source } = row.keyspace.backing
+    assert(source.change !== undefined && source.log !== false, 'the source can, and has a log')
+    let result: WriteResult<V> | undefined
+    try {
+      result = await source.change(row.keyspace.description.name, row.id, change)
+    } catch (error) {
+      await this.#afterFailure([row], error, undefined)
+      throw error
+    }
+    if (result === undefined) return undefined
+    await this.#keep([row], result)
+    return { outcomes: result.outcomes, session: ticketAfter(undefined, result.stamp) }
+  }
+
   /** Removes rows from the tier and near, so that they are loaded when they are asked for. Rejects with TIER_UNAVAILABLE. */
   async invalidate(keys: readonly string[]): Promise<void> {
     const done = keys.map(key => this.#void(this.#keyspaces.place(key)))
@@ -84,7 +105,7 @@ export class Writer<V = Uint8Array> {
     }
   }
 
-  async #afterFailure(rows: readonly PlacedWrite<V>[], error: unknown, fences: Fences | undefined): Promise<void> {
+  async #afterFailure(rows: readonly PlacedKey<V>[], error: unknown, fences: Fences | undefined): Promise<void> {
     const unknown = mayHaveChanged(error)
     if (fences !== undefined) {
       // The write may yet take place: then its fences stand until their time is over.
@@ -95,7 +116,7 @@ export class Writer<V = Uint8Array> {
     }
   }
 
-  async #keep(rows: readonly PlacedWrite<V>[], result: WriteResult<V>): Promise<void> {
+  async #keep(rows: readonly PlacedKey<V>[], result: WriteResult<V>): Promise<void> {
     const { stamp } = result
     const done: unknown[] = []
     for (const { row, outcome, exact } of lastOf(rows, result.outcomes)) {

@@ -161,7 +161,9 @@ export class Keyspace<V = unknown, K extends Key = string> {
     options: WriteOptions = {},
   ): Promise<V | undefined> {
     const id = idOf(this.name, key)
-    return this.#locks.run(id, async () => {
+    return this.#inTurn(id, options.signal, async () => {
+      const engine = this.#engine ?? (await this.#ready())
+      if (engine.opened.backing.source.change !== undefined) return this.#change(id, engine, change, options)
       const fresh = this.#own === undefined ? { maxStaleness: 0 as const } : {}
       const { value } = await this.#read(id, fresh)
       const next = await change(value)
@@ -169,6 +171,27 @@ export class Keyspace<V = unknown, K extends Key = string> {
       if (value !== undefined) await this.#remove([id], options)
       return undefined
     })
+  }
+
+  // As one step of the source: whoever changes the row meanwhile is not overwritten.
+  async #change(
+    id: string,
+    { writer, opened }: Engine,
+    change: (value: V | undefined) => V | undefined | Promise<V | undefined>,
+    { session }: WriteOptions,
+  ): Promise<V | undefined> {
+    const { source } = opened.backing
+    const called = session?.tickets.of(source)
+    const written = await writer.change(this.#keyOf(id), async row => {
+      const next = await change(row === null ? undefined : (valueOf(row) as V))
+      return next ?? null
+    })
+    if (written === undefined) return undefined
+    this.#counts.writes++
+    if (written.session !== undefined) session?.tickets.saw(source, called, written.session)
+    if (this.#events.has('write')) this.#events.emit('write', { keyspace: this.name, keys: [id] })
+    const { after } = written.outcomes[0]!
+    return after === null ? undefined : this.#out(valueOf(after))
   }
 
   /** Whether there was one, as far as the source says. */

@@ -79,7 +79,13 @@ export class CheckedSource implements Source<unknown> {
 
   /** What the database made of a row that was checked before is checked too: it is what readers are going to get. */
   async write(writes: readonly RowWrite<unknown>[]): Promise<WriteResult<unknown>> {
-    const { outcomes, stamp } = await this.#source.write(writes)
+    return this.#checkWritten(writes, await this.#source.write(writes))
+  }
+
+  async #checkWritten(
+    writes: readonly Pick<RowWrite, 'keyspace' | 'id'>[],
+    { outcomes, stamp }: WriteResult<unknown>,
+  ): Promise<WriteResult<unknown>> {
     const checkedOutcomes = outcomes.map(async (outcome, i) => {
       const { keyspace, id } = writes[i]!
       const schema = this.#schemas.get(keyspace)
@@ -88,6 +94,22 @@ export class CheckedSource implements Source<unknown> {
       return after instanceof RowFailure ? { ...outcome, exact: false } : { ...outcome, after }
     })
     return { outcomes: await Promise.all(checkedOutcomes), stamp }
+  }
+
+  /** What is changed is checked before and after. A row that is not as the schema says cannot be changed. */
+  get change(): Source<unknown>['change'] {
+    const source = this.#source
+    if (source.change === undefined) return undefined
+    return async (keyspace, id, change) => {
+      const schema = this.#schemas.get(keyspace)
+      if (schema === undefined) return source.change!(keyspace, id, change)
+      const key = `${keyspace}:${id}`
+      const write = await source.change!(keyspace, id, async row => {
+        const next = await change(row === null ? null : await checked(schema, key, row))
+        return next === null ? null : checked(schema, key, next)
+      })
+      return write && this.#checkWritten([{ keyspace, id }], write)
+    }
   }
 
   position(): Promise<SourcePosition> {

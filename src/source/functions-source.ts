@@ -128,6 +128,9 @@ export class FunctionsSource implements Source<unknown> {
 
   #rowOf(operation: RowOperation<unknown>): unknown {
     const { store, remove } = this.#functions
+    if ('expected' in operation && operation.expected !== undefined) {
+      throw this.#refused('does not know what is there: it takes no `expected`')
+    }
     if (operation.kind === 'remove') {
       if (remove === undefined) throw this.#refused(`has no function 'remove'`)
       return null

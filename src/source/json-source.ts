@@ -2,7 +2,16 @@
 // hold come and go as BigInt; what JSON does not have (Date, Map) is for a keyspace's schema to make of it.
 // Not for: what a row's JSON may be (row-json.ts), where objects are kept.
 import { TidemarkError, messageOf } from '../base/errors.ts'
-import type { LoadResult, RowId, RowOperation, RowWrite, Source, SourcePosition, WriteResult } from './source.ts'
+import type {
+  LoadResult,
+  RowId,
+  RowOperation,
+  RowOutcome,
+  RowWrite,
+  Source,
+  SourcePosition,
+  WriteResult,
+} from './source.ts'
 
 /** A run of digits that may be more than a double holds exactly. */
 const LONG_NUMBER = /\d{16}/
@@ -48,6 +57,9 @@ function spell(this: unknown, name: string, value: unknown): unknown {
   return value
 }
 
+/** How often a row that others change meanwhile is read and changed again. */
+const ATTEMPTS_MAX = 20
+
 export class JsonSource implements Source<unknown> {
   readonly #rows: Source
 
@@ -70,8 +82,27 @@ export class JsonSource implements Source<unknown> {
 
   async write(writes: readonly RowWrite<unknown>[]): Promise<WriteResult<unknown>> {
     const { outcomes, stamp } = await this.#rows.write(writes.map(asBytes))
-    const objects = outcomes.map(each => ({ ...each, before: objectOf(each.before), after: objectOf(each.after) }))
-    return { outcomes: objects, stamp }
+    return { outcomes: outcomes.map(asObjects), stamp }
+  }
+
+  async change(
+    keyspace: string,
+    id: RowId,
+    change: (row: unknown) => Promise<unknown>,
+  ): Promise<WriteResult<unknown> | undefined> {
+    const { rows } = await this.#rows.load(keyspace, [id])
+    let before = rows[0] ?? null
+    for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
+      const next = await change(objectOf(before))
+      if (next === null && before === null) return undefined
+      const operation = operationFrom(before, next === null ? null : rowToJson(`${keyspace}:${id}`, next))
+      const { outcomes, stamp } = await this.#rows.write([{ keyspace, id, operation }])
+      const [outcome] = outcomes
+      if (outcome!.changed) return { outcomes: [asObjects(outcome!)], stamp }
+      before = outcome!.before
+    }
+    const message = `'${keyspace}:${id}' was changed by others each of ${ATTEMPTS_MAX} times that it was to be updated; try again`
+    throw new TidemarkError('SOURCE_BUSY', message)
   }
 
   position(): Promise<SourcePosition> {
@@ -83,6 +114,18 @@ export class JsonSource implements Source<unknown> {
   }
 }
 
+/** Only if the row is still the one that it was. */
+function operationFrom(before: Uint8Array | null, next: Uint8Array | null): RowOperation {
+  if (next === null) return { kind: 'remove', expected: before! }
+  return before === null
+    ? { kind: 'replace', row: next, condition: 'absent' }
+    : { kind: 'replace', row: next, expected: before }
+}
+
+function asObjects(outcome: RowOutcome): RowOutcome<unknown> {
+  return { ...outcome, before: objectOf(outcome.before), after: objectOf(outcome.after) }
+}
+
 function objectOf(row: Uint8Array | null): unknown {
   return row === null ? null : rowFromJson(row)
 }
@@ -92,6 +135,8 @@ function asBytes({ keyspace, id, operation }: RowWrite<unknown>): RowWrite {
 }
 
 function operationAsBytes(key: string, operation: RowOperation<unknown>): RowOperation {
+  if (operation.kind === 'remove') return { kind: 'remove' }
   if (operation.kind !== 'replace') return operation
-  return { ...operation, row: rowToJson(key, operation.row) }
+  const { expected: _, ...rest } = operation
+  return { ...rest, row: rowToJson(key, operation.row) }
 }

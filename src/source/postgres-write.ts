@@ -20,6 +20,7 @@ export interface WritePlan {
   readonly key: readonly string[]
   readonly kind: RowWrite['operation']['kind']
   readonly condition: Extract<RowWrite['operation'], { kind: 'replace' }>['condition']
+  readonly expected: Uint8Array | undefined
   /** Positions in the mapping's columns, none twice and none of the key; `values` are what they are set to. */
   readonly columns: readonly number[]
   readonly values: readonly Value[]
@@ -49,6 +50,7 @@ export function planWrite(statements: PostgresStatements, write: RowWrite): Writ
     key,
     kind: operation.kind,
     condition: conditional ? operation.condition : undefined,
+    expected: operation.kind === 'replace' || operation.kind === 'remove' ? operation.expected : undefined,
     columns,
     values,
     addition: operation.kind === 'add' && !isPlainSum(mapping.columns[columns[0]!]!, operation) ? operation : undefined,
@@ -102,6 +104,13 @@ export function planSum(plan: WritePlan, locked: readonly Cell[]): WritePlan {
   const [position] = plan.columns
   const cell = locked[answer.before] === null ? null : locked[answer.before + 1 + position!]!
   return { ...plan, values: [parameterOfSum(all[position!]!, cell, plan.addition!)] }
+}
+
+/** Whether the row that is locked is the one that the plan is for. */
+export function isExpected({ statements, expected }: WritePlan, locked: readonly Cell[]): boolean {
+  if (locked[answer.before] === null) return false
+  const row = encodeCells(statements.mapping.columns, locked, answer.before + 1)
+  return Buffer.compare(row, expected!) === 0
 }
 
 /** undefined: another transaction inserted the row at the same time. Nothing was written; the same call sees it next time. */

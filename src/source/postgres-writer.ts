@@ -9,7 +9,7 @@ import type { Random } from '../base/random.ts'
 import { isRetriable } from './postgres-errors.ts'
 import type { Cell, PostgresPool, Session, Statement } from './postgres-pool.ts'
 import { answer } from './postgres-statements.ts'
-import { outcomeOf, planSum, statementOf, type WritePlan } from './postgres-write.ts'
+import { isExpected, outcomeOf, planSum, statementOf, type WritePlan } from './postgres-write.ts'
 import type { RowOutcome } from './source.ts'
 
 export interface Written {
@@ -43,7 +43,7 @@ export class PostgresWriter {
   /** Resolves once it is committed and durable. Rejects with Postgres' own errors, nothing changed. */
   async write(plans: readonly WritePlan[]): Promise<Written> {
     const only = plans.length === 1 ? plans[0]! : undefined
-    const single = only !== undefined && only.addition === undefined && only.condition !== 'all-absent'
+    const single = only !== undefined && !needsLook(only)
     for (let attempt = 1; ; attempt++) {
       try {
         const written = await this.#pool.raw(session =>
@@ -101,8 +101,11 @@ export class PostgresWriter {
       if (plan.condition === 'all-absent') withheld = await isGroupThere(session, plans, i)
       else if (plan.condition !== 'and-absent') withheld = false
       let complete = plan
-      if (plan.addition !== undefined)
-        complete = planSum(plan, (await session.queryHere(statementOf(plan, 'lock')))[0]!)
+      if (plan.addition !== undefined || plan.expected !== undefined) {
+        const [locked] = await session.queryHere(statementOf(plan, 'lock'))
+        if (plan.addition !== undefined) complete = planSum(plan, locked!)
+        else withheld = !isExpected(plan, locked!)
+      }
       const statement = withheld ? statementOf(plan, 'read') : statementOf(complete)
       const answer = session.queryHere(statement)
       // Its error is met below; an earlier one's first.
@@ -119,6 +122,11 @@ export class PostgresWriter {
     }
     return { outcomes, last }
   }
+}
+
+/** Whether the row has to be looked at before it is known what to write. */
+function needsLook({ addition, expected, condition }: WritePlan): boolean {
+  return addition !== undefined || expected !== undefined || condition === 'all-absent'
 }
 
 /** Locks what is there of all rows, keyspace by keyspace in the order of their names. */

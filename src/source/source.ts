@@ -51,6 +51,8 @@ export type RowOperation<V = Uint8Array> =
       readonly kind: 'replace'
       readonly row: V
       readonly condition?: 'absent' | 'present' | 'all-absent' | 'and-absent'
+      /** Only if the row is this one, as the source spelt it. */
+      readonly expected?: V | undefined
     }
   /**
    * Some columns, given as text (as HSET does); inserts the row if there is none. `absent` as HSETNX: only if all of them are
@@ -68,7 +70,7 @@ export type RowOperation<V = Uint8Array> =
   | { readonly kind: 'add'; readonly field: string; readonly amount: string; readonly as: 'integer' | 'float' }
   /** Columns to set to NULL, as HDEL does. */
   | { readonly kind: 'unset'; readonly fields: readonly string[] }
-  | { readonly kind: 'remove' }
+  | { readonly kind: 'remove'; readonly expected?: V | undefined }
 
 export interface RowWrite<V = Uint8Array> {
   readonly keyspace: string
@@ -119,6 +121,18 @@ export interface Source<V = Uint8Array> {
   load(keyspace: string, ids: readonly RowId[]): Promise<LoadResult<V>>
   /** One transaction for all of `writes`; resolves once it is durable. */
   write(writes: readonly RowWrite<V>[]): Promise<WriteResult<V>>
+  /**
+   * Writes what `change` makes of the row, null being none; again, of the row as it is by then, if others change it meanwhile.
+   * undefined: there was nothing to do. Rejects as `write` does, as `change` does, or with SOURCE_BUSY. Without it, the cache
+   * loads and writes.
+   */
+  readonly change?:
+    | ((
+        keyspace: string,
+        id: RowId,
+        change: (row: V | null) => Promise<V | null>,
+      ) => Promise<WriteResult<V> | undefined>)
+    | undefined
   /** One query to the primary: everything visible before the call lies at or before the position. */
   position(): Promise<SourcePosition>
   close(): Promise<void>

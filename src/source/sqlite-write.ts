@@ -17,6 +17,7 @@ export interface WritePlan {
   readonly key: readonly SqlValue[]
   readonly kind: RowWrite['operation']['kind']
   readonly condition: Extract<RowWrite['operation'], { kind: 'replace' }>['condition']
+  readonly expected: Uint8Array | undefined
   /** Positions in `mapping.columns`, none twice and none of the key; `values` are what they are set to. */
   readonly columns: readonly number[]
   readonly values: readonly SqlValue[]
@@ -47,6 +48,7 @@ export function planWrite(mapping: TableMapping, write: RowWrite): WritePlan {
     key,
     kind: operation.kind,
     condition: operation.kind === 'replace' || operation.kind === 'update' ? operation.condition : undefined,
+    expected: operation.kind === 'replace' || operation.kind === 'remove' ? operation.expected : undefined,
     columns,
     values,
     addition: operation.kind === 'add' ? operation : undefined,
@@ -81,7 +83,7 @@ export function applyWrite(statements: SqliteStatements, plan: WritePlan, withhe
   const { mapping, key } = plan
   const before = statements.row(key)
   const fields = countFields(plan, before)
-  if (withheld || isNothing(plan, before, fields)) {
+  if (withheld || !isExpected(plan, before) || isNothing(plan, before, fields)) {
     const row = encode(mapping, before)
     const outcome: RowOutcome = { changed: false, before: row, after: row, fields: 0, exact: true }
     return { outcome, sideEffect: undefined }
@@ -109,6 +111,12 @@ function countFields(plan: WritePlan, before: SqlValue[] | undefined): number {
   const had = (column: number): boolean => before !== undefined && before[column] !== null
   if (plan.kind === 'update' || plan.kind === 'add') return plan.columns.filter(column => !had(column)).length
   return plan.kind === 'unset' ? plan.columns.filter(had).length : 0
+}
+
+function isExpected({ mapping, expected }: WritePlan, before: SqlValue[] | undefined): boolean {
+  if (expected === undefined) return true
+  const row = encode(mapping, before)
+  return row !== null && Buffer.compare(row, expected) === 0
 }
 
 function isNothing(plan: WritePlan, before: SqlValue[] | undefined, fields: number): boolean {
