@@ -90,6 +90,11 @@ export const limits = {
   // the tide
   /** How often the lanes' marks move when nothing is written. */
   tideHeartbeatMs: 50,
+  /** While changes come, the marks move in so many portions of all lanes, with a pause after each: a change passes between them. */
+  tidePortions: 8,
+  tidePortionPauseMs: 1,
+  /** So long after the last change they still do. */
+  tidePortionsForMs: 1_000,
   /** What all lanes have applied is confirmed to the database after so long: a tier's failover may ask for it again. */
   tideRetentionMs: 60_000,
   /** Changes that are kept for lanes that have not applied them yet, or that are taken back by a failover of the tier. */
@@ -234,6 +239,10 @@ assert(
 )
 assert(limits.journalBytesMax >= 4 * limits.journalFileBytesMax, 'a full journal has files to let go of')
 assert(limits.journalAppendBytesMax > limits.valueBytesMax + limits.keyBytesMax, 'a value of the largest size is taken')
+assert(
+  limits.tidePortions * limits.tidePortionPauseMs < limits.tideHeartbeatMs / 2,
+  'all marks have moved long before the next heartbeat',
+)
 assert(limits.tideReplayDelayMs < limits.tideReplayEveryMs, 'lanes that come back together share a replay')
 assert(limits.tideStillMs >= 4 * limits.tideHeartbeatMs, 'a late heartbeat is not taken for a holder that is gone')
 assert(limits.tideEvictMs > limits.tideStillMs, 'a log that is free is taken before its holder is put out')

@@ -67,6 +67,8 @@ export class TideTerm implements LaneTerm {
   #told: Told[] = []
   #toldChanges = 0
   #changedSinceBeat = false
+  /** When the log last told of a change. */
+  #changedAtMs = -Infinity
   #toldAtMs: number
   /** Since when the log has been asked for more. */
   #askedAtMs: number | undefined
@@ -167,7 +169,9 @@ export class TideTerm implements LaneTerm {
       for (const item of items) {
         this.#told.push({ xid: item.xid, item, atMs: this.#toldAtMs })
         this.#toldChanges += changesOf(item)
-        if (!isHeartbeat(item)) this.#changedSinceBeat = true
+        if (isHeartbeat(item)) continue
+        this.#changedSinceBeat = true
+        this.#changedAtMs = this.#toldAtMs
       }
       this.#toldAlarm.ring()
     }
@@ -260,7 +264,7 @@ export class TideTerm implements LaneTerm {
     }
     this.#roomAlarm.ring()
     if (isReset) for (const worker of this.#workers) worker.wake()
-    else if (touched.size === 0) this.#advance(limits.tideHeartbeatMs / 2)
+    else if (touched.size === 0) void this.#advance(limits.tideHeartbeatMs / 2)
     else for (const lane of touched) this.#workers[lane]!.wake()
   }
 
@@ -286,7 +290,7 @@ export class TideTerm implements LaneTerm {
       }
       if (!this.#changedSinceBeat) this.#beatOnce()
       this.#changedSinceBeat = false
-      this.#advance(0)
+      void this.#advance(0)
       this.#confirm(nowMs)
       this.#observeLag(nowMs)
     }
@@ -320,8 +324,18 @@ export class TideTerm implements LaneTerm {
     return nowMs - Math.max(this.#untoldSinceMs, this.#askedAtMs) >= limits.tideStallMs
   }
 
-  #advance(agoMs: number): void {
-    for (const worker of this.#workers) worker.advance(agoMs)
+  /** Where changes come, not all lanes at once: a change would wait for the steps of all of them. */
+  async #advance(agoMs: number): Promise<void> {
+    const portion = Math.ceil(this.#workers.length / limits.tidePortions)
+    for (const [lane, worker] of this.#workers.entries()) {
+      if (lane > 0 && lane % portion === 0 && this.#changesCome()) await this.#over.wait(limits.tidePortionPauseMs)
+      if (this.#ended) return
+      worker.advance(agoMs)
+    }
+  }
+
+  #changesCome(): boolean {
+    return this.clock.monotonicMs() - this.#changedAtMs < limits.tidePortionsForMs
   }
 
   #confirm(nowMs: number): void {
