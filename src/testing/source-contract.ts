@@ -134,6 +134,28 @@ const loading: Tests = {
 }
 
 const writing: Tests = {
+  'a row is replaced or removed only if it is the expected one': async subject => {
+    const first = '{"id":1,"name":"A","count":1,"note":null,"ratio":0.1,"data":"AP8="}'
+    const second = '{"id":1,"name":"B","count":1,"note":null,"ratio":0.1,"data":"AP8="}'
+    const only = (row: string, expected: string): RowOperation => ({
+      kind: 'replace',
+      row: Buffer.from(row),
+      expected: Buffer.from(expected),
+    })
+    const missing = await subject.one('1', only(first, first))
+    assert.deepEqual([missing.changed, textOf(missing.before)], [false, null])
+    await subject.one('1', replace(first))
+    const kept = await subject.one('1', only(first, second))
+    assert.deepEqual([kept.changed, textOf(kept.before), textOf(kept.after)], [false, first, first])
+    const done = await subject.one('1', only(second, first))
+    assert.deepEqual([done.changed, textOf(done.before), textOf(done.after)], [true, first, second])
+    const unmoved = await subject.one('1', { kind: 'remove', expected: Buffer.from(first) })
+    assert.deepEqual([unmoved.changed, textOf(unmoved.before)], [false, second])
+    const removed = await subject.one('1', { kind: 'remove', expected: Buffer.from(second) })
+    assert.deepEqual([removed.changed, textOf(removed.after)], [true, null])
+    assert.deepEqual(await subject.texts('1'), [null])
+  },
+
   'replace sets what is not given to its default, and answers with the row before and after': async subject => {
     await subject.one('1', replace('{"name":"A","count":1,"note":"x"}'))
     const { changed, before, after, exact } = await subject.one('1', replace('{"id":1,"name":"B"}'))
