@@ -31,6 +31,7 @@ import type { ProofClock } from './proof-clock.ts'
 import { checked } from './schema.ts'
 import { withSignal } from './signal.ts'
 import { TableSource } from './table-source.ts'
+import { ObjectTier } from '../tier/object-tier.ts'
 import type { TagBook } from './tag-book.ts'
 import type { Counts, Stats } from './stats.ts'
 
@@ -246,7 +247,9 @@ export class Keyspace<V = unknown, K extends Key = string> {
   /** Gives up all that this process holds of the keyspace. */
   clear(): void {
     this.#space.clear()
-    this.#own?.opened?.tier.giveUpLeases()
+    // What is being loaded now is not kept.
+    const tier = this.#engine?.opened.backing.tier
+    if (tier instanceof ObjectTier) tier.giveUpLeases(this.name)
     if (this.#events.has('invalidate')) this.#events.emit('invalidate', { keyspace: this.name, keys: [] })
   }
 
@@ -359,7 +362,7 @@ export class Keyspace<V = unknown, K extends Key = string> {
         if (given === undefined) throw undefinedValue(key)
         const value = schema === undefined ? given : await checked(schema, key, given)
         // A copy: the caller may go on with theirs.
-        const row = payloadOf(this.#settings.clone === 'structured' ? structuredClone(value) : value, facts)
+        const row = payloadOf(this.#settings.clone === 'structured' ? this.#out(value) : value, facts)
         return { key, operation: { kind: 'replace', row } as const }
       }),
     )

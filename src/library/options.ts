@@ -64,7 +64,10 @@ export interface KeyspaceOptions<V> {
   readonly compress?: CompressionOptions | undefined
   /** Of the values' shape: values of another version in a tier read as absent. */
   readonly version?: number | undefined
-  /** What callers get: the object in memory itself, a copy of it, or the object itself, frozen deeply. */
+  /**
+   * What callers get: the object in memory itself, a copy of it, or the object itself, frozen deeply. Dates, bytes and what is
+   * in a Map or a Set cannot be kept from changing that way; the objects in these are frozen.
+   */
   readonly clone?: Clone | undefined
 }
 

@@ -153,10 +153,10 @@ export class ObjectTier implements Tier<unknown> {
     return laneOf(keyHash(key), this.lanes)
   }
 
-  /** Whoever loads or builds anything of a keyspace now, or of all, stores nothing. Fences stand. */
-  giveUpLeases(keyspace?: string): void {
+  /** Whoever loads or builds anything of the keyspace now stores nothing. Fences stand. */
+  giveUpLeases(keyspace: string): void {
     for (const [key, { type }] of this.#pending) {
-      if (type === 'lease' && (keyspace === undefined || key.startsWith(`${keyspace}:`))) this.#pending.delete(key)
+      if (type === 'lease' && key.startsWith(`${keyspace}:`)) this.#pending.delete(key)
     }
   }
 

@@ -228,10 +228,16 @@ void test('update sees what is there, and calls for one key take turns', async t
     return (value ?? 0) + 1
   }
   const seen = await Promise.all(Array.from({ length: 20 }, () => counts.update('a', add)))
-  assert.deepEqual(seen, Array.from({ length: 20 }, (_, i) => i + 1))
+  assert.deepEqual(
+    seen,
+    Array.from({ length: 20 }, (_, i) => i + 1),
+  )
   assert.equal(await counts.update('a', () => undefined), undefined)
   assert.equal(await counts.get('a'), undefined)
   assert.equal(await counts.update('a', () => undefined), undefined)
-  await assert.rejects(counts.update('a', () => Promise.reject(new Error('no'))), /no/)
+  await assert.rejects(
+    counts.update('a', () => Promise.reject(new Error('no'))),
+    /no/,
+  )
   assert.equal(await counts.update('a', add), 1)
 })
