@@ -27,10 +27,11 @@ export { Session } from './library/session.ts'
 export { TableSource } from './library/table-source.ts'
 export type { Answer } from './library/keyspace.ts'
 export type { EventName, Listener, TidemarkEvents } from './library/events.ts'
-export type { Key } from './library/key.ts'
+export type { Key, KeyKind } from './library/key.ts'
 export type {
   BuildOptions,
   CallOptions,
+  CheckedKeyspaceOptions,
   Clone,
   KeyspaceOptions,
   KeyspaceSource,

@@ -9,6 +9,7 @@ import { limits } from '../base/limits.ts'
 import type { WhenStale } from '../cache/keyspaces.ts'
 import { parseDuration, parseSize, type Duration, type Size } from '../config/units.ts'
 import type { SourceFunctions } from '../source/functions-source.ts'
+import type { Key, KeyKind } from './key.ts'
 import type { StandardSchema } from './schema.ts'
 import type { Session } from './session.ts'
 import { TableSource } from './table-source.ts'
@@ -41,11 +42,13 @@ export interface TidemarkOptions {
 }
 
 /** A keyspace's source: the rows of a table, or functions. */
-export type KeyspaceSource = TableSource | SourceFunctions
+export type KeyspaceSource<V = unknown> = TableSource | SourceFunctions<V>
 
-export interface KeyspaceOptions<V> {
+export interface KeyspaceOptions<V, K extends Key = string> {
   /** Without one, the keyspace holds what is put there, or built by `getOrSet`. */
-  readonly source?: KeyspaceSource | undefined
+  readonly source?: KeyspaceSource<V> | undefined
+  /** For the types alone: `Number`, or `[String, Number]` for a composite key. Keys are strings unless said otherwise. */
+  readonly key?: KeyKind<K> | undefined
   /** Any Standard Schema. Values are checked as they come from the source, and before they go there. */
   readonly schema?: StandardSchema<V> | undefined
   /** How long a value is kept at most. Of a source without a log: how old a value may be. */
@@ -69,6 +72,12 @@ export interface KeyspaceOptions<V> {
    * in a Map or a Set cannot be kept from changing that way; the objects in these are frozen.
    */
   readonly clone?: Clone | undefined
+}
+
+/** With a schema the source may show anything: it is checked. */
+export interface CheckedKeyspaceOptions<V, K extends Key = string> extends Omit<KeyspaceOptions<V, K>, 'source'> {
+  readonly source?: KeyspaceSource | undefined
+  readonly schema: StandardSchema<V>
 }
 
 export interface CallOptions {
@@ -109,7 +118,7 @@ const NAME = /^[A-Za-z0-9_.-]{1,64}$/
 const whenStales: readonly WhenStale[] = ['source', 'serve', 'fail']
 const clones: readonly Clone[] = ['none', 'structured', 'freeze']
 const keyspaceMembers =
-  'source schema ttl missingTtl ttlJitter maxStaleness whenStale clone codec compress version'.split(' ')
+  'source key schema ttl missingTtl ttlJitter maxStaleness whenStale clone codec compress version'.split(' ')
 const tidemarkMembers = 'near maxStaleness whenStale tier tide encryption'.split(' ')
 
 export interface ResolvedNear {
@@ -131,9 +140,9 @@ export function resolveNear(options: TidemarkOptions): ResolvedNear {
 }
 
 /** Throws OPTION_INVALID. */
-export function resolveKeyspace<V>(
+export function resolveKeyspace<V, K extends Key>(
   name: string,
-  options: KeyspaceOptions<V>,
+  options: KeyspaceOptions<V, K>,
   defaults: TidemarkOptions,
 ): ResolvedKeyspace {
   const path = `keyspace '${name}': `

@@ -30,6 +30,7 @@ import {
   resolveKeyspace,
   resolveNear,
   type BuildOptions,
+  type CheckedKeyspaceOptions,
   type KeyspaceOptions,
   type ResolvedKeyspace,
   type TidemarkOptions,
@@ -107,7 +108,9 @@ export class Tidemark implements AsyncDisposable {
    * A family of keys. Keyspaces of one database are made before any of them is used: how they look decides what its log is
    * read for. Throws OPTION_INVALID.
    */
-  keyspace<V = unknown, K extends Key = string>(name: string, options: KeyspaceOptions<V> = {}): Keyspace<V, K> {
+  keyspace<V, K extends Key | [] = string>(name: string, options: CheckedKeyspaceOptions<V, K>): Keyspace<V, K>
+  keyspace<V = unknown, K extends Key | [] = string>(name: string, options?: KeyspaceOptions<V, K>): Keyspace<V, K>
+  keyspace<V, K extends Key>(name: string, options: KeyspaceOptions<V, K> = {}): Keyspace<V, K> {
     const settings = resolveKeyspace(name, options, this.#options)
     if (this.#keyspaces.has(name)) throw invalid('keyspace', name, 'a name that is not taken yet')
     const counts = new Counts()

@@ -10,8 +10,10 @@ export interface FunctionContext {
 }
 
 /** What `load` answers with: values by id. What is left out, or `undefined`, is not there; `null` is a value. */
-export type LoadedValues =
-  ReadonlyMap<string, unknown> | readonly (readonly [id: string, value: unknown])[] | Readonly<Record<string, unknown>>
+export type LoadedValues<V = unknown> =
+  | ReadonlyMap<string, V | undefined>
+  | readonly (readonly [id: string, value: V | undefined])[]
+  | Readonly<Record<string, V | undefined>>
 
 /**
  * What the function answers, or throws. Rejects with SOURCE_TIMEOUT after `timeoutMs`, whether the function heeds its signal or

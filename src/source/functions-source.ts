@@ -27,11 +27,11 @@ import type {
   WriteResult,
 } from './source.ts'
 
-export interface SourceFunctions {
+export interface SourceFunctions<V = unknown> {
   /** The values of `ids`, at least one, all different. What it throws, whoever asked for one of them is thrown. */
-  load(ids: readonly string[], context: FunctionContext): LoadedValues | Promise<LoadedValues>
+  load(ids: readonly string[], context: FunctionContext): LoadedValues<V> | Promise<LoadedValues<V>>
   /** Resolves once the values are what `load` shows. Without it, writes are refused with ROW_OPERATION. */
-  store?(entries: ReadonlyMap<string, unknown>, context: FunctionContext): void | Promise<void>
+  store?(entries: ReadonlyMap<string, V>, context: FunctionContext): void | Promise<void>
   /** Resolves once `load` shows none of `ids`, whether they were there or not. Without it, removals are refused. */
   remove?(ids: readonly string[], context: FunctionContext): void | Promise<void>
 }
