@@ -19,7 +19,9 @@ export function idOf(keyspace: string, key: Key): string {
   if (key.length === 0) throw notAKey(keyspace, 'an array of none')
   // One part is no composite key: its signs are its own.
   if (key.length === 1) return spell(keyspace, key[0] as Part)
-  return (key as readonly Part[]).map(part => spell(keyspace, part).replaceAll('%', '%25').replaceAll(':', '%3A')).join(':')
+  return (key as readonly Part[])
+    .map(part => spell(keyspace, part).replaceAll('%', '%25').replaceAll(':', '%3A'))
+    .join(':')
 }
 
 function spell(keyspace: string, part: Part): string {

@@ -18,9 +18,9 @@ import type { Events } from './events.ts'
 import { KeyLocks } from './key-locks.ts'
 import { idOf, type Key } from './key.ts'
 import type { OpenedLogless } from './open-functions.ts'
+import { callable, durationOf, invalid, oneOf } from './option-checks.ts'
 import {
-  durationOf,
-  invalid,
+  whenStales,
   type StoreOptions,
   type BuildOptions,
   type CallOptions,
@@ -32,7 +32,7 @@ import { checked } from './schema.ts'
 import { withSignal } from './signal.ts'
 import { TableSource } from './table-source.ts'
 import { ObjectTier } from '../tier/object-tier.ts'
-import type { TagBook } from './tag-book.ts'
+import { checkTags, type TagBook } from './tag-book.ts'
 import type { Counts, Stats } from './stats.ts'
 
 /** What `read` answers. */
@@ -64,6 +64,8 @@ export interface KeyspaceParts {
   readonly tags: TagBook
   /** The source, opened at the first call; a failure is for that call, and the next one tries again. */
   readonly open: () => Promise<Engine>
+  /** Takes what is to be done when the cache is closed. */
+  readonly onClose: (shut: () => void) => void
   readonly own: OwnValues | undefined
 }
 
@@ -96,6 +98,11 @@ export class Keyspace<V = unknown, K extends Key = string> {
     this.#copy = copyFor(settings.clone)
     this.#boundMs = settings.maxStalenessMs
     this.#own = own
+    // From then on nothing is in memory, and all calls ask for the source again, which is not opened any more.
+    parts.onClose(() => {
+      this.#space.clear()
+      this.#engine = undefined
+    })
   }
 
   /** What is in memory now and may be answered; undefined when nothing is. Asks nobody, and starts nothing. */
@@ -228,6 +235,7 @@ export class Keyspace<V = unknown, K extends Key = string> {
       this.#countHit(id)
       return this.#out(value) as V
     }
+    callable('build', build)
     if (this.#own === undefined) return this.#buildAndSet(id, build, options)
     const { signal } = options
     signal?.throwIfAborted()
@@ -383,6 +391,7 @@ export class Keyspace<V = unknown, K extends Key = string> {
     }
     const ttlMs = durationOf('ttl', ttl)
     if (tags === undefined || tags.length === 0) return { ttlMs, filed: true }
+    checkTags(tags)
     const tokens = await this.#parts.tags.tokens(tags)
     return { ttlMs, tags: tokens, filed: tokens !== undefined }
   }
@@ -458,6 +467,7 @@ export class Keyspace<V = unknown, K extends Key = string> {
 const NO_FACTS = { filed: true } as const
 
 function readOptions({ maxStaleness, whenStale }: CallOptions): ReadOptions {
+  if (whenStale !== undefined) oneOf('whenStale', whenStale, whenStales)
   return { maxStalenessMs: durationOf('maxStaleness', maxStaleness), whenStale }
 }
 

@@ -4,12 +4,12 @@ import type { Codec } from '../codec/codec.ts'
 import type { CompressionOptions } from '../codec/compression.ts'
 import type { KeyRing } from '../codec/encryption.ts'
 import { structuredCodec } from '../codec/structured-codec.ts'
-import { TidemarkError } from '../base/errors.ts'
 import { limits } from '../base/limits.ts'
 import type { WhenStale } from '../cache/keyspaces.ts'
-import { parseDuration, parseSize, type Duration, type Size } from '../config/units.ts'
+import type { Duration, Size } from '../config/units.ts'
 import type { SourceFunctions } from '../source/functions-source.ts'
 import type { Key, KeyKind } from './key.ts'
+import { callable, durationOf, invalid, known, oneOf, sizeOf, within } from './option-checks.ts'
 import type { StandardSchema } from './schema.ts'
 import type { Session } from './session.ts'
 import { TableSource } from './table-source.ts'
@@ -115,7 +115,9 @@ export interface ResolvedKeyspace {
 }
 
 const NAME = /^[A-Za-z0-9_.-]{1,64}$/
-const whenStales: readonly WhenStale[] = ['source', 'serve', 'fail']
+/** As an envelope has room for. */
+const VERSION_MAX = 0xffff_ffff
+export const whenStales: readonly WhenStale[] = ['source', 'serve', 'fail']
 const clones: readonly Clone[] = ['none', 'structured', 'freeze']
 const keyspaceMembers =
   'source key schema ttl missingTtl ttlJitter maxStaleness whenStale clone codec compress version'.split(' ')
@@ -128,9 +130,17 @@ export interface ResolvedNear {
 
 /** Throws OPTION_INVALID. */
 export function resolveNear(options: TidemarkOptions): ResolvedNear {
-  known('', options, tidemarkMembers)
-  const { near = {} } = options
-  known('near.', near, ['maxSize', 'maxEntries'])
+  known('options', '', options, tidemarkMembers)
+  const { near = {}, maxStaleness, whenStale = 'source', tide = true, encryption } = options
+  known('near', 'near.', near, ['maxSize', 'maxEntries'])
+  durationOf('maxStaleness', maxStaleness)
+  oneOf('whenStale', whenStale, whenStales)
+  if (encryption !== undefined) {
+    known('encryption', 'encryption.', encryption, ['current', 'keys'])
+    if (typeof encryption.keys !== 'object')
+      throw invalid('encryption.keys', typeof encryption.keys, 'keys by their ids')
+  }
+  if (typeof tide !== 'boolean') throw invalid('tide', tide, 'true or false')
   const { maxEntries, maxSize } = near
   const maxBytes = maxSize === undefined ? undefined : sizeOf('near.maxSize', maxSize)
   if (maxEntries !== undefined) within('near.maxEntries', maxEntries, 1, limits.nearEntriesMax)
@@ -146,13 +156,18 @@ export function resolveKeyspace<V, K extends Key>(
   defaults: TidemarkOptions,
 ): ResolvedKeyspace {
   const path = `keyspace '${name}': `
-  if (!NAME.test(name)) throw invalid('a keyspace', name, '1 to 64 of A-Z a-z 0-9 _ . -')
-  known(path, options, keyspaceMembers)
-  const { source } = options
+  if (typeof name !== 'string' || !NAME.test(name)) throw invalid('a keyspace', name, '1 to 64 of A-Z a-z 0-9 _ . -')
+  known(`${path}options`, path, options, keyspaceMembers)
+  const { source, schema, codec = structuredCodec(), version } = options
   const hasLog = source instanceof TableSource
-  if (source !== undefined && !hasLog && typeof source.load !== 'function') {
-    throw invalid(`${path}source`, source, 'a table of sqlite() or postgres(), or { load, store, remove }')
+  if (source !== undefined && !hasLog) checkFunctions(`${path}source`, source)
+  if (schema !== undefined && typeof schema?.['~standard']?.validate !== 'function') {
+    throw invalid(`${path}schema`, schema, 'a Standard Schema, as those of zod, valibot and arktype are')
   }
+  if (typeof codec?.encode !== 'function' || typeof codec.decode !== 'function') {
+    throw invalid(`${path}codec`, codec, 'a codec, such as structuredCodec() or jsonCodec()')
+  }
+  if (version !== undefined) within(`${path}version`, version, 0, VERSION_MAX)
   const bound = options.maxStaleness ?? (hasLog ? defaults.maxStaleness : undefined)
   const { whenStale = defaults.whenStale ?? 'source', clone = 'none', ttlJitter = 0 } = options
   oneOf(`${path}whenStale`, whenStale, whenStales)
@@ -162,7 +177,7 @@ export function resolveKeyspace<V, K extends Key>(
   return {
     name,
     source,
-    schema: options.schema,
+    schema,
     ttlMs,
     // What nobody builds is not there, and that is nothing to be remembered.
     missingTtlMs: durationOf(`${path}missingTtl`, options.missingTtl) ?? (source === undefined ? 0 : ttlMs),
@@ -170,49 +185,22 @@ export function resolveKeyspace<V, K extends Key>(
     maxStalenessMs: durationOf(`${path}maxStaleness`, bound) ?? (hasLog ? limits.maxStalenessMsDefault : Infinity),
     whenStale,
     clone,
-    codec: options.codec ?? structuredCodec(),
+    codec,
     compress: options.compress,
-    version: options.version,
+    version,
   }
+}
+
+function checkFunctions(option: string, source: SourceFunctions | null): void {
+  if (typeof source?.load !== 'function') {
+    throw invalid(option, source, 'a table of sqlite() or postgres(), or { load, store, remove }')
+  }
+  callable(`${option}.store`, source.store)
+  callable(`${option}.remove`, source.remove)
 }
 
 // Functions have no log that would say that a value is old; what nobody but the cache has does not grow old.
 function defaultTtlMs(source: KeyspaceSource | undefined): number | undefined {
   if (source === undefined) return Infinity
   return source instanceof TableSource ? undefined : limits.loglessTtlMsDefault
-}
-
-/** Milliseconds; undefined for undefined. Throws OPTION_INVALID. */
-export function durationOf(option: string, value: Duration | undefined): number | undefined {
-  if (value === undefined) return undefined
-  const ms = typeof value === 'string' ? parseDuration(value) : value === 0 ? 0 : undefined
-  if (ms === undefined) throw invalid(option, value, `a duration such as '500ms', '10s', '5m' or '1h', or 0`)
-  return ms
-}
-
-function sizeOf(option: string, value: Size): number {
-  const bytes = typeof value === 'string' ? parseSize(value) : Number.isSafeInteger(value) ? value : undefined
-  if (bytes === undefined || bytes < 1) throw invalid(option, value, `a size such as '64mb' or '1gb', or bytes`)
-  return bytes
-}
-
-function within(option: string, value: number, least: number, most: number): void {
-  const whole = most > 1
-  if (typeof value === 'number' && value >= least && value <= most && (!whole || Number.isInteger(value))) return
-  throw invalid(option, value, `a${whole ? ' whole' : ''} number from ${least} to ${most}`)
-}
-
-function oneOf(option: string, value: string, allowed: readonly string[]): void {
-  if (!allowed.includes(value)) throw invalid(option, value, allowed.map(each => `'${each}'`).join(', '))
-}
-
-function known(path: string, options: object, members: readonly string[]): void {
-  for (const member of Object.keys(options)) {
-    if (!members.includes(member)) throw invalid(`${path}${member}`, 'an option of that name', members.join(', '))
-  }
-}
-
-export function invalid(option: string, got: unknown, allowed: string): TidemarkError {
-  const shown = typeof got === 'string' ? `'${got}'` : JSON.stringify(got)
-  return new TidemarkError('OPTION_INVALID', `${option}: got ${shown}, allowed is ${allowed}`)
 }

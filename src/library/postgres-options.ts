@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import { messageOf, TidemarkError } from '../base/errors.ts'
 import type { PostgresDatabase } from '../config/config.ts'
 import type { PostgresConnection, PostgresLog } from '../source/postgres-options.ts'
-import { invalid } from './options.ts'
+import { invalid } from './option-checks.ts'
 
 export interface PostgresSettings {
   readonly name: string

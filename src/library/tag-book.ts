@@ -2,12 +2,34 @@
 // keyspace of its own, whose value is a number drawn at random: whoever gives up the tag writes another one, and everybody
 // is told, as of any write. A value that was filed under another number than the tag has now is not there.
 // Not for: what a token does to a value in memory (near/tags.ts).
+import { TidemarkError } from '../base/errors.ts'
+import { limits } from '../base/limits.ts'
 import { randomToken } from '../coherence/record.ts'
 import type { Random } from '../base/random.ts'
 import type { TagToken, Tags } from '../near/tags.ts'
+import { invalid } from './option-checks.ts'
 
 /** The keyspace of tags. */
 export const TAGS = '#tags'
+
+/** Throws TAG_INVALID, or OPTION_INVALID. */
+export function checkTags(names: readonly string[]): void {
+  if (!Array.isArray(names)) throw invalid('tags', names, 'an array of strings')
+  if (names.length > limits.tagsPerValueMax) {
+    const what = `a value has ${names.length} tags: ${limits.tagsPerValueMax} are allowed (limits.tagsPerValueMax)`
+    throw new TidemarkError('TAG_INVALID', what)
+  }
+  for (const name of names) checkTag(name)
+}
+
+/** Throws TAG_INVALID, or OPTION_INVALID. */
+export function checkTag(name: string): void {
+  if (typeof name !== 'string') throw invalid('tags', name, 'strings')
+  const bytes = Buffer.byteLength(name)
+  if (bytes > 0 && bytes <= limits.tagBytesMax && name.isWellFormed()) return
+  const what = `a tag has ${bytes} bytes: 1 to ${limits.tagBytesMax} of UTF-8 are allowed (limits.tagBytesMax)`
+  throw new TidemarkError('TAG_INVALID', what)
+}
 
 export interface TagBook {
   /** The tags' tokens as of now; undefined: it cannot be said, and nothing may be filed under them. */

@@ -25,8 +25,8 @@ import { Keyspace, type OwnValues } from './keyspace.ts'
 import { LibraryDatabase } from './library-database.ts'
 import { openLogless } from './open-functions.ts'
 import type { LaneRange, OpenedSource, OpenParts } from './opened.ts'
+import { invalid } from './option-checks.ts'
 import {
-  invalid,
   resolveKeyspace,
   resolveNear,
   type BuildOptions,
@@ -39,7 +39,7 @@ import {
 import { CheckedSource, type StandardSchema } from './schema.ts'
 import { Session } from './session.ts'
 import { Counts, sumOf, type Stats } from './stats.ts'
-import { OwnTags, type TagBook } from './tag-book.ts'
+import { checkTag, OwnTags, type TagBook } from './tag-book.ts'
 import { TableSource } from './table-source.ts'
 
 /** For tests: time and chance. */
@@ -63,6 +63,7 @@ export class Tidemark implements AsyncDisposable {
   readonly #keyspaces = new Map<string, Keyspace<unknown, Key>>()
   readonly #databases = new Map<string, LibraryDatabase>()
   readonly #closing: (() => Promise<void>)[] = []
+  readonly #shutting: (() => void)[] = []
   readonly #place: TierPlace | undefined
   readonly #encryption: Encryption | undefined
   readonly #shared: SharedValues | undefined
@@ -111,7 +112,14 @@ export class Tidemark implements AsyncDisposable {
   keyspace<V, K extends Key | [] = string>(name: string, options: CheckedKeyspaceOptions<V, K>): Keyspace<V, K>
   keyspace<V = unknown, K extends Key | [] = string>(name: string, options?: KeyspaceOptions<V, K>): Keyspace<V, K>
   keyspace<V, K extends Key>(name: string, options: KeyspaceOptions<V, K> = {}): Keyspace<V, K> {
+    if (name === VALUES)
+      throw invalid('keyspace', name, `another name: '${VALUES}' is that of tide.get, tide.set and so on`)
+    return this.#keyspace(name, options)
+  }
+
+  #keyspace<V, K extends Key>(name: string, options: KeyspaceOptions<V, K>): Keyspace<V, K> {
     const settings = resolveKeyspace(name, options, this.#options)
+    if (this.#closed !== undefined) throw closed()
     if (this.#keyspaces.has(name)) throw invalid('keyspace', name, 'a name that is not taken yet')
     const counts = new Counts()
     const own = settings.source === undefined ? this.#own(settings) : undefined
@@ -126,6 +134,7 @@ export class Tidemark implements AsyncDisposable {
       tags: this.#book,
       own,
       open: this.#opener(settings, counts, own),
+      onClose: shut => this.#shutting.push(shut),
     })
     this.#keyspaces.set(name, made)
     return made
@@ -150,12 +159,13 @@ export class Tidemark implements AsyncDisposable {
 
   /** The keyspace without a source that the calls above work on. */
   get values(): Keyspace {
-    this.#values ??= this.keyspace(VALUES)
+    this.#values ??= this.#keyspace(VALUES, {})
     return this.#values
   }
 
   /** Gives up all values with the tag, in all keyspaces. Takes no longer for many than for one. */
   async deleteByTag(tag: string): Promise<void> {
+    checkTag(tag)
     await this.#book.giveUp(tag)
   }
 
@@ -186,6 +196,7 @@ export class Tidemark implements AsyncDisposable {
 
   async #close(): Promise<void> {
     this.#sweeping?.cancel()
+    for (const shut of this.#shutting) shut()
     await Promise.all(this.#closing.map(close => close()))
   }
 
@@ -200,24 +211,31 @@ export class Tidemark implements AsyncDisposable {
     const { source } = settings
     if (source instanceof TableSource) return this.#database(source).join(settings, source, counts)
     const common = { clock: this.#clock, random: this.#random, counts: new Map([[settings.name, counts]]) }
-    let engine: Engine | undefined
-    return async () => {
-      if (this.#closed !== undefined) throw closed()
-      if (engine !== undefined) return engine
-      if (own?.opened !== undefined) return (engine = new Engine(own.opened, [settings], common))
-      if (own !== undefined)
-        return (engine = new Engine(await this.#openShared(settings, own.built), [settings], common))
+    const open = async (): Promise<Engine> => {
+      if (own !== undefined) {
+        return new Engine(own.opened ?? (await this.#openShared(settings, own.built)), [settings], common)
+      }
       const { name, schema } = settings
       const functions = new FunctionsSource({ name, functions: source!, clock: this.#clock })
       const schemas = new Map<string, StandardSchema<unknown>>(schema === undefined ? [] : [[name, schema]])
       const checkedSource = new CheckedSource(functions, schemas)
       if (this.#shared !== undefined) {
-        return (engine = new Engine(await this.#openShared(settings, checkedSource), [settings], common))
+        return new Engine(await this.#openShared(settings, checkedSource), [settings], common)
       }
       const range = this.#take(limits.libraryLanes)
       const opened = openLogless({ ...this.#parts, keyspace: name, source: checkedSource, range })
       this.#closing.push(opened.close)
-      return (engine = new Engine(opened, [settings], common))
+      return new Engine(opened, [settings], common)
+    }
+    let opening: Promise<Engine> | undefined
+    return () => {
+      if (this.#closed !== undefined) return Promise.reject(closed())
+      // One for all who come meanwhile; after a failure the next one tries again.
+      opening ??= open().catch((error: unknown) => {
+        opening = undefined
+        throw error
+      })
+      return opening
     }
   }
 
@@ -251,9 +269,11 @@ export class Tidemark implements AsyncDisposable {
 
   #take(lanes: number): LaneRange {
     const range = { firstLane: this.#lanes, lanes }
+    if (this.#lanes + lanes > limits.lanesMax) {
+      const allowed = `fewer: all together have ${limits.lanesMax} lanes, and one more takes ${lanes}`
+      throw invalid('keyspaces', this.#keyspaces.size, allowed)
+    }
     this.#lanes += lanes
-    if (this.#lanes > limits.lanesMax)
-      throw invalid('keyspaces', this.#keyspaces.size + 1, 'fewer: there are no lanes left')
     return range
   }
 

@@ -1,8 +1,8 @@
 // The shared tier as a user names it: one URL, or several nodes of one cluster.
-import { parseTier, tierSchemes, withoutPassword } from '../config/addresses.ts'
+import { parseTier, tierSchemes, withoutPassword, type TierAddress } from '../config/addresses.ts'
 import { limits } from '../base/limits.ts'
 import type { TierPlace } from '../tier/open-tier.ts'
-import { invalid } from './options.ts'
+import { invalid, known, within } from './option-checks.ts'
 
 export interface TierOptions {
   /** `valkey://host:port`, several nodes of one cluster, or `tidemark://host:port`; with TLS `valkeys://`, `tidemarks://`. */
@@ -16,6 +16,7 @@ export interface TierOptions {
 }
 
 const PREFIX = 'tm'
+const PREFIXES = /^[A-Za-z0-9]{1,64}$/
 const SEALED = '-sealed'
 
 /**
@@ -24,12 +25,10 @@ const SEALED = '-sealed'
 export function tierPlaceOf(given: string | readonly string[] | TierOptions, encrypts: boolean): TierPlace {
   const options: TierOptions =
     typeof given === 'string' || Array.isArray(given) ? { url: given } : (given as TierOptions)
-  const urls = typeof options.url === 'string' ? [options.url] : options.url
-  const addresses = urls.map(url => {
-    const address = parseTier(url)
-    if (address === undefined) throw invalid('tier', withoutPassword(url), `${tierSchemes.join('://, ')}:// host:port`)
-    return address
-  })
+  known('tier', 'tier.', options, ['url', 'lanes', 'prefix', 'ca'])
+  const urls: readonly string[] = typeof options.url === 'string' ? [options.url] : options.url
+  if (!Array.isArray(urls)) throw invalid('tier.url', urls, 'one URL, or several')
+  const addresses = urls.map(addressOf)
   const [first] = addresses
   if (first === undefined) throw invalid('tier', urls, 'at least one URL')
   const { kind, tls, username, password } = first
@@ -38,11 +37,17 @@ export function tierPlaceOf(given: string | readonly string[] | TierOptions, enc
       throw invalid('tier', urls.map(withoutPassword), 'nodes of one cluster, all with one scheme, user and password')
     }
   }
+  if (kind === 'tidemark' && addresses.length > 1) {
+    throw invalid('tier', urls.map(withoutPassword), 'one server of kind tidemark: it has no replicas')
+  }
   if (encrypts && kind === 'tidemark') {
     throw invalid('encryption', 'a key ring besides a tier of kind tidemark', 'a tier of kind valkey, or none')
   }
-  const { lanes = limits.lanesDefault, ca } = options
-  const prefix = (options.prefix ?? PREFIX) + (encrypts ? SEALED : '')
+  const { lanes = limits.lanesDefault, prefix: own = PREFIX, ca } = options
+  within('tier.lanes', lanes, 1, limits.lanesMax)
+  if (typeof own !== 'string' || !PREFIXES.test(own)) throw invalid('tier.prefix', own, '1 to 64 letters and digits')
+  if (ca !== undefined && !tls) throw invalid('tier.ca', ca, `a file only with TLS, by the scheme ${kind}s://`)
+  const prefix = own + (encrypts ? SEALED : '')
   return {
     kind,
     tls,
@@ -53,4 +58,11 @@ export function tierPlaceOf(given: string | readonly string[] | TierOptions, enc
     prefix,
     seeds: addresses.map(({ host, port }) => ({ host, port })),
   }
+}
+
+function addressOf(url: unknown): TierAddress {
+  const address = typeof url === 'string' ? parseTier(url) : undefined
+  if (address !== undefined) return address
+  const allowed = tierSchemes.map(scheme => `${scheme}://host:port`).join(', ')
+  throw invalid('tier', typeof url === 'string' ? withoutPassword(url) : url, allowed)
 }
