@@ -5,6 +5,9 @@ import { Keyspaces } from '../cache/keyspaces.ts'
 import { Reader } from '../cache/reader.ts'
 import { Writer } from '../cache/writer.ts'
 import type { KeyspaceDescription } from '../source/source.ts'
+import type { Events } from './events.ts'
+import { ObservedSource } from './observed-source.ts'
+import type { Telemetry } from './telemetry.ts'
 import type { OpenedSource } from './opened.ts'
 import type { ResolvedKeyspace } from './options.ts'
 import type { Counts } from './stats.ts'
@@ -14,6 +17,8 @@ export interface EngineParts {
   readonly random: Random
   /** By keyspace. */
   readonly counts: ReadonlyMap<string, Counts>
+  readonly events: Events
+  readonly telemetry: Telemetry | undefined
 }
 
 const EACH_BY_ITSELF = { batchMax: 1, waitingMax: Infinity } as const
@@ -24,7 +29,10 @@ export class Engine {
   readonly opened: OpenedSource
   readonly #keyspaces: Keyspaces<unknown>
 
-  constructor(opened: OpenedSource, settings: readonly ResolvedKeyspace[], { clock, random, counts }: EngineParts) {
+  constructor(given: OpenedSource, settings: readonly ResolvedKeyspace[], parts: EngineParts) {
+    const { clock, random, counts } = parts
+    const source = new ObservedSource(given.backing.source, parts)
+    const opened = { ...given, backing: { ...given.backing, source } }
     this.opened = opened
     const byName = new Map(opened.descriptions.map(each => [each.name, each]))
     // What is built is built for one key each: nobody waits for another's, and nothing outside has to be spared.

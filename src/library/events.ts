@@ -1,20 +1,24 @@
-// What the library tells of what it does, typed, for those who listen. Nobody listening costs a comparison.
-// Not for: counting (stats), spans (telemetry.ts).
+// What the library tells of what it does, typed: to those who listen here, and on Node's diagnostics channels
+// (channels.ts). Nobody listening costs a comparison or two.
+// Not for: counting (stats.ts), spans and metrics (telemetry.ts).
+import { eventChannels } from './channels.ts'
 
 export interface TidemarkEvents {
   /** An answer out of this process's memory. */
   hit: { readonly keyspace: string; readonly key: string }
-  /** It was not there, or not fresh enough. */
+  /** It was not there, or not fresh enough; told once it is answered. */
   miss: { readonly keyspace: string; readonly key: string }
-  /** The source was asked, for one key or several. */
-  load: { readonly keyspace: string; readonly keys: number; readonly ms: number; readonly failed: boolean }
-  /** A value was written through. */
+  /** The source was asked for values, in one call. */
+  load: { readonly keyspace: string; readonly keys: readonly string[]; readonly ms: number; readonly error?: unknown }
+  /** A value that was loaded or built is in memory, or in the tier, now. */
+  fill: { readonly keyspace: string; readonly key: string }
+  /** Values were written, or removed, through the cache. */
   write: { readonly keyspace: string; readonly keys: readonly string[] }
-  /** Values were given up because somebody asked for it. */
+  /** Values were given up because somebody asked for it. No keys: all of them. */
   invalidate: { readonly keyspace: string; readonly keys: readonly string[] }
-  /** A value left to make room, or because its time was over. */
+  /** A value left to make room, or because its time was over, or because something happened to it elsewhere. */
   evict: { readonly keyspace: string; readonly key: string; readonly reason: 'room' | 'expired' | 'dead' }
-  /** An answer older than its bound was given, as `whenStale` or `staleIfError` allows. */
+  /** An answer older than its bound was given, as was allowed. */
   stale: { readonly keyspace: string; readonly key: string; readonly ageMs: number }
   /** Something went wrong that no call was told of, or was told of and went on all the same. */
   error: { readonly keyspace: string | undefined; readonly error: unknown }
@@ -25,6 +29,7 @@ export type Listener<Name extends EventName> = (event: TidemarkEvents[Name]) => 
 
 export class Events {
   readonly #listeners = new Map<EventName, Set<Listener<EventName>>>()
+  readonly #channels = eventChannels()
 
   /** Returns what ends it. */
   on<Name extends EventName>(name: Name, listener: Listener<Name>): () => void {
@@ -41,11 +46,12 @@ export class Events {
 
   /** Whether an event is worth making. */
   has(name: EventName): boolean {
-    return this.#listeners.has(name)
+    return this.#listeners.has(name) || this.#channels[name].hasSubscribers
   }
 
   /** A listener that throws is told of as an error, and holds up nobody. */
   emit<Name extends EventName>(name: Name, event: TidemarkEvents[Name]): void {
+    if (this.#channels[name].hasSubscribers) this.#channels[name].publish(event)
     for (const listener of this.#listeners.get(name) ?? []) {
       try {
         listener(event)

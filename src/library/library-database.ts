@@ -6,6 +6,8 @@ import { limits } from '../base/limits.ts'
 import type { Encryption } from '../codec/encryption.ts'
 import type { PostgresDatabase, SqliteDatabase } from '../config/config.ts'
 import { Engine } from './engine.ts'
+import type { Events } from './events.ts'
+import type { Telemetry } from './telemetry.ts'
 import { openSqlite } from './open-sqlite.ts'
 import type { LaneRange, OpenedSource, OpenParts } from './opened.ts'
 import { durationOf } from './option-checks.ts'
@@ -22,6 +24,8 @@ import type { TableSource } from './table-source.ts'
 export interface LibraryDatabaseParts extends OpenParts {
   readonly database: SqliteDatabase | PostgresDatabase
   readonly take: (lanes: number) => LaneRange
+  readonly events: Events
+  readonly telemetry: Telemetry | undefined
   /** The tier that processes share, if there is one. Rows of SQLite are not there. */
   readonly place: TierPlace | undefined
   /** Of what is in the tier. */
@@ -78,7 +82,7 @@ export class LibraryDatabase {
   }
 
   async #openNow(): Promise<Engine> {
-    const { clock, random } = this.#parts
+    const { clock, random, events, telemetry } = this.#parts
     const { database, place } = this.#parts
     const lanes = database.kind === 'postgres' ? place?.lanes : undefined
     this.#range ??= this.#parts.take(lanes ?? limits.libraryLanes)
@@ -92,7 +96,7 @@ export class LibraryDatabase {
     const settings = this.#members.map(member => member.settings)
     const counts = new Map(this.#members.map(member => [member.settings.name, member.counts]))
     const checkedSource = { ...opened, backing: { ...backing, source } }
-    this.#engine = new Engine(checkedSource, settings, { clock, random, counts })
+    this.#engine = new Engine(checkedSource, settings, { clock, random, counts, events, telemetry })
     return this.#engine
   }
 

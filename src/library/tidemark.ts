@@ -39,6 +39,7 @@ import {
 import { CheckedSource, type StandardSchema } from './schema.ts'
 import { Session } from './session.ts'
 import { Counts, sumOf, type Stats } from './stats.ts'
+import { importTelemetry, Telemetry, type TelemetryApi } from './telemetry.ts'
 import { checkTag, OwnTags, type TagBook } from './tag-book.ts'
 import { TableSource } from './table-source.ts'
 
@@ -46,6 +47,8 @@ import { TableSource } from './table-source.ts'
 export interface Surroundings {
   readonly clock?: Clock
   readonly random?: Random
+  /** Of OpenTelemetry; without it there are no spans and metrics. */
+  readonly telemetry?: TelemetryApi | undefined
 }
 
 /** The keyspace of `tide.getOrSet`, `tide.get` and so on. */
@@ -60,6 +63,7 @@ export class Tidemark implements AsyncDisposable {
   readonly #places: ObjectPlaces
   readonly #parts: OpenParts
   readonly #events = new Events()
+  readonly #telemetry: Telemetry | undefined
   readonly #keyspaces = new Map<string, Keyspace<unknown, Key>>()
   readonly #databases = new Map<string, LibraryDatabase>()
   readonly #closing: (() => Promise<void>)[] = []
@@ -72,11 +76,15 @@ export class Tidemark implements AsyncDisposable {
   #sweeping: Timer | undefined
   #closed: Promise<void> | undefined
 
-  constructor(options: TidemarkOptions, { clock = systemClock(), random = systemRandom() }: Surroundings = {}) {
+  constructor(
+    options: TidemarkOptions,
+    { clock = systemClock(), random = systemRandom(), telemetry }: Surroundings = {},
+  ) {
     this.#options = options
     this.#clock = clock
     this.#random = random
     const events = this.#events
+    this.#telemetry = telemetry && new Telemetry(telemetry, () => this.#statsByKeyspace())
     const pool = new ObjectCache<unknown>({
       clock,
       ...resolveNear(options),
@@ -86,7 +94,9 @@ export class Tidemark implements AsyncDisposable {
       },
     })
     this.#proofClock = new ProofClock(clock, new SuspendWatch(clock), () => pool.asOfMs.fill(NO_PROOF))
-    this.#places = new ObjectPlaces(pool, clock)
+    this.#places = new ObjectPlaces(pool, clock, (keyspace, key) => {
+      if (events.has('fill')) events.emit('fill', { keyspace, key })
+    })
     const onError = (error: unknown): void => events.emit('error', { keyspace: undefined, error })
     this.#parts = { places: this.#places, clock, random, onError }
     this.#sweep()
@@ -196,8 +206,13 @@ export class Tidemark implements AsyncDisposable {
 
   async #close(): Promise<void> {
     this.#sweeping?.cancel()
+    this.#telemetry?.close()
     for (const shut of this.#shutting) shut()
     await Promise.all(this.#closing.map(close => close()))
+  }
+
+  *#statsByKeyspace(): Generator<readonly [string, Stats]> {
+    for (const [name, keyspace] of this.#keyspaces) yield [name, keyspace.stats()]
   }
 
   #own(settings: ResolvedKeyspace): OwnValues {
@@ -210,7 +225,13 @@ export class Tidemark implements AsyncDisposable {
   #opener(settings: ResolvedKeyspace, counts: Counts, own: OwnValues | undefined): () => Promise<Engine> {
     const { source } = settings
     if (source instanceof TableSource) return this.#database(source).join(settings, source, counts)
-    const common = { clock: this.#clock, random: this.#random, counts: new Map([[settings.name, counts]]) }
+    const common = {
+      clock: this.#clock,
+      random: this.#random,
+      counts: new Map([[settings.name, counts]]),
+      events: this.#events,
+      telemetry: this.#telemetry,
+    }
     const open = async (): Promise<Engine> => {
       if (own !== undefined) {
         return new Engine(own.opened ?? (await this.#openShared(settings, own.built)), [settings], common)
@@ -258,6 +279,8 @@ export class Tidemark implements AsyncDisposable {
         database,
         take: lanes => this.#take(lanes),
         place: this.#place,
+        events: this.#events,
+        telemetry: this.#telemetry,
         encryption: this.#encryption,
         tide: this.#options.tide ?? true,
       })
@@ -295,6 +318,6 @@ function closed(): TidemarkError {
 }
 
 /** A cache for this process. Nothing is opened before it is asked for. Rejects with OPTION_INVALID. */
-export function createTidemark(options: TidemarkOptions = {}): Promise<Tidemark> {
-  return new Promise(resolve => resolve(new Tidemark(options)))
+export async function createTidemark(options: TidemarkOptions = {}): Promise<Tidemark> {
+  return new Tidemark(options, { telemetry: await importTelemetry() })
 }

@@ -18,11 +18,14 @@ export interface PlacedValue<Stamp> {
 export class ObjectPlaces {
   readonly pool: ObjectCache<unknown>
   readonly #clock: Clock
+  readonly #onPut: (keyspace: string, id: string) => void
   readonly #spaces = new Map<string, ObjectSpace<unknown>>()
 
-  constructor(pool: ObjectCache<unknown>, clock: Clock) {
+  /** `onPut` is told of each value that came in. */
+  constructor(pool: ObjectCache<unknown>, clock: Clock, onPut: (keyspace: string, id: string) => void = () => {}) {
     this.pool = pool
     this.#clock = clock
+    this.#onPut = onPut
   }
 
   /** The space of a keyspace; one is made for a name that is new. */
@@ -43,13 +46,15 @@ export class ObjectPlaces {
   /** False: it is larger than the room may hold, and whatever was there is gone. */
   put(key: string, { payload, stamp, ttlMs, lane }: PlacedValue<object>): boolean {
     const colon = key.indexOf(':')
-    const facts = factsOf(payload)
-    return this.space(key.slice(0, colon)).set(key.slice(colon + 1), payload === null ? ABSENT : valueOf(payload), {
+    const [keyspace, id] = [key.slice(0, colon), key.slice(colon + 1)]
+    const fits = this.space(keyspace).set(id, payload === null ? ABSENT : valueOf(payload), {
       lane,
       stamp,
       ...(ttlMs === undefined ? {} : { expiresAtMs: this.#clock.monotonicMs() + ttlMs }),
-      tags: facts.tags,
+      tags: factsOf(payload).tags,
     })
+    if (fits) this.#onPut(keyspace, id)
+    return fits
   }
 
   remove(key: string): void {

@@ -1,0 +1,101 @@
+// Spans and metrics of OpenTelemetry, where its API is installed: a span for each call to a source, under whatever span is
+// active; the keyspaces' counters, and how long loads take. Without an SDK that collects them, the API throws all of it away.
+// Not for: our own counters (stats.ts) and events.
+import type * as otel from '@opentelemetry/api'
+import type { Stats } from './stats.ts'
+
+export type TelemetryApi = typeof otel
+
+const NAME = 'tidemark'
+
+/** What a metric is of: `unit` as UCUM has it. */
+const counters = {
+  hits: 'Answers out of memory.',
+  misses: 'Answers that were not in memory.',
+  loads: 'Values loaded from the source.',
+  loadErrors: 'Values that the source failed to give.',
+  writes: 'Values written or removed through the cache.',
+  stale: 'Answers older than their bound.',
+} as const satisfies Partial<Record<keyof Stats, string>>
+
+export class Telemetry {
+  readonly #api: TelemetryApi
+  readonly #tracer: otel.Tracer
+  readonly #durations: otel.Histogram
+  readonly #unregister: (() => void)[] = []
+
+  /** `stats` is asked for each keyspace's when metrics are collected. */
+  constructor(api: TelemetryApi, stats: () => Iterable<readonly [keyspace: string, stats: Stats]>) {
+    this.#api = api
+    this.#tracer = api.trace.getTracer(NAME)
+    const meter = api.metrics.getMeter(NAME)
+    this.#durations = meter.createHistogram('tidemark.load.duration', {
+      description: 'How long calls to load took.',
+      unit: 's',
+    })
+    for (const [name, description] of Object.entries(counters)) {
+      const counter = meter.createObservableCounter(`tidemark.${snake(name)}`, { description })
+      this.#observe(counter, each => each[name as keyof typeof counters], stats)
+    }
+    const entries = meter.createObservableGauge('tidemark.entries', { description: 'Values in memory.' })
+    this.#observe(entries, each => each.entries, stats)
+  }
+
+  #observe(
+    instrument: otel.Observable,
+    of: (stats: Stats) => number,
+    stats: () => Iterable<readonly [string, Stats]>,
+  ): void {
+    const callback: otel.ObservableCallback = result => {
+      for (const [keyspace, each] of stats()) result.observe(of(each), { 'tidemark.keyspace': keyspace })
+    }
+    instrument.addCallback(callback)
+    this.#unregister.push(() => instrument.removeCallback(callback))
+  }
+
+  /** Runs `call` in a span of its own, which ends with it. */
+  span<T>(
+    name: string,
+    { keyspace, keys }: { readonly keyspace: string; readonly keys: number },
+    call: () => Promise<T>,
+  ): Promise<T> {
+    const { SpanKind, SpanStatusCode } = this.#api
+    const attributes = { 'tidemark.keyspace': keyspace, 'tidemark.keys': keys }
+    return this.#tracer.startActiveSpan(name, { kind: SpanKind.CLIENT, attributes }, async span => {
+      try {
+        return await call()
+      } catch (error) {
+        span.setStatus({ code: SpanStatusCode.ERROR })
+        if (error instanceof Error) span.recordException(error)
+        throw error
+      } finally {
+        span.end()
+      }
+    })
+  }
+
+  /** A call to load is over, after `ms`. */
+  loaded(keyspace: string, ms: number, failed: boolean): void {
+    this.#durations.record(ms / 1_000, { 'tidemark.keyspace': keyspace, 'tidemark.failed': failed })
+  }
+
+  /** No metrics are given after this. */
+  close(): void {
+    for (const unregister of this.#unregister) unregister()
+  }
+}
+
+/** `loadErrors` as OpenTelemetry spells names: `load_errors`. */
+function snake(name: string): string {
+  return name.replaceAll(/[A-Z]/g, letter => `_${letter.toLowerCase()}`)
+}
+
+/** The API, if it is installed. */
+export async function importTelemetry(): Promise<TelemetryApi | undefined> {
+  try {
+    return await import('@opentelemetry/api')
+  } catch (error) {
+    if ((error as { code?: unknown }).code !== 'ERR_MODULE_NOT_FOUND') throw error
+    return undefined
+  }
+}
