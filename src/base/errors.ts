@@ -25,6 +25,8 @@ export const errorTable = {
   SOURCE_OVERLOADED: 'More reads wait for the database of record than the limit.',
   SOURCE_FAILED: 'The database of record reported an error.',
   SOURCE_ANSWER: 'A function that loads values answered with something else, or for ids that it was not asked for.',
+  SOURCE_BREAKER:
+    'The source of a keyspace failed too often in a row and is left alone for a while; the cause is kept.',
   SOURCE_PARTLY:
     'Of several writes to functions, which know no transaction, some took place and others failed; the cause is kept.',
   FEED_TAKEN: "Another process reads the database's log of changes: there is one reader at a time.",

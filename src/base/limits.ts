@@ -144,6 +144,20 @@ export const limits = {
   absentShareMin: 1 / 4,
   absentShareLooks: 32,
   sourceTimeoutMs: 10_000,
+  /** A load that failed is tried again after so long, at first and at most, where its keyspace says that it is. */
+  loadRetryMs: 50,
+  loadRetryMaxMs: 1_000,
+  /** Attempts after the first, at most. */
+  loadRetriesMax: 10,
+  /** Failures that a circuit breaker may be set to wait for. */
+  breakerFailuresMax: 1_000,
+  /** Queries under way that a keyspace may be set to have. */
+  loadConcurrencyMax: 10_000,
+  /** Keys whose load failed lately, of one keyspace: what is known of them. */
+  failedLoadsMax: 10_000,
+  /** A key whose load fails again and again is loaded after so long, at first and at most. */
+  failedLoadPauseMs: 50,
+  failedLoadPauseMaxMs: 1_000,
   /** Queries for loads that one process has under way in a database. */
   sourceLoadsMax: 16,
   /** Rows that wait for one of them to end; past it, reads are refused (SOURCE_OVERLOADED). */

@@ -1,16 +1,18 @@
 // What keyspaces of one source work with once it is open: the read and the write path over it.
 import type { Clock } from '../base/clock.ts'
 import type { Random } from '../base/random.ts'
-import { Keyspaces } from '../cache/keyspaces.ts'
+import { Keyspaces, type Backing } from '../cache/keyspaces.ts'
 import { Reader } from '../cache/reader.ts'
 import { Writer } from '../cache/writer.ts'
 import type { KeyspaceDescription } from '../source/source.ts'
 import type { Events } from './events.ts'
 import { ObservedSource } from './observed-source.ts'
 import type { Telemetry } from './telemetry.ts'
+import { GuardedSource, type Guards } from './guarded-source.ts'
 import type { OpenedSource } from './opened.ts'
 import type { ResolvedKeyspace } from './options.ts'
 import type { Counts } from './stats.ts'
+import { TableSource } from './table-source.ts'
 
 export interface EngineParts {
   readonly clock: Clock
@@ -21,6 +23,7 @@ export interface EngineParts {
   readonly telemetry: Telemetry | undefined
 }
 
+// What is built is built for one key each: nobody waits for another's, and nothing outside has to be spared.
 const EACH_BY_ITSELF = { batchMax: 1, waitingMax: Infinity } as const
 
 export class Engine {
@@ -31,23 +34,22 @@ export class Engine {
 
   constructor(given: OpenedSource, settings: readonly ResolvedKeyspace[], parts: EngineParts) {
     const { clock, random, counts } = parts
-    const source = new ObservedSource(given.backing.source, parts)
-    const opened = { ...given, backing: { ...given.backing, source } }
+    const opened = { ...given, backing: backingFor(given, settings, parts) }
+    const { backing } = opened
     this.opened = opened
     const byName = new Map(opened.descriptions.map(each => [each.name, each]))
-    // What is built is built for one key each: nobody waits for another's, and nothing outside has to be spared.
-    const built = settings.every(({ source }) => source === undefined)
-    const backing = built ? { ...opened.backing, loadsMax: Infinity } : opened.backing
-    const options = settings.map(({ name, maxStalenessMs, whenStale, ttlMs, missingTtlMs, ttlJitter }) => ({
-      description: byName.get(name)!,
-      backing,
-      maxStalenessMs,
-      whenStale,
-      loadLimits: built ? EACH_BY_ITSELF : {},
-      ttlJitter,
-      ...(ttlMs === undefined ? {} : { ttlMs }),
-      ...(missingTtlMs === undefined ? {} : { missingTtlMs }),
-    }))
+    const options = settings.map(
+      ({ name, source, load, maxStalenessMs, whenStale, ttlMs, missingTtlMs, ttlJitter }) => ({
+        description: byName.get(name)!,
+        backing,
+        maxStalenessMs,
+        whenStale,
+        loadLimits: source === undefined ? { ...EACH_BY_ITSELF, ...load.limits } : load.limits,
+        ttlJitter,
+        ...(ttlMs === undefined ? {} : { ttlMs }),
+        ...(missingTtlMs === undefined ? {} : { missingTtlMs }),
+      }),
+    )
     this.#keyspaces = new Keyspaces(options, clock, (rows, failed, name) => counts.get(name)?.loaded(rows, failed))
     this.reader = new Reader(this.#keyspaces, clock, random)
     this.writer = new Writer(this.#keyspaces, clock, random)
@@ -57,4 +59,31 @@ export class Engine {
   describe(descriptions: readonly KeyspaceDescription[]): void {
     this.#keyspaces.describe(descriptions)
   }
+}
+
+function backingFor(
+  { backing }: OpenedSource,
+  settings: readonly ResolvedKeyspace[],
+  parts: EngineParts,
+): Backing<unknown> {
+  const guards = guardsOf(settings)
+  // Each attempt is told of.
+  const observed = new ObservedSource(backing.source, parts)
+  const source = guards.size === 0 ? observed : new GuardedSource({ ...parts, source: observed, guards })
+  // Of a database as many as it has connections for; of what a user wrote as many as the user says.
+  const { source: own, load } = settings[0]!
+  const loadsMax = own === undefined ? Infinity : own instanceof TableSource ? undefined : load.limits.underWayMax
+  return { ...backing, source, ...(loadsMax === undefined ? {} : { loadsMax }) }
+}
+
+function guardsOf(settings: readonly ResolvedKeyspace[]): ReadonlyMap<string, Guards> {
+  const guards = new Map<string, Guards>()
+  for (const { name, source, load } of settings) {
+    const { retries, breaker } = load
+    // Functions and builds see to their time by themselves: they have a signal.
+    const timeoutMs = source instanceof TableSource ? load.timeoutMs : undefined
+    if (retries > 0 || breaker !== undefined || timeoutMs !== undefined)
+      guards.set(name, { timeoutMs, retries, breaker })
+  }
+  return guards
 }

@@ -9,6 +9,14 @@ import type { WhenStale } from '../cache/keyspaces.ts'
 import type { Duration, Size } from '../config/units.ts'
 import type { SourceFunctions } from '../source/functions-source.ts'
 import type { Key, KeyKind } from './key.ts'
+import {
+  resolveLoad,
+  resolveOldValues,
+  type LoadOptions,
+  type OldValueOptions,
+  type ResolvedLoad,
+  type ResolvedOldValues,
+} from './load-options.ts'
 import { callable, durationOf, invalid, known, oneOf, sizeOf, within } from './option-checks.ts'
 import type { StandardSchema } from './schema.ts'
 import type { Session } from './session.ts'
@@ -44,7 +52,7 @@ export interface TidemarkOptions {
 /** A keyspace's source: the rows of a table, or functions. */
 export type KeyspaceSource<V = unknown> = TableSource | SourceFunctions<V>
 
-export interface KeyspaceOptions<V, K extends Key = string> {
+export interface KeyspaceOptions<V, K extends Key = string> extends OldValueOptions {
   /** Without one, the keyspace holds what is put there, or built by `getOrSet`. */
   readonly source?: KeyspaceSource<V> | undefined
   /** For the types alone: `Number`, or `[String, Number]` for a composite key. Keys are strings unless said otherwise. */
@@ -57,6 +65,8 @@ export interface KeyspaceOptions<V, K extends Key = string> {
   readonly missingTtl?: Duration | undefined
   /** Times to live are shortened at random by up to this share, so that what came together does not leave together. */
   readonly ttlJitter?: number | undefined
+  /** How values are loaded, and what happens when that is slow or fails. */
+  readonly load?: LoadOptions | undefined
   /** The oldest that an answer may be, as can be proved. 0 reads the source every time. */
   readonly maxStaleness?: Duration | undefined
   /** What happens when no answer can be proved that fresh. */
@@ -96,17 +106,21 @@ export interface StoreOptions {
 
 export interface WriteOptions extends Pick<CallOptions, 'session' | 'signal'>, StoreOptions {}
 
-export interface BuildOptions extends Pick<CallOptions, 'signal'>, StoreOptions {}
+export interface BuildOptions
+  extends Pick<CallOptions, 'signal'>, StoreOptions, Pick<OldValueOptions, 'swr' | 'staleIfError'> {}
 
-export interface ResolvedKeyspace {
+export interface ResolvedKeyspace extends ResolvedOldValues {
   readonly name: string
   readonly source: KeyspaceSource | undefined
   readonly schema: StandardSchema<unknown> | undefined
   readonly ttlMs: number | undefined
   readonly missingTtlMs: number | undefined
   readonly ttlJitter: number
+  readonly load: ResolvedLoad
   /** Infinity: no bound. */
   readonly maxStalenessMs: number
+  /** As the user has set it; Infinity where nobody has. */
+  readonly explicitBoundMs: number
   readonly whenStale: WhenStale
   readonly clone: Clone
   readonly codec: Codec
@@ -120,7 +134,9 @@ const VERSION_MAX = 0xffff_ffff
 export const whenStales: readonly WhenStale[] = ['source', 'serve', 'fail']
 const clones: readonly Clone[] = ['none', 'structured', 'freeze']
 const keyspaceMembers =
-  'source key schema ttl missingTtl ttlJitter maxStaleness whenStale clone codec compress version'.split(' ')
+  'source key schema ttl missingTtl ttlJitter swr staleIfError refreshAhead load maxStaleness whenStale clone codec compress version'.split(
+    ' ',
+  )
 const tidemarkMembers = 'near maxStaleness whenStale tier tide encryption'.split(' ')
 
 export interface ResolvedNear {
@@ -182,6 +198,9 @@ export function resolveKeyspace<V, K extends Key>(
     // What nobody builds is not there, and that is nothing to be remembered.
     missingTtlMs: durationOf(`${path}missingTtl`, options.missingTtl) ?? (source === undefined ? 0 : ttlMs),
     ttlJitter,
+    ...resolveOldValues(path, options, hasLog),
+    load: resolveLoad(path, options, source),
+    explicitBoundMs: durationOf(`${path}maxStaleness`, bound) ?? Infinity,
     maxStalenessMs: durationOf(`${path}maxStaleness`, bound) ?? (hasLog ? limits.maxStalenessMsDefault : Infinity),
     whenStale,
     clone,

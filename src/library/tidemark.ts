@@ -237,7 +237,12 @@ export class Tidemark implements AsyncDisposable {
         return new Engine(own.opened ?? (await this.#openShared(settings, own.built)), [settings], common)
       }
       const { name, schema } = settings
-      const functions = new FunctionsSource({ name, functions: source!, clock: this.#clock })
+      const functions = new FunctionsSource({
+        name,
+        functions: source!,
+        clock: this.#clock,
+        loadTimeoutMs: settings.load.timeoutMs,
+      })
       const schemas = new Map<string, StandardSchema<unknown>>(schema === undefined ? [] : [[name, schema]])
       const checkedSource = new CheckedSource(functions, schemas)
       if (this.#shared !== undefined) {

@@ -43,6 +43,8 @@ export interface FunctionsSourceOptions {
   readonly clock: Clock
   /** How long one call of a function may take: `limits.sourceTimeoutMs` unless said otherwise. */
   readonly timeoutMs?: number
+  /** How long `load` may take: `timeoutMs` unless said otherwise. */
+  readonly loadTimeoutMs?: number | undefined
 }
 
 // No mark and no record reaches as far: whoever brings a session's ticket is answered by the functions themselves.
@@ -68,6 +70,7 @@ export class FunctionsSource implements Source<unknown> {
   readonly #functions: SourceFunctions
   readonly #clock: Clock
   readonly #timeoutMs: number
+  readonly #loadTimeoutMs: number
   #closed = false
 
   constructor(options: FunctionsSourceOptions) {
@@ -75,14 +78,15 @@ export class FunctionsSource implements Source<unknown> {
     this.#functions = options.functions
     this.#clock = options.clock
     this.#timeoutMs = options.timeoutMs ?? limits.sourceTimeoutMs
+    this.#loadTimeoutMs = options.loadTimeoutMs ?? this.#timeoutMs
     this.fenceMs = this.#timeoutMs + limits.fenceMs - limits.sourceTimeoutMs
     // A load that takes longer than its lease is never kept while others ask for the key.
-    this.leaseMs = this.fenceMs
+    this.leaseMs = this.#loadTimeoutMs + limits.fenceMs - limits.sourceTimeoutMs
   }
 
   async load(_keyspace: string, ids: readonly RowId[]): Promise<LoadResult<unknown>> {
     const what = `'load' of '${this.name}'`
-    const answer = await this.#call(what, context => this.#functions.load(ids, context))
+    const answer = await this.#call(what, context => this.#functions.load(ids, context), this.#loadTimeoutMs)
     const rows = valuesOf(what, ids, answer).map(value => (value === undefined ? null : (value ?? NULL_VALUE)))
     return { rows, stamp: LOAD_STAMP }
   }
@@ -150,9 +154,13 @@ export class FunctionsSource implements Source<unknown> {
     return new TidemarkError('ROW_OPERATION', `the source '${this.name}' ${why}`)
   }
 
-  async #call<T>(what: string, call: (context: FunctionContext) => T | Promise<T>): Promise<T> {
+  async #call<T>(
+    what: string,
+    call: (context: FunctionContext) => T | Promise<T>,
+    timeoutMs: number = this.#timeoutMs,
+  ): Promise<T> {
     if (this.#closed) throw new TidemarkError('SHUTTING_DOWN', `the source '${this.name}' is closed`)
-    return callWithin(this.#clock, this.#timeoutMs, what, call)
+    return callWithin(this.#clock, timeoutMs, what, call)
   }
 }
 
