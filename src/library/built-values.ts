@@ -37,8 +37,12 @@ export class BuiltValues implements Source<unknown> {
   readonly #builds = new Map<RowId, Build[]>()
   readonly #begun = new WeakSet<Build>()
 
-  constructor(name: string) {
+  readonly #check: (key: string, payload: unknown) => void
+
+  /** `check` throws for a value that cannot be kept, where that is not found out before somebody hears that it was written. */
+  constructor(name: string, check: (key: string, payload: unknown) => void = () => {}) {
     this.name = name
+    this.#check = check
   }
 
   /** Who asks for the id from now on has it built so; of those that have not built yet, who asked first builds. */
@@ -74,14 +78,15 @@ export class BuiltValues implements Source<unknown> {
     }
   }
 
-  write(writes: readonly RowWrite<unknown>[]): Promise<WriteResult<unknown>> {
-    const outcomes = writes.map(({ operation }) => {
+  async write(writes: readonly RowWrite<unknown>[]): Promise<WriteResult<unknown>> {
+    const outcomes = writes.map(({ keyspace, id, operation }) => {
       const after = operation.kind === 'replace' ? operation.row : null
+      if (after !== null) this.#check(`${keyspace}:${id}`, after)
       // That a value is not there is not worth a place: whoever asks next builds it.
       return { changed: true, before: null, after, fields: 0, exact: after !== null }
     })
     const stamp = { kind: 'write', xid: 0n, at: 0n, epoch: LOGLESS_EPOCH, upto: PAST_ALL_MARKS } as const
-    return Promise.resolve({ outcomes, stamp })
+    return { outcomes, stamp }
   }
 
   position(): Promise<SourcePosition> {

@@ -109,7 +109,7 @@ export class LibraryDatabase {
     const { openPostgres } = await importPostgres()
     const warn = (message: string): void => onError(new TidemarkError('TIER_UNAVAILABLE', message))
     const bytes = place && (await openTier(place, { clock, random, warn }))
-    const tier = bytes && new CodecTier(bytes, new RowCodec(schemas, encryption))
+    const tier = bytes && new CodecTier(bytes, new RowCodec(schemas, encryption), onError)
     const keyspaces = this.#members.map(({ settings: { name }, source: { table, columns, view } }) =>
       view === undefined ? { name, table: table ?? name, columns } : { name, view },
     )

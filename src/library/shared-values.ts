@@ -85,7 +85,7 @@ export class SharedValues {
     const own = { ...place, prefix: place.prefix + SUFFIX }
     const bytes = await openTier(own, { clock, random, warn: () => {} })
     const logless = await LoglessTier.open({ tier: bytes, random, onMismatch: onError })
-    const tier = new CodecTier(logless, this.codecs)
+    const tier = new CodecTier(logless, this.codecs, onError)
     const near = new ObjectNear({ places, ...range, gone: heardBy(tags, range.lanes) })
     const subscription = await NearSubscription.open({ tier, near, clock })
     return {

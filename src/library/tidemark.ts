@@ -216,8 +216,12 @@ export class Tidemark implements AsyncDisposable {
   }
 
   #own(settings: ResolvedKeyspace): OwnValues {
+    const shared = this.#shared
+    if (shared !== undefined) {
+      const check = (key: string, payload: unknown): void => void shared.codecs.encode(key, payload)
+      return { built: new BuiltValues(settings.name, check), opened: undefined }
+    }
     const built = new BuiltValues(settings.name)
-    if (this.#shared !== undefined) return { built, opened: undefined }
     const opened = openLogless({ ...this.#parts, keyspace: settings.name, source: built, range: this.#take(1) })
     return { built, opened }
   }

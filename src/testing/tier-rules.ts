@@ -5,7 +5,8 @@ import { limits } from '../base/limits.ts'
 import { EPOCH, START, bytesOf, type TierScene } from './tier-scene.ts'
 
 /** What only some tiers can do: be rolled back, run on another primary, have more than one lane, tell near caches. */
-export type TierAbility = 'checkpoint' | 'moveToShard' | 'lanes' | 'messages'
+/** 'copies': it keeps a copy of what it is given. One that keeps objects does not. */
+export type TierAbility = 'checkpoint' | 'moveToShard' | 'lanes' | 'messages' | 'copies'
 export type TierRule = (scene: TierScene) => Promise<void>
 /** Sentence -> test. The scene's lane has just been reset to START. */
 export type TierRules = Readonly<Record<string, TierRule>>
@@ -14,6 +15,7 @@ export type TierRules = Readonly<Record<string, TierRule>>
 export const needs: Readonly<Record<string, TierAbility>> = {
   'a reset of one lane leaves the others': 'lanes',
   'of two that find no header, one resets the lane': 'lanes',
+  'the bytes given may be used again after the call': 'copies',
   'a failover that loses the first chunk makes the second one fail': 'checkpoint',
   'a failover takes mark and records back together, and the feed is applied again from there': 'checkpoint',
   'a header that was written on another primary is worth nothing until the lane is reset': 'moveToShard',

@@ -1,6 +1,7 @@
 // A shared tier of bytes, seen as one of objects: values are encoded on their way in and decoded on their way out. Bytes that
 // are no value to this process (of another codec, another version, damaged) are removed, and read as absent: whoever asked
 // loads the value and stores it anew.
+// A value that has no bytes does not fit either: whatever is there leaves.
 // Not for: how values become bytes (the `PayloadCodec` says), tiers in this process's memory (object-tier.ts).
 import type { LaneState } from '../coherence/lane.ts'
 import type * as coherence from '../coherence/operations.ts'
@@ -33,10 +34,13 @@ export interface PayloadCodec {
 export class CodecTier implements SharedTier<unknown> {
   readonly #tier: SharedTier
   readonly #codec: PayloadCodec
+  readonly #onUnencodable: (error: unknown) => void
 
-  constructor(tier: SharedTier, codec: PayloadCodec) {
+  /** `onUnencodable` is told why a value was not stored, since those who store it are told only that it was not. */
+  constructor(tier: SharedTier, codec: PayloadCodec, onUnencodable: (error: unknown) => void = () => {}) {
     this.#tier = tier
     this.#codec = codec
+    this.#onUnencodable = onUnencodable
   }
 
   get lanes(): number {
@@ -62,11 +66,17 @@ export class CodecTier implements SharedTier<unknown> {
     token: Token,
     value: TierValue<LoadStamp, unknown>,
   ): Promise<coherence.FillOutcome | TooLarge> {
-    return this.#tier.fill(key, token, this.#encoded(key, value))
+    const encoded = this.#encoded(key, value)
+    if (encoded !== undefined) return this.#tier.fill(key, token, encoded)
+    await this.#tier.voidKey(key)
+    return 'too-large'
   }
 
   async put(key: string, value: TierValue<WriteStamp, unknown>): Promise<coherence.PutOutcome | TooLarge> {
-    return this.#tier.put(key, this.#encoded(key, value))
+    const encoded = this.#encoded(key, value)
+    if (encoded !== undefined) return this.#tier.put(key, encoded)
+    await this.#tier.voidKey(key)
+    return 'too-large'
   }
 
   async putFenced(
@@ -74,7 +84,11 @@ export class CodecTier implements SharedTier<unknown> {
     id: Token,
     value: TierValue<WriteStamp, unknown>,
   ): Promise<coherence.PutFencedOutcome | TooLarge> {
-    return this.#tier.putFenced(key, id, this.#encoded(key, value))
+    const encoded = this.#encoded(key, value)
+    if (encoded !== undefined) return this.#tier.putFenced(key, id, encoded)
+    // A row without its own fence removes the fence.
+    await this.#tier.putFenced(key, id ^ 1n, { payload: null, stamp: value.stamp })
+    return 'too-large'
   }
 
   voidKey(key: string): Awaitable<coherence.VoidOutcome> {
@@ -105,10 +119,17 @@ export class CodecTier implements SharedTier<unknown> {
     return this.#tier.close()
   }
 
-  #encoded<Stamp>(key: string, value: TierValue<Stamp, unknown>): TierValue<Stamp> {
+  // undefined: it has no bytes.
+  #encoded<Stamp>(key: string, value: TierValue<Stamp, unknown>): TierValue<Stamp> | undefined {
     const { payload, stamp, ttlMs = Infinity } = value
     const lastsMs = factsOf(payload).ttlMs ?? ttlMs
-    const bytes = payload === null ? null : this.#codec.encode(key, payload)
+    let bytes: Uint8Array | null
+    try {
+      bytes = payload === null ? null : this.#codec.encode(key, payload)
+    } catch (error) {
+      this.#onUnencodable(error)
+      return undefined
+    }
     return lastsMs === Infinity ? { payload: bytes, stamp } : { payload: bytes, stamp, ttlMs: lastsMs }
   }
 
