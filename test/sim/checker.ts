@@ -36,8 +36,8 @@ export interface Asked {
   /** Both as of the call. */
   readonly ticket: SessionTicket | undefined
   readonly seen: ReadonlyMap<string, number> | undefined
-  /** A database that was cut off answers, somewhere: what comes from the source may be its word. */
-  readonly isolatedSource: () => boolean
+  /** A database that was cut off answered, somewhere, since then: what comes from the source may be its word. */
+  readonly isolatedSource: (sinceMs: number) => boolean
 }
 
 const CLOCK_SLACK_MS = 0.01
@@ -62,7 +62,8 @@ export class Checker {
     const asOfMs = result.asOfMs === NO_PROOF ? -Infinity : node.process.worldMs(result.asOfMs)
     this.#count(`read ${result.tier}`)
     if (result.stale) this.#count('read stale')
-    if (result.tier === 'source' && asked.isolatedSource()) {
+    // A load that was under way before the call may be shared: it is as old as the answer says.
+    if (result.tier === 'source' && asked.isolatedSource(Math.min(calledMs, asOfMs))) {
       this.#count('read from an isolated database')
       return
     }

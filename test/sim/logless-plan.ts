@@ -42,7 +42,7 @@ export function drawLogless(seed: number): LoglessDraw {
   const config = {
     keys: pick(0, 0, 1, 1, 2, 3),
     lanes: pick(1, 1, 2),
-    ttlMs: pick(200, 600, 600),
+    ttlMs: pick(200, 600, 1_500),
     store: {
       delayMs: pick(0.2, 1, 5),
       slowOneIn: pick(0, 10, 4),

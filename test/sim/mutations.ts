@@ -454,4 +454,96 @@ export const mutations: Readonly<Record<string, Mutation>> = {
       'a client that is stranded with an isolated primary sees its proofs age, and reads the database',
     ],
   },
+  'lease while a fence stands': {
+    patches: [patch(operations, 'if (record !== undefined && isLive(record, header, request.nowMs)) {', "if (record !== undefined && record.type !== 'fence' && isLive(record, header, request.nowMs)) {")], // prettier-ignore
+    focus: {
+      logless: { kinds: ['logless write', 'logless read'], steps: 300 },
+      clientSteps: 1,
+      faults: [],
+      config: {
+        nearEntries: 1,
+        mixedFormats: false,
+        network: { slowOneIn: 0 },
+        logless: { keys: 25, lanes: 1, ttlMs: 600, store: { delayMs: 1, slowOneIn: 3, slowMs: 900, failsOneIn: 0 } },
+        limits: { fenceMs: 1_300 },
+      },
+    },
+    seeds: 100,
+    schedules: [],
+  },
+  'fence of a write that is not known': {
+    patches: [patch('cache/writer.ts', '      if (unknown) return\n', '')],
+    focus: {
+      logless: { kinds: ['logless write', 'logless read', 'logless read', 'logless read'], steps: 100 },
+      faults: [],
+      config: {
+        mixedFormats: false,
+        logless: { keys: 3, lanes: 1, ttlMs: 600, store: { delayMs: 1, slowOneIn: 2, slowMs: 700, failsOneIn: 0 } },
+        limits: { fenceMs: 1_300 },
+      },
+    },
+    seeds: 100,
+    schedules: [],
+  },
+  'put without its fence': {
+    patches: [patch(operations, "if (!own) return { outcome: 'voided', record: 'remove', ...published }", "if (!own) return { outcome: 'voided', record: 'keep', ...published }")], // prettier-ignore
+    seeds: 100,
+    schedules: [],
+  },
+  'fence that comes up late': {
+    patches: [patch('cache/writer.ts', "if (outcome === 'fenced') fences.set(key, id)", 'fences.set(key, id)')],
+    focus: {
+      logless: { kinds: ['logless write'], steps: 120 },
+      clientSteps: 1,
+      faults: ['network is cut one way'],
+      faultSteps: 10,
+      config: {
+        logless: { keys: 1, lanes: 1, ttlMs: 1_500, store: { delayMs: 1, slowOneIn: 3, slowMs: 200, failsOneIn: 0 } },
+      },
+    },
+    seeds: 250,
+    schedules: [],
+  },
+  'shard of a header, without a log': {
+    patches: [
+      patch(lane, 'return header !== undefined && header.shard === shard ? header : undefined', 'return header'),
+    ],
+    focus: {
+      clients: ['read'],
+      clientSteps: 1,
+      logless: { kinds: ['logless write', 'logless read'], steps: 200 },
+      faults: ['primary dies'],
+      faultSteps: 6,
+      config: { cluster: { shards: 1, shardIs: 'primary' }, logless: { keys: 2 } },
+    },
+    seeds: 100,
+    schedules: [],
+  },
+  'tickets of near caches': {
+    patches: [patch('cache/map-near.ts', 'if (entry.ticket !== this.begin(key)) return false', '')],
+    focus: {
+      logless: { kinds: ['logless write', 'logless read', 'logless read', 'logless read', 'logless read'], steps: 400 },
+      faults: [],
+      config: {
+        nearEntries: 1_000,
+        network: { delayMs: 0.5, slowOneIn: 5, slowMs: 60 },
+        messages: { lostOneIn: 0, doubledOneIn: 0, swappedOneIn: 0 },
+        logless: { keys: 2, ttlMs: 2_300, store: { delayMs: 0.2, slowOneIn: 0, slowMs: 0, failsOneIn: 0 } },
+      },
+    },
+    seeds: 100,
+    schedules: [],
+  },
+  'time to live from the load': {
+    patches: [
+      patch('cache/time-to-live.ts', 'ttlMs - this.age(stamp) : ttlMs', 'ttlMs : ttlMs'),
+      patch(
+        'cache/time-to-live.ts',
+        'return this.age(stamp) >= (longestTtlOf(keyspace, payload) ?? Infinity)',
+        'return false',
+      ),
+    ],
+    seeds: 20,
+    schedules: [],
+  },
 }

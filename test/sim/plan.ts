@@ -83,7 +83,7 @@ export interface Config {
   readonly endMs: number
 }
 
-type Parts<T> = { readonly [K in keyof T]?: T[K] extends object ? Partial<T[K]> : T[K] }
+type Parts<T> = { readonly [K in keyof T]?: NonNullable<T[K]> extends object ? Partial<NonNullable<T[K]>> : T[K] }
 
 /** What all seeds have in common, for a hole that needs one kind of thing again and again. */
 export interface Focus {

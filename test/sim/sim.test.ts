@@ -2,6 +2,7 @@
 // schedule. The long runs are `npm run test:sim`; that it finds holes is in mutations.test.ts.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { loglessKinds } from './logless-plan.ts'
 import { faultKinds, statementKinds } from './plan.ts'
 import { simulate } from './simulate.ts'
 
@@ -40,11 +41,25 @@ test(`nothing is wrong in ${SEEDS} seeds, and every rule, operation and fault wa
     'apply mismatch': 20,
     'reset reset': 1_000,
     'tide mismatch': 100,
+    'logless checked: held': 15_000,
+    'logless checked: age': 7_000,
+    'logless checked: own write': 30_000,
+    'logless checked: other write': 3_000,
+    'logless checked: own unknown write': 10,
+    'logless checked: end': 1_500,
+    'logless read near': 3_000,
+    'logless read tier': 3_000,
+    'logless: begin fenced': 5_000,
+    'logless: fenced put stored': 3_000,
+    'logless: fenced put voided': 1_500,
+    'logless: lease fenced': 30,
+    'logless: fill refused': 200,
+    'logless: reset reset': 300,
   }
   for (const [what, times] of Object.entries(atLeast)) {
     assert.ok((counts[what] ?? 0) >= times, `'${what}' came ${counts[what] ?? 0} times, not ${times}`)
   }
-  for (const kind of [...faultKinds, ...statementKinds]) {
+  for (const kind of [...faultKinds, ...statementKinds, ...loglessKinds]) {
     assert.ok((counts[kind] ?? 0) >= 20, `'${kind}' came ${counts[kind] ?? 0} times`)
   }
 })

@@ -11,7 +11,7 @@ import { LoglessWorld } from './logless-world.ts'
 import { SimProcess } from './machine.ts'
 import { Network } from './network.ts'
 import { Node } from './node.ts'
-import { clientKinds, statementKinds, type ClientKind, type Config, type FaultKind, type Plan, type StatementKind, type Step } from './plan.ts' // prettier-ignore
+import { clientKinds, faultKinds, statementKinds, type ClientKind, type Config, type FaultKind, type Plan, type StatementKind, type Step } from './plan.ts' // prettier-ignore
 import { Postgres } from './postgres.ts'
 import { PLAIN, TRIGGERED } from './row.ts'
 import { withLimits } from './scaled-limits.ts'
@@ -165,6 +165,7 @@ export class World {
     const clients = new Clients(this)
     const statements = new Statements(this)
     const faults = new Faults(this)
+    if (!steps.some(({ kind }) => isFault(kind))) this.logless?.expectNoFaults()
     for (const { atMs, kind, dice } of steps) {
       this.time.after(atMs, () => {
         this.count(kind)
@@ -227,6 +228,10 @@ export class World {
 
 function isClient(kind: Step['kind']): kind is ClientKind {
   return (clientKinds as readonly string[]).includes(kind)
+}
+
+function isFault(kind: Step['kind']): kind is FaultKind {
+  return (faultKinds as readonly string[]).includes(kind)
 }
 
 function isLogless(kind: Step['kind']): kind is LoglessKind {
