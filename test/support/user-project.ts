@@ -79,10 +79,10 @@ export class UserProject {
     return found.filter(({ file }) => files.includes(file))
   }
 
-  /** Ends with the file, or is ended after a minute. */
-  async run(file: string): Promise<Run> {
+  /** Runs a file in a folder of the project. It ends by itself, or is ended after a minute. */
+  async run(file: string, folder = '.'): Promise<Run> {
     const args = ['--conditions=tidemark-source', file]
-    const child = spawn(process.execPath, args, { cwd: this.folder, stdio: ['ignore', 'pipe', 'pipe'] })
+    const child = spawn(process.execPath, args, { cwd: join(this.folder, folder), stdio: ['ignore', 'pipe', 'pipe'] })
     const timer = setTimeout(() => child.kill('SIGKILL'), RUN_MS)
     let output = ''
     const hear = (chunk: Buffer): void => void (output += chunk.toString())
