@@ -54,7 +54,7 @@ export class Clients {
       session,
       ticket: session?.ticket,
       seen: session === undefined ? undefined : new Map(session.seen),
-      isolatedSource: sinceMs => world.isolated.size > 0 || world.isolatedUntilMs >= sinceMs,
+      isolatedSource: (sinceMs: number) => world.isolated.size > 0 || world.isolatedUntilMs >= sinceMs,
     }
     const withTicket = session?.ticket === undefined ? options : { ...options, session: session.ticket }
     node.reader.read(key, withTicket).then(

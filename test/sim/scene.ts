@@ -149,7 +149,7 @@ export class Scene {
       session,
       ticket: session?.ticket,
       seen: session === undefined ? undefined : new Map(session.seen),
-      isolatedSource: sinceMs => world.isolated.size > 0 || world.isolatedUntilMs >= sinceMs,
+      isolatedSource: (sinceMs: number) => world.isolated.size > 0 || world.isolatedUntilMs >= sinceMs,
     }
     const answer = this.nodes[node]!.reader.read(key, session?.ticket === undefined ? options : { ...options, session: session.ticket }) // prettier-ignore
     answer.then(
