@@ -10,7 +10,7 @@ import type { Events } from './events.ts'
 import type { Telemetry } from './telemetry.ts'
 import { openSqlite } from './open-sqlite.ts'
 import type { LaneRange, OpenedSource, OpenParts } from './opened.ts'
-import { durationOf } from './option-checks.ts'
+import { durationOf, invalid } from './option-checks.ts'
 import type { ResolvedKeyspace } from './options.ts'
 import { RowCodec } from './payload-codecs.ts'
 import { postgresOptions } from './postgres-options.ts'
@@ -125,7 +125,7 @@ export class LibraryDatabase {
   #openSqlite(database: SqliteDatabase, range: LaneRange): Promise<OpenedSource> {
     const { places, clock, random, onError } = this.#parts
     const described = (descriptions: OpenedSource['descriptions']): void => this.#engine?.describe(descriptions)
-    const file = resolvePath(database.file)
+    const file = sqliteFile(database)
     const options = {
       kind: 'told',
       name: file,
@@ -140,6 +140,12 @@ export class LibraryDatabase {
     } as const
     return openSqlite({ options, range, described, places, clock, random, onError })
   }
+}
+
+/** The database's file, absolute. Throws OPTION_INVALID. */
+export function sqliteFile({ file }: SqliteDatabase): string {
+  if (typeof file === 'string' && file !== '' && file !== ':memory:') return resolvePath(file)
+  throw invalid('sqlite(file)', file, 'the path of a file: a database in memory needs no cache')
 }
 
 // The driver is a package of its own, which those who have no such database do not need.

@@ -1,6 +1,5 @@
 // The cache of one process: its memory, its keyspaces, and the sources behind them, each opened when it is first asked for.
 // Not for: what a keyspace does (keyspace.ts).
-import { resolve as resolvePath } from 'node:path'
 import { systemClock, type Clock, type Timer } from '../base/clock.ts'
 import { TidemarkError } from '../base/errors.ts'
 import { limits } from '../base/limits.ts'
@@ -22,7 +21,7 @@ import { Engine } from './engine.ts'
 import { Events, type EventName, type Listener } from './events.ts'
 import type { Key } from './key.ts'
 import { Keyspace, type OwnValues } from './keyspace.ts'
-import { LibraryDatabase } from './library-database.ts'
+import { LibraryDatabase, sqliteFile } from './library-database.ts'
 import { openLogless } from './open-functions.ts'
 import type { LaneRange, OpenedSource, OpenParts } from './opened.ts'
 import { invalid } from './option-checks.ts'
@@ -280,7 +279,7 @@ export class Tidemark implements AsyncDisposable {
 
   #database(source: TableSource): LibraryDatabase {
     const { database } = source
-    const at = database.kind === 'sqlite' ? resolvePath(database.file) : JSON.stringify(database)
+    const at = database.kind === 'sqlite' ? sqliteFile(database) : JSON.stringify(database)
     let known = this.#databases.get(at)
     if (known === undefined) {
       known = new LibraryDatabase({

@@ -2,6 +2,7 @@
 // hold come and go as BigInt; what JSON does not have (Date, Map) is for a keyspace's schema to make of it.
 // Not for: what a row's JSON may be (row-json.ts), where objects are kept.
 import { TidemarkError, messageOf } from '../base/errors.ts'
+import { NULL_VALUE } from '../base/null-value.ts'
 import type {
   LoadResult,
   RowId,
@@ -35,7 +36,8 @@ function exactInteger(this: unknown, _name: string, value: unknown, context?: Nu
 /** A row's JSON. Bytes (Buffer, Uint8Array) are spelt in base64, as columns for blobs take them. Throws ROW_INVALID. */
 export function rowToJson(key: string, value: unknown): Uint8Array {
   if (value === null || typeof value !== 'object' || Array.isArray(value)) {
-    const got = value === null ? 'null' : Array.isArray(value) ? 'an array' : `a ${typeof value}`
+    const got =
+      value === null || value === NULL_VALUE ? 'null' : Array.isArray(value) ? 'an array' : `a ${typeof value}`
     throw new TidemarkError('ROW_INVALID', `'${key}': a row is an object with its columns as members, not ${got}`)
   }
   try {
@@ -50,6 +52,8 @@ interface RawJson {
 }
 
 function spell(this: unknown, name: string, value: unknown): unknown {
+  // JSON would make null of it.
+  if (typeof value === 'number' && !Number.isFinite(value)) throw new RangeError(`'${name}' is ${value}`)
   if (typeof value === 'bigint') return (JSON as unknown as RawJson).rawJSON(String(value))
   // A Buffer has been turned into an object by its own toJSON already.
   const own = (this as Readonly<Record<string, unknown>>)[name]
