@@ -20,7 +20,7 @@ import type { LaneState } from '../coherence/lane.ts'
 import { randomToken, type Token, type ValueRecord } from '../coherence/record.ts'
 import { meetsTicket, ticketAfter, type SessionTicket } from '../coherence/session.ts'
 import type { LoadStamp, Stamp } from '../coherence/stamp.ts'
-import type { Keyspace, Keyspaces, PlacedKey, WhenStale } from './keyspaces.ts'
+import type { Keyspaces, PlacedKey, WhenStale } from './keyspaces.ts'
 import { proofOf } from './proofs.ts'
 import type { LoadedRow } from './source-loads.ts'
 import { SuspendWatch } from './suspend-watch.ts'
@@ -276,7 +276,10 @@ export class Reader<V = Uint8Array> {
     const value = { payload: loaded.row, stamp, ...(leftMs === undefined ? {} : { ttlMs: leftMs }) }
     try {
       // Its time is over, or it has none: it was for those who waited for it.
-      if (leftMs !== undefined && leftMs <= 0) return void this.#giveBack(call)
+      if (leftMs !== undefined && leftMs <= 0) {
+        this.#giveBack(call)
+        return
+      }
       const outcome = await keyspace.calls.call(call.lane, () => backing.tier.fill(key, flight.token, value))
       if (outcome !== 'filled') return
       const { generation } = lane
