@@ -72,6 +72,10 @@ export class ObjectNear implements NearCache<unknown> {
     this.#gone?.key(key)
   }
 
+  keeps(key: string): boolean {
+    return this.#places.keeps(key)
+  }
+
   lane(lane: number): NearLane {
     return this.#lanes[lane]!.state
   }
@@ -91,7 +95,8 @@ export class ObjectNear implements NearCache<unknown> {
     for (const event of message.events) {
       this.#changes.count(keyHash(event.key))
       const held = this.#places.find<Stamp>(event.key)
-      if (held !== undefined && !staysNear(held.stamp, event)) this.#places.remove(event.key)
+      // What is kept after its time does not reflect the change either.
+      if (held === undefined || !staysNear(held.stamp, event)) this.#places.remove(event.key)
     }
     for (const key of message.voids) this.drop(key)
     this.#know(lane, step.lane)

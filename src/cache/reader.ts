@@ -96,6 +96,21 @@ export class Reader<V = Uint8Array> {
     return this.#readTier(call, near)
   }
 
+  /**
+   * Loads what is there anew, before it has to be, while it goes on being answered. False: somebody loads it already, or the
+   * tier cannot do that. Rejects as the source does.
+   */
+  async renew(key: string): Promise<boolean> {
+    const call = this.#call(key, {})
+    const { backing } = call.keyspace
+    const { source, tier } = backing
+    const token = this.#drawToken()
+    const read = tier.renew?.(key, { token, epoch: source.epoch, leaseMs: source.leaseMs ?? limits.leaseMs })
+    if (read?.lane === undefined || read.outcome !== 'granted') return false
+    await this.#fly(call, { ticket: 0, known: undefined, read, token }, token, read.lane)
+    return true
+  }
+
   /** What memory holds, here or in the tier, as fresh as the keyspace asks for; undefined: nothing. The source is not asked. */
   async held(key: string): Promise<ReadAnswer<V> | undefined> {
     const call = this.#call(key, {})
@@ -252,14 +267,21 @@ export class Reader<V = Uint8Array> {
       return result
     } catch (error) {
       this.#land(key, flight)
-      this.#giveBack(call)
+      this.#giveBack(call, token)
       throw error
     }
   }
 
   // Nobody has to wait for a lease that is not going to be filled.
-  #giveBack({ keyspace, key, lane }: Call<V>): void {
-    void keyspace.calls.call(lane, () => keyspace.backing.tier.voidKey(key))
+  #giveBack({ keyspace, key, lane }: Call<V>, token: Token): void {
+    const { tier, near } = keyspace.backing
+    if (tier.release !== undefined) {
+      tier.release(key, token)
+      return
+    }
+    // Everybody would hear that the key is void, and what is kept of it would go: the lease runs out.
+    if (near?.keeps?.(key) === true) return
+    void keyspace.calls.call(lane, () => tier.voidKey(key))
   }
 
   async #fill(
@@ -277,7 +299,7 @@ export class Reader<V = Uint8Array> {
     try {
       // Its time is over, or it has none: it was for those who waited for it.
       if (leftMs !== undefined && leftMs <= 0) {
-        this.#giveBack(call)
+        this.#giveBack(call, flight.token)
         return
       }
       const outcome = await keyspace.calls.call(call.lane, () => backing.tier.fill(key, flight.token, value))

@@ -12,6 +12,8 @@ export interface EntryFacts {
   readonly ttlMs?: number | undefined
   /** Wall ms, instead of `ttlMs`: as whoever stored it in a tier has said. */
   readonly expiresAtMs?: number | undefined
+  /** For so long after its time it is kept, for when it cannot be had anew. Instead of the keyspace's. */
+  readonly graceMs?: number | undefined
   /** As they were when the value was asked for. */
   readonly tags?: readonly TagToken[] | undefined
 }
@@ -21,12 +23,14 @@ export class Entry implements EntryFacts {
   readonly value: unknown
   readonly ttlMs: number | undefined
   readonly expiresAtMs: number | undefined
+  readonly graceMs: number | undefined
   readonly tags: readonly TagToken[] | undefined
 
   constructor(value: unknown, facts: EntryFacts = {}) {
     this.value = value
     this.ttlMs = facts.ttlMs
     this.expiresAtMs = facts.expiresAtMs
+    this.graceMs = facts.graceMs
     this.tags = facts.tags
   }
 }
@@ -37,8 +41,8 @@ export function payloadOf(value: unknown, facts?: EntryFacts): unknown {
   return value === null ? NULL_VALUE : value
 }
 
-function hasFacts({ ttlMs, expiresAtMs, tags }: EntryFacts): boolean {
-  return ttlMs !== undefined || expiresAtMs !== undefined || tags !== undefined
+function hasFacts({ ttlMs, expiresAtMs, graceMs, tags }: EntryFacts): boolean {
+  return (ttlMs ?? expiresAtMs ?? graceMs ?? tags) !== undefined
 }
 
 /** What a user gets of a payload. */

@@ -19,6 +19,8 @@ export class ObjectPlaces {
   readonly pool: ObjectCache<unknown>
   readonly #clock: Clock
   readonly #onPut: (keyspace: string, id: string) => void
+  /** By keyspace, in ms. */
+  readonly #graces = new Map<string, number>()
   readonly #spaces = new Map<string, ObjectSpace<unknown>>()
 
   /** `onPut` is told of each value that came in. */
@@ -35,6 +37,18 @@ export class ObjectPlaces {
     return space
   }
 
+  /** How long values of a keyspace are kept after their time, from now on, unless they say otherwise. */
+  keep(keyspace: string, graceMs: number): void {
+    this.#graces.set(keyspace, graceMs)
+  }
+
+  /** Whether a value is there whose time is over. */
+  keeps(key: string): boolean {
+    const colon = key.indexOf(':')
+    const [space, id] = [this.space(key.slice(0, colon)), key.slice(colon + 1)]
+    return space.findKept(id) >= 0 && space.find(id) < 0
+  }
+
   find<Stamp>(key: string): { readonly payload: unknown; readonly stamp: Stamp } | undefined {
     const colon = key.indexOf(':')
     const slot = this.space(key.slice(0, colon)).find(key.slice(colon + 1))
@@ -47,11 +61,14 @@ export class ObjectPlaces {
   put(key: string, { payload, stamp, ttlMs, lane }: PlacedValue<object>): boolean {
     const colon = key.indexOf(':')
     const [keyspace, id] = [key.slice(0, colon), key.slice(colon + 1)]
+    const { tags, graceMs = this.#graces.get(keyspace) } = factsOf(payload)
     const fits = this.space(keyspace).set(id, payload === null ? ABSENT : valueOf(payload), {
       lane,
       stamp,
       ...(ttlMs === undefined ? {} : { expiresAtMs: this.#clock.monotonicMs() + ttlMs }),
-      tags: factsOf(payload).tags,
+      tags,
+      // That something is not there is nothing to fall back on.
+      graceMs: payload === null ? undefined : graceMs,
     })
     if (fits) this.#onPut(keyspace, id)
     return fits

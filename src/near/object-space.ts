@@ -20,6 +20,8 @@ export interface EntryOptions {
   readonly stamp?: object | undefined
   /** The entry is absent once one of them is not alive. */
   readonly tags?: readonly Tag[] | undefined
+  /** For so long after its time it is still there for `findKept`, and reads as absent otherwise. */
+  readonly graceMs?: number | undefined
   /** What key and value take; estimated without it. Counted in a pool with `maxBytes` alone. */
   readonly bytes?: number | undefined
 }
@@ -68,6 +70,12 @@ export class ObjectSpace<V> {
     return slot !== undefined && this.#room.touch(slot) ? slot : -1
   }
 
+  /** The slot of an entry that lives, or is kept after its time; -1 when there is none. It does not count as read. */
+  findKept(key: string): number {
+    const slot = this.#slots.get(key)
+    return slot !== undefined && this.#room.isKept(slot, this.#room.clock.read()) ? slot : -1
+  }
+
   /** False: it is larger than the pool has room for; an older value is gone all the same. */
   set(key: string, value: V, entry?: EntryOptions): boolean {
     const room = this.#room
@@ -105,6 +113,7 @@ export class ObjectSpace<V> {
     if (entry !== undefined && (entry.stamp !== undefined || entry.tags !== undefined)) {
       room.attach(slot, entry.stamp, entry.tags)
     }
+    if (entry?.graceMs !== undefined) room.keep(slot, entry.graceMs)
     return true
   }
 

@@ -90,7 +90,7 @@ export class Room<V> extends Slots<V> {
 
   // Reads.
 
-  /** True: it is alive, and counts as read. False: it is dead, and gone. */
+  /** True: it is alive, and counts as read. False: it is dead, and gone unless it is kept. */
   touch(slot: number): boolean {
     const meta = this.meta(slot)
     if (this.expiresAtMs(slot) > this.#now[0]! && this.isOfItsEra(meta) && (meta & TAGGED) === 0) {
@@ -117,6 +117,14 @@ export class Room<V> extends Slots<V> {
     return this.#reasonOfDeath(slot, nowMs) === undefined && this.#slotsOf[this.space(slot)] !== undefined
   }
 
+  /** Whether it can be read, or could until its time was over, and is kept for a while. */
+  isKept(slot: number, nowMs: number): boolean {
+    if (this.expiresAtMs(slot) + this.graceMs(slot) <= nowMs) return false
+    const meta = this.meta(slot)
+    if (!this.isOfItsEra(meta) || ((meta & TAGGED) !== 0 && this.hasDeadTag(slot))) return false
+    return this.#slotsOf[this.space(slot)] !== undefined
+  }
+
   #touchSlowly(slot: number): boolean {
     if (this.#buryDead(slot, this.clock.read())) return false
     const meta = this.meta(slot)
@@ -133,8 +141,9 @@ export class Room<V> extends Slots<V> {
 
   #buryDead(slot: number, nowMs: number): boolean {
     const reason = this.#reasonOfDeath(slot, nowMs)
-    if (reason !== undefined) this.#reclaim(slot, reason)
-    return reason !== undefined
+    if (reason === undefined) return false
+    if (!this.isKept(slot, nowMs)) this.#reclaim(slot, reason)
+    return true
   }
 
   // Writes.
@@ -155,6 +164,12 @@ export class Room<V> extends Slots<V> {
     this.setMeta(slot, this.metaOf(lane) | (this.meta(slot) & MAIN) | frequency)
     this.setValue(slot, value, expiresAtMs)
     this.setExtras(slot, undefined, undefined)
+    this.setGrace(slot, 0)
+  }
+
+  /** How long an entry is kept after its time, for those who ask for what is kept. */
+  keep(slot: number, graceMs: number): void {
+    this.setGrace(slot, graceMs)
   }
 
   attach(slot: number, stamp: object | undefined, tags: readonly Tag[] | undefined): void {
@@ -190,7 +205,7 @@ export class Room<V> extends Slots<V> {
       const slot = this.next(queue === 'small' ? SMALL_END : MAIN_END)
       const meta = this.meta(slot)
       const frequency = frequencyAfterReclaim(queue, meta & FREQUENCY_MASK)
-      if (frequency < 0 || spared === SPARED_MAX || !this.isAlive(slot, this.clock.read())) {
+      if (frequency < 0 || spared === SPARED_MAX || !this.isKept(slot, this.clock.read())) {
         if (queue === 'small' && this.isOfItsEra(meta)) this.#remember(this.key(slot)!)
         this.#reclaim(slot, this.reports ? (this.#reasonOfDeath(slot, this.clock.read()) ?? 'room') : 'room')
         return
@@ -288,7 +303,7 @@ export class Room<V> extends Slots<V> {
     let reclaimed = 0
     for (let i = Math.min(slots, this.unused - FIRST_SLOT); i > 0; i--) {
       const slot = this.#nextSwept()
-      if (this.key(slot) === undefined || this.isAlive(slot, nowMs)) continue
+      if (this.key(slot) === undefined || this.isKept(slot, nowMs)) continue
       this.#reclaim(slot, this.#reasonOfDeath(slot, nowMs) ?? 'dead')
       reclaimed++
     }

@@ -57,6 +57,7 @@ export class Slots<V> {
   #bytes: Uint32Array | undefined
   #stamps: (object | undefined)[] | undefined
   #tags: (readonly Tag[] | undefined)[] | undefined
+  #graces: Float64Array | undefined
   #capacity: number
   #free = 0
   #unused = FIRST_SLOT
@@ -122,6 +123,11 @@ export class Slots<V> {
     return this.#stamps?.[slot]
   }
 
+  /** How long after its time it is kept, in ms. */
+  graceMs(slot: number): number {
+    return this.#graces === undefined ? 0 : this.#graces[slot]!
+  }
+
   tags(slot: number): readonly Tag[] | undefined {
     return this.#tags?.[slot]
   }
@@ -179,6 +185,11 @@ export class Slots<V> {
     if (this.#tags !== undefined) this.#tags[slot] = tags
   }
 
+  protected setGrace(slot: number, graceMs: number): void {
+    if (graceMs > 0) this.#graces ??= new Float64Array(this.#capacity)
+    if (this.#graces !== undefined) this.#graces[slot] = graceMs
+  }
+
   /** A slot that was free. */
   protected takeSlot(key: string, space: number): number {
     let slot = this.#free
@@ -233,6 +244,11 @@ export class Slots<V> {
     this.#objects = longer(this.#objects, capacity * 2)
     if (this.#stamps !== undefined) this.#stamps = longer(this.#stamps, capacity)
     if (this.#tags !== undefined) this.#tags = longer(this.#tags, capacity)
+    if (this.#graces !== undefined) {
+      const graces = new Float64Array(capacity)
+      graces.set(this.#graces)
+      this.#graces = graces
+    }
     const words = new Int32Array(capacity * WORDS)
     words.set(this.#words)
     this.#words = words

@@ -42,6 +42,8 @@ export class ObjectTier implements Tier<unknown> {
   readonly #headers: (LaneHeader | undefined)[] = []
   /** Leases and fences, by key. A key has one of these or a value, never both. */
   readonly #pending = new Map<string, LeaseRecord | FenceRecord>()
+  /** Leases of keys whose values are read meanwhile; where there is no value (any more), they are as others. */
+  readonly #renewals = new Map<string, LeaseRecord>()
   #samples: readonly Sample[] = []
 
   constructor(options: ObjectTierOptions) {
@@ -71,14 +73,36 @@ export class ObjectTier implements Tier<unknown> {
     return { outcome, ...this.read([key])[0]! }
   }
 
+  renew(key: string, { token, epoch, leaseMs }: LeaseOptions): TierLease<unknown> {
+    const header = this.#headers[this.laneOf(key)]
+    if (header === undefined) return { outcome: 'no-lane', lane: undefined, record: undefined }
+    const nowMs = this.#clock.monotonicMs()
+    const { generation } = header
+    const renewal = { type: 'lease', generation, token, untilMs: nowMs + leaseMs } as const
+    const before = this.#pending.get(key) ?? this.#renewals.get(key)
+    if (before !== undefined && isLive(before, header, nowMs)) return { outcome: 'leased', ...this.read([key])[0]! }
+    if (epoch !== generation.epoch) return { outcome: 'other-epoch', ...this.read([key])[0]! }
+    this.#renewals.set(key, renewal)
+    return { outcome: 'granted', lane: laneState(header), record: renewal }
+  }
+
+  release(key: string, token: Token): void {
+    const pending = this.#pending.get(key)
+    if (pending?.type === 'lease' && pending.token === token) this.#pending.delete(key)
+    if (this.#renewals.get(key)?.token === token) this.#renewals.delete(key)
+  }
+
   fill(key: string, token: Token, value: TierValue<LoadStamp, unknown>): coherence.FillOutcome | TooLarge {
     const { stamp } = value
-    return this.#decide(key, (header, record) => coherence.fill(header, record, { token, stamp }), value)
+    const renewal = this.#renewals.get(key)
+    const own = renewal?.token === token ? renewal : undefined
+    return this.#decide(key, (header, record) => coherence.fill(header, own ?? record, { token, stamp }), value)
   }
 
   put(key: string, value: TierValue<WriteStamp, unknown>): coherence.PutOutcome | TooLarge {
     const nowMs = this.#clock.monotonicMs()
     const { stamp } = value
+    this.#renewals.delete(key)
     return this.#decide(key, (header, record) => coherence.put(header, record, { key, stamp, nowMs }), value)
   }
 
@@ -111,8 +135,10 @@ export class ObjectTier implements Tier<unknown> {
     if (header !== undefined && outcome === 'applied') {
       for (const event of request.events) {
         assert(this.laneOf(event.key) === lane, 'an event is applied to its own lane')
+        this.#renewals.delete(event.key)
         const record = this.#record(event.key, header)
-        if (record !== undefined && coherence.applyToRecord(header, record, event) === 'remove') this.#remove(event.key)
+        // What is kept after its time does not reflect the change either.
+        if (record === undefined || coherence.applyToRecord(header, record, event) === 'remove') this.#remove(event.key)
       }
     }
     if (next !== 'keep') this.#setHeader(lane, next)
@@ -158,12 +184,15 @@ export class ObjectTier implements Tier<unknown> {
     for (const [key, { type }] of this.#pending) {
       if (type === 'lease' && key.startsWith(`${keyspace}:`)) this.#pending.delete(key)
     }
+    for (const key of this.#renewals.keys()) if (key.startsWith(`${keyspace}:`)) this.#renewals.delete(key)
   }
 
   /** Lets go of leases and fences whose time is over, which nobody has asked for since. */
   sweep(): void {
     const nowMs = this.#clock.monotonicMs()
-    for (const [key, { untilMs }] of this.#pending) if (untilMs <= nowMs) this.#pending.delete(key)
+    for (const leases of [this.#pending, this.#renewals]) {
+      for (const [key, { untilMs }] of leases) if (untilMs <= nowMs) leases.delete(key)
+    }
   }
 
   #setHeader(lane: number, header: LaneHeader): void {
@@ -194,8 +223,14 @@ export class ObjectTier implements Tier<unknown> {
   }
 
   #store(key: string, lane: number, head: RecordHead, value?: TierValue<LoadStamp | WriteStamp, unknown>): boolean {
+    if (head.type === 'lease') {
+      // Nothing was there but what is kept after its time, until there is something newer.
+      this.#renewals.delete(key)
+      this.#pending.set(key, head)
+      return true
+    }
     this.#remove(key)
-    if (head.type !== 'value') {
+    if (head.type === 'fence') {
       this.#pending.set(key, head)
       return true
     }
@@ -205,6 +240,7 @@ export class ObjectTier implements Tier<unknown> {
 
   #remove(key: string): void {
     this.#pending.delete(key)
+    this.#renewals.delete(key)
     this.#places.remove(key)
   }
 
@@ -212,6 +248,6 @@ export class ObjectTier implements Tier<unknown> {
     const pending = this.#pending.get(key)
     if (pending !== undefined) return pending
     const held = this.#places.find<Stamp>(key)
-    return held && { type: 'value', generation, ...held }
+    return held === undefined ? this.#renewals.get(key) : { type: 'value', generation, ...held }
   }
 }

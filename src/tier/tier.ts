@@ -97,6 +97,13 @@ export interface Tier<V = Uint8Array> {
   read(keys: readonly string[]): Awaitable<readonly TierRead<V>[]>
   /** Leases the key if nothing is there, and reads it, in one step: a look and a lease in one trip. */
   lease(key: string, options: LeaseOptions): Awaitable<TierLease<V>>
+  /**
+   * Leases a key whose value is read meanwhile, for one who loads it anew before that has to be. The lease that is there
+   * comes back as the record, granted or not. Only where the tier is one process's own memory.
+   */
+  renew?(key: string, options: LeaseOptions): TierLease<V>
+  /** Gives back a lease that is not going to be filled. Without it `voidKey` does. */
+  release?(key: string, token: Token): void
   /** Stores a load under the lease that it was made for; `stamp.lsn` is the mark that the lease came with. */
   fill(key: string, token: Token, value: TierValue<LoadStamp, V>): Awaitable<FillOutcome | TooLarge>
   /** Stores what a committed write returned. Of several writes of a key in one transaction: the last one only. */
