@@ -129,7 +129,10 @@ export class SharedValues {
         return undefined
       },
       set: async (name, generation) => {
-        await writer.write([{ key: `${TAGS}:${name}`, operation: { kind: 'replace', row: generation } }])
+        const key = `${TAGS}:${name}`
+        // Rejects when the tier cannot be reached: the write alone would be acknowledged, and others would never be told.
+        await writer.invalidate([key])
+        await writer.write([{ key, operation: { kind: 'replace', row: generation } }])
       },
     }
   }

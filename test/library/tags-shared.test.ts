@@ -86,4 +86,17 @@ describe('tags over a shared tier', { skip: !redisInstalled() }, () => {
     )
     await until('nor does a', async () => (await a.get('brief')) === undefined)
   })
+
+  test('a tag that the tier was not told of is not given up: whoever asked for it is told', async () => {
+    const own = (await startRedis())!
+    const tide = await createTidemark({ tier: `valkey://127.0.0.1:${own.port}` })
+    try {
+      await tide.getOrSet('today', () => 1, { tags: ['reports'] })
+      await tide.deleteByTag('reports')
+      await own.stop()
+      await assert.rejects(tide.deleteByTag('reports'), { code: 'TIER_UNAVAILABLE' })
+    } finally {
+      await tide.close()
+    }
+  })
 })
