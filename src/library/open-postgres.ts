@@ -5,6 +5,7 @@
 //   shared tier   the lanes are there; here are near lanes, moved by messages
 //
 // Not for: servers (cache/run-postgres.ts), which do the same in a thread of its own for memory that threads share.
+import { sleep } from '../base/clock.ts'
 import { OwnFeed } from '../cache/own-feed.ts'
 import { NearSubscription } from '../cache/near-subscription.ts'
 import { ObjectNear } from '../cache/object-near.ts'
@@ -66,11 +67,15 @@ export async function openPostgres(parts: PostgresParts): Promise<OpenedSource> 
   const kept = runs ? keeper.run() : Promise.resolve()
   kept.catch(onError)
   const { tier: shared, near } = lanes
-  const backing = { source: new JsonSource(rows), tier: shared, proofs: sampler }
+  const source = new JsonSource(rows)
+  const backing = { source, tier: shared, proofs: sampler }
   return {
     backing: near === undefined ? backing : { ...backing, near },
     descriptions: rows.describe(),
     close: async () => {
+      // Whoever waited for the database to open asks it in this turn.
+      await sleep(clock, 0)
+      await source.settled()
       sampler.stop()
       keeper.stop()
       await kept.catch(() => {})

@@ -33,10 +33,14 @@ export async function openSqlite(parts: SqliteParts): Promise<OpenedSource> {
   database.source = source
   // Without headers nothing could be kept of the first answers.
   await begun.promise
+  const rows = new JsonSource(source)
   return {
-    backing: { source: new JsonSource(source), tier, proofs: { known: lane => tier.known(lane), samples: () => [] } },
+    backing: { source: rows, tier, proofs: { known: lane => tier.known(lane), samples: () => [] } },
     descriptions: thread.descriptions,
     close: async () => {
+      // Whoever waited for the database to open asks it in this turn.
+      await sleep(clock, 0)
+      await rows.settled()
       await database.stop()
       await source.close()
     },

@@ -66,6 +66,7 @@ const ATTEMPTS_MAX = 20
 
 export class JsonSource implements Source<unknown> {
   readonly #rows: Source
+  readonly #underWay = new Set<Promise<unknown>>()
 
   constructor(rows: Source) {
     this.#rows = rows
@@ -80,12 +81,12 @@ export class JsonSource implements Source<unknown> {
   }
 
   async load(keyspace: string, ids: readonly RowId[]): Promise<LoadResult<unknown>> {
-    const { rows, stamp } = await this.#rows.load(keyspace, ids)
+    const { rows, stamp } = await this.#tracked(this.#rows.load(keyspace, ids))
     return { rows: rows.map(objectOf), stamp }
   }
 
   async write(writes: readonly RowWrite<unknown>[]): Promise<WriteResult<unknown>> {
-    const { outcomes, stamp } = await this.#rows.write(writes.map(asBytes))
+    const { outcomes, stamp } = await this.#tracked(this.#rows.write(writes.map(asBytes)))
     return { outcomes: outcomes.map(asObjects), stamp }
   }
 
@@ -94,13 +95,13 @@ export class JsonSource implements Source<unknown> {
     id: RowId,
     change: (row: unknown) => Promise<unknown>,
   ): Promise<WriteResult<unknown> | undefined> {
-    const { rows } = await this.#rows.load(keyspace, [id])
+    const { rows } = await this.#tracked(this.#rows.load(keyspace, [id]))
     let before = rows[0] ?? null
     for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
       const next = await change(objectOf(before))
       if (next === null && before === null) return undefined
       const operation = operationFrom(before, next === null ? null : rowToJson(`${keyspace}:${id}`, next))
-      const { outcomes, stamp } = await this.#rows.write([{ keyspace, id, operation }])
+      const { outcomes, stamp } = await this.#tracked(this.#rows.write([{ keyspace, id, operation }]))
       const [outcome] = outcomes
       if (outcome!.changed) return { outcomes: [asObjects(outcome!)], stamp }
       before = outcome!.before
@@ -115,6 +116,20 @@ export class JsonSource implements Source<unknown> {
 
   close(): Promise<void> {
     return this.#rows.close()
+  }
+
+  /** Resolves once no call is under way. */
+  async settled(): Promise<void> {
+    while (this.#underWay.size > 0) await Promise.allSettled(this.#underWay)
+  }
+
+  async #tracked<T>(call: Promise<T>): Promise<T> {
+    this.#underWay.add(call)
+    try {
+      return await call
+    } finally {
+      this.#underWay.delete(call)
+    }
   }
 }
 
