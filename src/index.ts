@@ -26,6 +26,8 @@ export { Keyspace } from './library/keyspace.ts'
 export { Session } from './library/session.ts'
 export { TableSource } from './library/table-source.ts'
 export type { Answer } from './library/keyspace.ts'
+export type { BehindOptions, BehindRetry, JournalOptions, WriteMode } from './library/behind-options.ts'
+export type { BehindStats } from './library/behind-source.ts'
 export type { EventName, Listener, TidemarkEvents } from './library/events.ts'
 export type { Key, KeyKind } from './library/key.ts'
 export type {

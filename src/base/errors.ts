@@ -53,6 +53,8 @@ export const errorTable = {
     'A file of the journal of writes was changed or lost behind its back; the message says where, and what can be done.',
   JOURNAL_FAILED:
     'The disk failed the journal of writes. What was not acknowledged may be in it or not; nothing is taken until it is opened again.',
+  JOURNAL_UNREADABLE: "The journal of writes holds values that the keyspace's codec, or its keys, cannot read.",
+  WRITE_GIVEN_UP: 'A write that was acknowledged was refused by its source again and again; it is not in it.',
   JOURNAL_FULL: 'The journal of writes holds as much as it may: the source has to take some of it first.',
   STALE: 'No answer can be proved as fresh as asked for, and the keyspace is set to fail then.',
   VALUE_TOO_LARGE: 'A key or value is larger than the limit.',

@@ -56,6 +56,23 @@ export const limits = {
   /** Bytes of one append. */
   journalAppendBytesMax: 134_217_728,
 
+  // writing behind
+  /** Keys that may wait for the source, by default and at most; past it, writes are refused (JOURNAL_FULL). */
+  behindPendingDefault: 10_000,
+  behindPendingMax: 1_000_000,
+  /** How long a write waits for others to go with it. */
+  behindDelayMs: 100,
+  /** Writes of one call to the source, by default and at most. */
+  behindBatchDefault: 100,
+  behindBatchMax: 10_000,
+  /** After a failure the source is tried again after so long, at first and at most. */
+  behindRetryMs: 100,
+  behindRetryMaxMs: 30_000,
+  /** A write that was refused so often, while the source took others, is given up. */
+  behindAttempts: 10,
+  /** How long `close` waits for the source to take what it has not taken yet. */
+  behindCloseMs: 5_000,
+
   // values in a shared tier
   /** Encoded values of fewer bytes are not compressed, unless the keyspace says otherwise. */
   compressionFromBytes: 4_096,

@@ -121,9 +121,24 @@ export class PendingWrites {
     return (state?.waiting ?? state?.flying)?.write
   }
 
+  /** The number of the write that `get` gives. */
+  sequenceOf(key: string): number | undefined {
+    const state = this.#keys.get(key)
+    return (state?.waiting ?? state?.flying)?.sequence
+  }
+
   /** Keys with their latest write, in no order. */
   *entries(): Generator<readonly [string, Write]> {
     for (const [key, { waiting, flying }] of this.#keys) yield [key, (waiting ?? flying)!.write]
+  }
+
+  /** When the oldest of all that waits or flies was added, on the clock's monotonic scale. Looks at each key. */
+  oldestMs(): number | undefined {
+    let oldestMs = Infinity
+    for (const { waiting, flying } of this.#keys.values()) {
+      oldestMs = Math.min(oldestMs, waiting?.sinceMs ?? Infinity, flying?.sinceMs ?? Infinity)
+    }
+    return oldestMs === Infinity ? undefined : oldestMs
   }
 
   /**

@@ -4,7 +4,7 @@ import type { Random } from '../base/random.ts'
 import { Keyspaces, type Backing } from '../cache/keyspaces.ts'
 import { Reader } from '../cache/reader.ts'
 import { Writer } from '../cache/writer.ts'
-import type { KeyspaceDescription } from '../source/source.ts'
+import type { KeyspaceDescription, Source } from '../source/source.ts'
 import type { Events } from './events.ts'
 import { ObservedSource } from './observed-source.ts'
 import type { Telemetry } from './telemetry.ts'
@@ -21,6 +21,8 @@ export interface EngineParts {
   readonly counts: ReadonlyMap<string, Counts>
   readonly events: Events
   readonly telemetry: Telemetry | undefined
+  /** What stands in front of the source, over all that guards its loads. */
+  readonly over?: ((source: Source<unknown>) => Source<unknown>) | undefined
 }
 
 // What is built is built for one key each: nobody waits for another's, and nothing outside has to be spared.
@@ -69,7 +71,8 @@ function backingFor(
   const guards = guardsOf(settings)
   // Each attempt is told of.
   const observed = new ObservedSource(backing.source, parts)
-  const source = guards.size === 0 ? observed : new GuardedSource({ ...parts, source: observed, guards })
+  const guarded = guards.size === 0 ? observed : new GuardedSource({ ...parts, source: observed, guards })
+  const source = parts.over?.(guarded) ?? guarded
   // Of a database as many as it has connections for; of what a user wrote as many as the user says.
   const { source: own, load } = settings[0]!
   const loadsMax = own === undefined ? Infinity : own instanceof TableSource ? undefined : load.limits.underWayMax

@@ -21,7 +21,13 @@ export interface TidemarkEvents {
   /** An answer older than its bound was given, as was allowed. */
   stale: { readonly keyspace: string; readonly key: string; readonly ageMs: number }
   /** Something went wrong that no call was told of, or was told of and went on all the same. */
-  error: { readonly keyspace: string | undefined; readonly error: unknown }
+  error: {
+    readonly keyspace: string | undefined
+    readonly error: unknown
+    /** Of a write that was given up (WRITE_GIVEN_UP): what is lost; the value is undefined for a removal. */
+    readonly key?: string
+    readonly value?: unknown
+  }
 }
 
 export type EventName = keyof TidemarkEvents

@@ -11,6 +11,7 @@ import type { ReadAnswer, ReadOptions } from '../cache/reader.ts'
 import { ABSENT, payloadOf, valueOf, type EntryFacts } from '../near/entry.ts'
 import type { ObjectPlaces } from '../near/object-places.ts'
 import type { ObjectSpace } from '../near/object-space.ts'
+import type { BehindKeyspace } from './behind-keyspace.ts'
 import { BuiltNothing, type BuiltValues } from './built-values.ts'
 import { copyFor, type Copy } from './copies.ts'
 import type { Engine } from './engine.ts'
@@ -67,6 +68,8 @@ export interface KeyspaceParts {
   /** Takes what is to be done when the cache is closed. */
   readonly onClose: (shut: () => void) => void
   readonly own: OwnValues | undefined
+  /** Of one that writes behind. */
+  readonly behind: BehindKeyspace | undefined
 }
 
 export class Keyspace<V = unknown, K extends Key = string> {
@@ -272,7 +275,21 @@ export class Keyspace<V = unknown, K extends Key = string> {
   }
 
   stats(): Stats {
-    return this.#counts.stats(this.#space.size)
+    const behind = this.#parts.behind?.stats()
+    const stats = this.#counts.stats(this.#space.size)
+    return behind === undefined ? stats : { ...stats, behind }
+  }
+
+  /**
+   * Resolves once all that was acknowledged before is in the source: at once, unless the keyspace writes behind. Rejects with
+   * WRITE_GIVEN_UP when some of it never will be. The signal ends the call, and nothing else.
+   */
+  async flush({ signal }: Pick<CallOptions, 'signal'> = {}): Promise<void> {
+    const { behind } = this.#parts
+    if (behind === undefined) return
+    signal?.throwIfAborted()
+    const flushing = behind.flush()
+    await (signal === undefined ? flushing : withSignal(flushing, signal))
   }
 
   #hit(id: string): unknown {

@@ -15,6 +15,7 @@ import type { ResolvedKeyspace } from './options.ts'
 import { RowCodec } from './payload-codecs.ts'
 import { postgresOptions } from './postgres-options.ts'
 import type * as postgres from './open-postgres.ts'
+import type { Source } from '../source/source.ts'
 import { CodecTier } from '../tier/codec-tier.ts'
 import { openTier, type TierPlace } from '../tier/open-tier.ts'
 import { CheckedSource, type StandardSchema } from './schema.ts'
@@ -38,6 +39,7 @@ interface Member {
   readonly settings: ResolvedKeyspace
   readonly source: TableSource
   readonly counts: Counts
+  readonly start: (() => void) | undefined
 }
 
 export class LibraryDatabase {
@@ -46,20 +48,27 @@ export class LibraryDatabase {
   #range: LaneRange | undefined
   #opening: Promise<Engine> | undefined
   #engine: Engine | undefined
+  #source: Source<unknown> | undefined
   #closed = false
 
   constructor(parts: LibraryDatabaseParts) {
     this.#parts = parts
   }
 
-  /** One more keyspace. Returns what opens the database. Throws OPTION_INVALID when it is open already. */
-  join(settings: ResolvedKeyspace, source: TableSource, counts: Counts): () => Promise<Engine> {
+  /** One more keyspace; `start` is called once the database is open. Returns what opens the database. Throws OPTION_INVALID when it is open already. */
+  join(settings: ResolvedKeyspace, source: TableSource, counts: Counts, start?: () => void): () => Promise<Engine> {
     if (this.#opening !== undefined) {
       const what = 'its database is in use already: make all keyspaces of a database before you use any of them'
       throw new TidemarkError('OPTION_INVALID', `keyspace '${settings.name}': ${what}`)
     }
-    this.#members.push({ settings, source, counts })
+    this.#members.push({ settings, source, counts, start })
     return () => this.#open()
+  }
+
+  /** The rows as they are: nothing is checked, guarded or told of. */
+  async source(): Promise<Pick<OpenedSource, 'descriptions'> & { readonly source: Source<unknown> }> {
+    const { opened } = await this.#open()
+    return { source: this.#source!, descriptions: opened.descriptions }
   }
 
   async close(): Promise<void> {
@@ -92,11 +101,13 @@ export class LibraryDatabase {
       ? this.#openPostgres(database, this.#range, schemas)
       : this.#openSqlite(database, this.#range))
     const { backing } = opened
+    this.#source = backing.source
     const source = schemas.size === 0 ? backing.source : new CheckedSource(backing.source, schemas)
     const settings = this.#members.map(member => member.settings)
     const counts = new Map(this.#members.map(member => [member.settings.name, member.counts]))
     const checkedSource = { ...opened, backing: { ...backing, source } }
     this.#engine = new Engine(checkedSource, settings, { clock, random, counts, events, telemetry })
+    for (const { start } of this.#members) start?.()
     return this.#engine
   }
 

@@ -8,6 +8,7 @@ import { limits } from '../base/limits.ts'
 import type { WhenStale } from '../cache/keyspaces.ts'
 import type { Duration, Size } from '../config/units.ts'
 import type { SourceFunctions } from '../source/functions-source.ts'
+import { resolveBehind, type JournalOptions, type ResolvedBehind, type WriteMode } from './behind-options.ts'
 import type { Key, KeyKind } from './key.ts'
 import {
   resolveLoad,
@@ -47,6 +48,8 @@ export interface TidemarkOptions {
   readonly tide?: boolean | undefined
   /** Values without a log are encrypted in the tier with the current one of these keys. */
   readonly encryption?: KeyRing | undefined
+  /** Where keyspaces that write behind have their journals. */
+  readonly journal?: JournalOptions | undefined
 }
 
 /** A keyspace's source: the rows of a table, or functions. */
@@ -57,6 +60,11 @@ export interface KeyspaceOptions<V, K extends Key = string> extends OldValueOpti
   readonly source?: KeyspaceSource<V> | undefined
   /** For the types alone: `Number`, or `[String, Number]` for a composite key. Keys are strings unless said otherwise. */
   readonly key?: KeyKind<K> | undefined
+  /**
+   * When a write is acknowledged: once the source has it ('through'), or once a journal on this machine's disk has it, which then brings it
+   * to the source ('behind': faster, and weaker).
+   */
+  readonly write?: WriteMode | undefined
   /** Any Standard Schema. Values are checked as they come from the source, and before they go there. */
   readonly schema?: StandardSchema<V> | undefined
   /** How long a value is kept at most. Of a source without a log: how old a value may be. */
@@ -112,6 +120,8 @@ export interface BuildOptions
 export interface ResolvedKeyspace extends ResolvedOldValues {
   readonly name: string
   readonly source: KeyspaceSource | undefined
+  /** undefined: it writes through. */
+  readonly behind: ResolvedBehind | undefined
   readonly schema: StandardSchema<unknown> | undefined
   readonly ttlMs: number | undefined
   readonly missingTtlMs: number | undefined
@@ -134,10 +144,10 @@ const VERSION_MAX = 0xffff_ffff
 export const whenStales: readonly WhenStale[] = ['source', 'serve', 'fail']
 const clones: readonly Clone[] = ['none', 'structured', 'freeze']
 const keyspaceMembers =
-  'source key schema ttl missingTtl ttlJitter swr staleIfError refreshAhead load maxStaleness whenStale clone codec compress version'.split(
+  'source write key schema ttl missingTtl ttlJitter swr staleIfError refreshAhead load maxStaleness whenStale clone codec compress version'.split(
     ' ',
   )
-const tidemarkMembers = 'near maxStaleness whenStale tier tide encryption'.split(' ')
+const tidemarkMembers = 'near maxStaleness whenStale tier tide encryption journal'.split(' ')
 
 export interface ResolvedNear {
   readonly maxEntries: number | undefined
@@ -147,7 +157,8 @@ export interface ResolvedNear {
 /** Throws OPTION_INVALID. */
 export function resolveNear(options: TidemarkOptions): ResolvedNear {
   known('options', '', options, tidemarkMembers)
-  const { near = {}, maxStaleness, whenStale = 'source', tide = true, encryption } = options
+  const { near = {}, maxStaleness, whenStale = 'source', tide = true, encryption, journal } = options
+  if (journal !== undefined) known('journal', 'journal.', journal, ['directory'])
   known('near', 'near.', near, ['maxSize', 'maxEntries'])
   durationOf('maxStaleness', maxStaleness)
   oneOf('whenStale', whenStale, whenStales)
@@ -175,8 +186,8 @@ export function resolveKeyspace<V, K extends Key>(
   if (typeof name !== 'string' || !NAME.test(name)) throw invalid('a keyspace', name, '1 to 64 of A-Z a-z 0-9 _ . -')
   known(`${path}options`, path, options, keyspaceMembers)
   const { source, schema, codec = structuredCodec(), version } = options
-  const hasLog = source instanceof TableSource
-  if (source !== undefined && !hasLog) checkFunctions(`${path}source`, source)
+  const isTable = source instanceof TableSource
+  if (source !== undefined && !isTable) checkFunctions(`${path}source`, source)
   if (schema !== undefined && typeof schema?.['~standard']?.validate !== 'function') {
     throw invalid(`${path}schema`, schema, 'a Standard Schema, as those of zod, valibot and arktype are')
   }
@@ -184,15 +195,19 @@ export function resolveKeyspace<V, K extends Key>(
     throw invalid(`${path}codec`, codec, 'a codec, such as structuredCodec() or jsonCodec()')
   }
   if (version !== undefined) within(`${path}version`, version, 0, VERSION_MAX)
+  const behind = resolveBehind(name, options.write, source, defaults.journal)
+  // A value that is only in the journal has no place in a log.
+  const hasLog = isTable && behind === undefined
   const bound = options.maxStaleness ?? (hasLog ? defaults.maxStaleness : undefined)
   const { whenStale = defaults.whenStale ?? 'source', clone = 'none', ttlJitter = 0 } = options
   oneOf(`${path}whenStale`, whenStale, whenStales)
   oneOf(`${path}clone`, clone, clones)
   within(`${path}ttlJitter`, ttlJitter, 0, 1)
-  const ttlMs = durationOf(`${path}ttl`, options.ttl) ?? defaultTtlMs(source)
+  const ttlMs = durationOf(`${path}ttl`, options.ttl) ?? defaultTtlMs(source, hasLog)
   return {
     name,
     source,
+    behind,
     schema,
     ttlMs,
     // What nobody builds is not there, and that is nothing to be remembered.
@@ -219,7 +234,7 @@ function checkFunctions(option: string, source: SourceFunctions | null): void {
 }
 
 // Functions have no log that would say that a value is old; what nobody but the cache has does not grow old.
-function defaultTtlMs(source: KeyspaceSource | undefined): number | undefined {
+function defaultTtlMs(source: KeyspaceSource | undefined, hasLog: boolean): number | undefined {
   if (source === undefined) return Infinity
-  return source instanceof TableSource ? undefined : limits.loglessTtlMsDefault
+  return hasLog ? undefined : limits.loglessTtlMsDefault
 }

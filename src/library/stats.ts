@@ -1,4 +1,5 @@
 // Counters of one keyspace, and of all of a process. Plain numbers: a hit adds one and does nothing else.
+import type { BehindStats } from './behind-source.ts'
 
 export interface Stats {
   /** Answers out of this process's memory, and those that were not. */
@@ -15,6 +16,8 @@ export interface Stats {
   readonly hitRatio: number
   /** Values in this process's memory. */
   readonly entries: number
+  /** Of keyspaces that write behind, once they are open. */
+  readonly behind?: BehindStats | undefined
 }
 
 export class Counts {
@@ -50,5 +53,20 @@ export function sumOf(all: readonly Stats[]): Stats {
     stale: sum(each => each.stale),
     hitRatio: hits / (hits + misses),
     entries: sum(each => each.entries),
+    ...behindOf(all),
   }
+}
+
+function behindOf(all: readonly Stats[]): Pick<Stats, 'behind'> {
+  const each = all.map(({ behind }) => behind).filter(behind => behind !== undefined)
+  if (each.length === 0) return {}
+  const sum = (of: (stats: BehindStats) => number): number => each.reduce((total, one) => total + of(one), 0)
+  const behind = {
+    pending: sum(({ pending }) => pending),
+    oldestPendingMs: Math.max(...each.map(({ oldestPendingMs }) => oldestPendingMs)),
+    retries: sum(({ retries }) => retries),
+    givenUp: sum(({ givenUp }) => givenUp),
+    journalBytes: sum(({ journalBytes }) => journalBytes),
+  }
+  return { behind }
 }

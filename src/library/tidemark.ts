@@ -15,9 +15,12 @@ import { SuspendWatch } from '../cache/suspend-watch.ts'
 import { ObjectCache } from '../near/object-cache.ts'
 import { ObjectPlaces } from '../near/object-places.ts'
 import { Tags } from '../near/tags.ts'
-import { FunctionsSource } from '../source/functions-source.ts'
+import { diskStorage, type JournalStorage } from '../journal/storage.ts'
+import { FunctionsSource, type SourceFunctions } from '../source/functions-source.ts'
+import { BehindKeyspace } from './behind-keyspace.ts'
+import type { ResolvedBehind } from './behind-options.ts'
 import { BuiltValues } from './built-values.ts'
-import { Engine } from './engine.ts'
+import { Engine, type EngineParts } from './engine.ts'
 import { Events, type EventName, type Listener } from './events.ts'
 import type { Key } from './key.ts'
 import { Keyspace, type OwnValues } from './keyspace.ts'
@@ -42,10 +45,12 @@ import { importTelemetry, Telemetry, type TelemetryApi } from './telemetry.ts'
 import { checkTag, OwnTags, type TagBook } from './tag-book.ts'
 import { TableSource } from './table-source.ts'
 
-/** For tests: time and chance. */
+/** For tests: time, chance and the disk. */
 export interface Surroundings {
   readonly clock?: Clock
   readonly random?: Random
+  /** Of journals. */
+  readonly storage?: JournalStorage
   /** Of OpenTelemetry; without it there are no spans and metrics. */
   readonly telemetry?: TelemetryApi | undefined
 }
@@ -57,6 +62,7 @@ export class Tidemark implements AsyncDisposable {
   readonly #options: TidemarkOptions
   readonly #clock: Clock
   readonly #random: Random
+  readonly #storage: JournalStorage
   readonly #proofClock: ProofClock
   readonly #book: TagBook
   readonly #places: ObjectPlaces
@@ -67,6 +73,7 @@ export class Tidemark implements AsyncDisposable {
   readonly #databases = new Map<string, LibraryDatabase>()
   readonly #closing: (() => Promise<void>)[] = []
   readonly #shutting: (() => void)[] = []
+  readonly #behind: BehindKeyspace[] = []
   readonly #place: TierPlace | undefined
   readonly #encryption: Encryption | undefined
   readonly #shared: SharedValues | undefined
@@ -77,11 +84,12 @@ export class Tidemark implements AsyncDisposable {
 
   constructor(
     options: TidemarkOptions,
-    { clock = systemClock(), random = systemRandom(), telemetry }: Surroundings = {},
+    { clock = systemClock(), random = systemRandom(), storage = diskStorage(), telemetry }: Surroundings = {},
   ) {
     this.#options = options
     this.#clock = clock
     this.#random = random
+    this.#storage = storage
     const events = this.#events
     this.#telemetry = telemetry && new Telemetry(telemetry, () => this.#statsByKeyspace())
     const pool = new ObjectCache<unknown>({
@@ -100,14 +108,14 @@ export class Tidemark implements AsyncDisposable {
     this.#parts = { places: this.#places, clock, random, onError }
     this.#sweep()
     const tags = new Tags()
+    const encryption = options.encryption && new Encryption(options.encryption, random)
+    this.#encryption = encryption
     if (options.tier === undefined) {
       this.#book = new OwnTags(tags)
       return
     }
     const place = tierPlaceOf(options.tier, options.encryption !== undefined)
     this.#place = place
-    const encryption = options.encryption && new Encryption(options.encryption, random)
-    this.#encryption = encryption
     const shared = new SharedValues({ ...this.#parts, place, range: this.#take(place.lanes), encryption, tags })
     this.#shared = shared
     this.#book = shared.book
@@ -132,7 +140,8 @@ export class Tidemark implements AsyncDisposable {
     if (this.#keyspaces.has(name)) throw invalid('keyspace', name, 'a name that is not taken yet')
     const counts = new Counts()
     const own = settings.source === undefined ? this.#own(settings) : undefined
-    if (!(settings.source instanceof TableSource)) this.#shared?.codecs.add(settings)
+    const behind = settings.behind && this.#behindKeyspace(settings, settings.behind, counts)
+    if (!(settings.source instanceof TableSource) && behind === undefined) this.#shared?.codecs.add(settings)
     const made = new Keyspace<V, K>({
       settings,
       places: this.#places,
@@ -142,7 +151,8 @@ export class Tidemark implements AsyncDisposable {
       counts,
       tags: this.#book,
       own,
-      open: this.#opener(settings, counts, own),
+      behind,
+      open: behind === undefined ? this.#opener(settings, counts, own) : () => behind.open(),
       onClose: shut => this.#shutting.push(shut),
     })
     this.#keyspaces.set(name, made)
@@ -207,6 +217,8 @@ export class Tidemark implements AsyncDisposable {
     this.#sweeping?.cancel()
     this.#telemetry?.close()
     for (const shut of this.#shutting) shut()
+    // What they have to write goes to sources that are open.
+    await Promise.all(this.#behind.map(each => each.close()))
     await Promise.all(this.#closing.map(close => close()))
   }
 
@@ -228,24 +240,13 @@ export class Tidemark implements AsyncDisposable {
   #opener(settings: ResolvedKeyspace, counts: Counts, own: OwnValues | undefined): () => Promise<Engine> {
     const { source } = settings
     if (source instanceof TableSource) return this.#database(source).join(settings, source, counts)
-    const common = {
-      clock: this.#clock,
-      random: this.#random,
-      counts: new Map([[settings.name, counts]]),
-      events: this.#events,
-      telemetry: this.#telemetry,
-    }
+    const common = this.#engineParts(settings, counts)
     const open = async (): Promise<Engine> => {
       if (own !== undefined) {
         return new Engine(own.opened ?? (await this.#openShared(settings, own.built)), [settings], common)
       }
       const { name, schema } = settings
-      const functions = new FunctionsSource({
-        name,
-        functions: source!,
-        clock: this.#clock,
-        loadTimeoutMs: settings.load.timeoutMs,
-      })
+      const functions = this.#functions(settings, source!)
       const schemas = new Map<string, StandardSchema<unknown>>(schema === undefined ? [] : [[name, schema]])
       const checkedSource = new CheckedSource(functions, schemas)
       if (this.#shared !== undefined) {
@@ -266,6 +267,47 @@ export class Tidemark implements AsyncDisposable {
       })
       return opening
     }
+  }
+
+  #engineParts({ name }: ResolvedKeyspace, counts: Counts): EngineParts {
+    return {
+      clock: this.#clock,
+      random: this.#random,
+      counts: new Map([[name, counts]]),
+      events: this.#events,
+      telemetry: this.#telemetry,
+    }
+  }
+
+  #functions({ name, load }: ResolvedKeyspace, functions: SourceFunctions): FunctionsSource {
+    return new FunctionsSource({ name, functions, clock: this.#clock, loadTimeoutMs: load.timeoutMs })
+  }
+
+  #behindKeyspace(settings: ResolvedKeyspace, behind: ResolvedBehind, counts: Counts): BehindKeyspace {
+    const { name, source } = settings
+    const common = {
+      ...this.#parts,
+      ...this.#engineParts(settings, counts),
+      settings,
+      behind,
+      storage: this.#storage,
+      encryption: this.#encryption,
+      range: this.#take(limits.libraryLanes),
+    }
+    let made: BehindKeyspace
+    if (source instanceof TableSource) {
+      const database = this.#database(source)
+      made = new BehindKeyspace({ ...common, inner: () => database.source() })
+      database.join(settings, source, counts, () => made.start())
+    } else {
+      const functions = this.#functions(settings, source!)
+      const descriptions = [{ name, table: name, columns: [], keyColumns: [] }]
+      made = new BehindKeyspace({ ...common, inner: () => Promise.resolve({ source: functions, descriptions }) })
+      this.#closing.push(() => functions.close())
+      made.start()
+    }
+    this.#behind.push(made)
+    return made
   }
 
   async #openShared({ name }: ResolvedKeyspace, source: Source<unknown>): Promise<OpenedSource> {

@@ -131,6 +131,25 @@ describe('reads', () => {
   })
 })
 
+describe('what is told of the writes', () => {
+  test('is the number of the latest of a key, and since when the oldest of all waits', () => {
+    const { clock, pending, add } = scene()
+    assert.deepEqual([pending.sequenceOf('a'), pending.oldestMs()], [undefined, undefined])
+    const beganMs = clock.monotonicMs()
+    add('a')
+    clock.advance(5)
+    add('b')
+    const batch = pending.take(true)
+    clock.advance(5)
+    add('a')
+    assert.deepEqual([pending.sequenceOf('a'), pending.sequenceOf('b'), pending.oldestMs()], [3, 2, beganMs])
+    pending.sent(batch.filter(({ key }) => key === 'a'))
+    assert.equal(pending.oldestMs(), beganMs + 5)
+    pending.failed(batch.filter(({ key }) => key === 'b'))
+    assert.equal(pending.oldestMs(), beganMs + 5, 'a failure makes nothing younger')
+  })
+})
+
 describe('failures', () => {
   test('leave the source alone, for longer each time, up to a limit, and not all for the same time', () => {
     const { clock, pending, add } = scene({ retryMs: 10, retryMaxMs: 50 })

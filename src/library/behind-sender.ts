@@ -1,0 +1,278 @@
+// Sends what waits in the journal to the source: one call at a time, in batches; again after growing pauses while the source
+// fails. Which write of a failing batch is at fault is found by halving it; a source that took neither half is left alone, and
+// gets half as much next time. A write that is refused again and again, by itself, while the source takes others, is given up,
+// loudly: it would hold back the journal until that is full.
+// Not for: what is sent (behind-source.ts), where it waits (behind-journal.ts).
+import type { Clock, Timer } from '../base/clock.ts'
+import { TidemarkError, messageOf, type ErrorCode } from '../base/errors.ts'
+import type { PendingWrite } from '../journal/pending-writes.ts'
+import type { BehindJournal } from './behind-journal.ts'
+import type { ResolvedBehind } from './behind-options.ts'
+
+export interface BehindSenderOptions {
+  readonly keyspace: string
+  readonly settings: ResolvedBehind
+  readonly journal: BehindJournal
+  readonly clock: Clock
+  /** Resolves once the source has all of them, to the ids that it shows otherwise than they were sent. May be asked again. */
+  readonly send: (writes: readonly PendingWrite[]) => Promise<readonly string[]>
+  /** What is in memory of these is not what the source has, or is going to have. */
+  readonly changed: (ids: readonly string[]) => void
+  /** An attempt failed, and is made again; or the journal cannot be opened again. */
+  readonly failed: (error: unknown) => void
+  readonly gaveUp: (write: PendingWrite, error: TidemarkError) => void
+}
+
+/** Of a write that failed by itself. */
+interface Strikes {
+  count: number
+  /** How many writes the source had taken by then. */
+  taken: number
+}
+
+interface Waiter {
+  /** The numbers of the writes that it waits for, by key. */
+  readonly waited: Map<string, number>
+  readonly resolve: () => void
+  readonly reject: (error: TidemarkError) => void
+}
+
+interface Failure {
+  readonly error: unknown
+}
+
+/** They are about the row: the source is well, and would say the same again. */
+const refusals: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'ROW_INVALID',
+  'ROW_KEY_INVALID',
+  'ROW_KEY_COLUMN',
+  'ROW_OPERATION',
+  'VALUE_TOO_LARGE',
+  'VALUE_INVALID',
+])
+/** They are about the source: none of the writes is at fault. */
+const outages: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'SOURCE_UNAVAILABLE',
+  'SOURCE_BUSY',
+  'SOURCE_TIMEOUT',
+  'SOURCE_OVERLOADED',
+  'SHUTTING_DOWN',
+])
+
+export class BehindSender {
+  readonly #options: BehindSenderOptions
+  readonly #strikes = new Map<string, Strikes>()
+  readonly #waiters = new Set<Waiter>()
+  #taken = 0
+  #retries = 0
+  #givenUp = 0
+  /** Writes of the next batch, after failures. */
+  #most = Infinity
+  #working = false
+  #work: Promise<void> = Promise.resolve()
+  #timer: Timer | undefined
+  #timerDueMs = Infinity
+  #reopens = 0
+  #reopenMs = -Infinity
+  #closing = false
+  #stopped = false
+
+  constructor(options: BehindSenderOptions) {
+    this.#options = options
+  }
+
+  /** Writes that were sent again after a failure, so far. */
+  get retries(): number {
+    return this.#retries
+  }
+
+  get givenUp(): number {
+    return this.#givenUp
+  }
+
+  /** Something was added to the journal, or it has failed. */
+  kick(): void {
+    if (this.#working || this.#stopped) return
+    const { clock } = this.#options
+    const dueMs = this.#dueMs()
+    if (dueMs === this.#timerDueMs) return
+    this.#timer?.cancel()
+    this.#timer = undefined
+    this.#timerDueMs = Infinity
+    if (dueMs === Infinity) return
+    const inMs = dueMs - clock.monotonicMs()
+    if (inMs > 0) {
+      this.#timerDueMs = dueMs
+      this.#timer = clock.timer(inMs, () => {
+        this.#timerDueMs = Infinity
+        this.kick()
+      })
+      return
+    }
+    this.#working = true
+    this.#work = this.#round().finally(() => {
+      this.#working = false
+      this.kick()
+    })
+  }
+
+  /**
+   * Resolves once all that the journal has now is in the source. Rejects with WRITE_GIVEN_UP when some of it never will be, and with SHUTTING_DOWN
+   * when the cache is closed first.
+   */
+  flush(): Promise<void> {
+    const { pending } = this.#options.journal
+    const waited = new Map<string, number>()
+    for (const [id] of pending.entries()) waited.set(id, pending.sequenceOf(id)!)
+    if (waited.size === 0) return Promise.resolve()
+    if (this.#stopped) return Promise.reject(this.#closed())
+    const { promise, resolve, reject } = Promise.withResolvers<void>()
+    this.#waiters.add({ waited, resolve, reject })
+    this.kick()
+    return promise
+  }
+
+  /** Sends what it can within `closeMs`. Resolves once nothing is on its way any more. */
+  async close(): Promise<void> {
+    const { clock, settings } = this.#options
+    this.#closing = true
+    const flushed = this.flush().catch(() => {})
+    const late = Promise.withResolvers<void>()
+    const timer = clock.timer(settings.closeMs, () => late.resolve())
+    await Promise.race([flushed, late.promise])
+    timer.cancel()
+    this.#stopped = true
+    this.#timer?.cancel()
+    await this.#work
+    for (const { reject } of this.#waiters) reject(this.#closed())
+    this.#waiters.clear()
+  }
+
+  get #hurried(): boolean {
+    return this.#closing || this.#waiters.size > 0
+  }
+
+  #dueMs(): number {
+    const { journal } = this.#options
+    const dueMs = journal.pending.dueMs(this.#hurried) ?? Infinity
+    return journal.failed ? Math.min(dueMs, this.#reopenMs) : dueMs
+  }
+
+  async #round(): Promise<void> {
+    const { journal } = this.#options
+    if (journal.failed) await this.#reopen()
+    const batch = journal.pending.take(this.#hurried, this.#most)
+    // Those that failed by themselves go by themselves: nobody fails with them again.
+    const suspects = batch.filter(({ key }) => this.#strikes.has(key))
+    const others = suspects.length === 0 ? batch : batch.filter(({ key }) => !this.#strikes.has(key))
+    if (others.length > 0) await this.#deliver(others)
+    for (const suspect of suspects) await this.#deliver([suspect])
+  }
+
+  async #reopen(): Promise<void> {
+    const { journal, settings, clock, changed, failed } = this.#options
+    if (clock.monotonicMs() < this.#reopenMs) return
+    try {
+      changed(await journal.reopen())
+      this.#reopens = 0
+      this.#reopenMs = -Infinity
+    } catch (error) {
+      const pauseMs = Math.min(settings.retryMaxMs, settings.retryMs * 2 ** this.#reopens++)
+      this.#reopenMs = clock.monotonicMs() + pauseMs
+      failed(error)
+    }
+  }
+
+  async #deliver(batch: readonly PendingWrite[]): Promise<void> {
+    const failure = await this.#try(batch)
+    if (failure !== undefined) await this.#search(batch, failure, false)
+  }
+
+  /** `taken`: some of what these were sent with is in the source by now, so that it is not the source that is at fault. */
+  async #search(batch: readonly PendingWrite[], { error }: Failure, taken: boolean): Promise<void> {
+    if (batch.length === 1) return this.#failedAlone(batch[0]!, error)
+    if (isOf(outages, error)) return this.#failed(batch, error)
+    const middle = batch.length >> 1
+    const halves = [batch.slice(0, middle), batch.slice(middle)]
+    const failures = [await this.#try(halves[0]!), await this.#try(halves[1]!)]
+    if (!taken && failures[0] !== undefined && failures[1] !== undefined) return this.#failed(batch, error)
+    for (const [at, failure] of failures.entries()) {
+      if (failure !== undefined) await this.#search(halves[at]!, failure, true)
+    }
+  }
+
+  async #try(writes: readonly PendingWrite[]): Promise<Failure | undefined> {
+    if (this.#stopped) return { error: this.#closed() }
+    const { send, journal, changed } = this.#options
+    let otherwise: readonly string[]
+    try {
+      otherwise = await send(writes)
+    } catch (error) {
+      return { error }
+    }
+    this.#taken += writes.length
+    this.#most = Infinity
+    this.#landed(writes)
+    journal.confirm()
+    if (otherwise.length > 0) changed(otherwise)
+    return undefined
+  }
+
+  #landed(writes: readonly PendingWrite[]): void {
+    this.#options.journal.pending.sent(writes)
+    for (const { key } of writes) this.#strikes.delete(key)
+    for (const waiter of this.#waiters) {
+      const { waited, resolve } = waiter
+      for (const { key, sequence } of writes) if (waited.get(key)! <= sequence) waited.delete(key)
+      if (waited.size > 0) continue
+      this.#waiters.delete(waiter)
+      resolve()
+    }
+  }
+
+  #failed(batch: readonly PendingWrite[], error: unknown): void {
+    this.#options.journal.pending.failed(batch)
+    this.#most = Math.max(1, batch.length >> 1)
+    if (this.#stopped) return
+    this.#retries += batch.length
+    this.#options.failed(error)
+  }
+
+  #failedAlone(write: PendingWrite, error: unknown): void {
+    const { settings } = this.#options
+    const strikes = this.#strikes.get(write.key) ?? { count: 0, taken: this.#taken }
+    this.#strikes.set(write.key, strikes)
+    // While the source takes nothing at all, nothing is said of this one.
+    if (isOf(refusals, error) || strikes.taken < this.#taken) strikes.count++
+    strikes.taken = this.#taken
+    if (strikes.count >= settings.attempts) this.#giveUp(write, error, strikes.count)
+    else this.#failed([write], error)
+  }
+
+  #giveUp(write: PendingWrite, cause: unknown, count: number): void {
+    const { keyspace, journal, changed, gaveUp } = this.#options
+    const message =
+      `'${keyspace}:${write.key}' was refused by its source ${count} times, while that took others, and is given up ` +
+      `(retry.attempts): ${messageOf(cause)}`
+    const error = new TidemarkError('WRITE_GIVEN_UP', message, { cause })
+    this.#givenUp++
+    for (const waiter of this.#waiters) {
+      if (!waiter.waited.has(write.key)) continue
+      this.#waiters.delete(waiter)
+      waiter.reject(error)
+    }
+    this.#landed([write])
+    journal.confirm()
+    changed([write.key])
+    gaveUp(write, error)
+  }
+
+  #closed(): TidemarkError {
+    const what = `what '${this.#options.keyspace}' has not written yet is in its journal`
+    return new TidemarkError('SHUTTING_DOWN', `the cache is closed; ${what}`)
+  }
+}
+
+function isOf(codes: ReadonlySet<ErrorCode>, error: unknown): boolean {
+  return error instanceof TidemarkError && codes.has(error.code)
+}
