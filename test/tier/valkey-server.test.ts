@@ -226,6 +226,25 @@ describe('a tier on one server', { skip }, () => {
     await subscription.close()
   })
 
+  test('who listens is told that messages of a lane were lost which is subscribed only later', async () => {
+    const own = await ValkeyTier.connect(tierOptions([server.port], { lanes: LANES, times: { connectMs: 200 } }))
+    const config = (clients: string): Promise<unknown> =>
+      own.command(Buffer.from('a'), ['CONFIG', 'SET', 'maxclients', clients])
+    const connected = /connected_clients:(\d+)/.exec(String(await own.command(Buffer.from('a'), ['INFO', 'clients'])))
+    const ear = new Ear()
+    try {
+      await config(connected![1]!)
+      const subscription = await own.subscribe(ear)
+      assert.deepEqual(ear.lostLanes, [])
+      await config('10000')
+      await until('it is subscribed', () => ear.lostLanes.length === LANES)
+      await subscription.close()
+    } finally {
+      await config('10000')
+      await own.close()
+    }
+  })
+
   test('a server that starts again from an old snapshot has lanes that are worth nothing', async () => {
     await scene.put('a', scene.write(1n, 110n))
     await server.command('SAVE')
