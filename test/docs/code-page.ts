@@ -3,7 +3,7 @@
 //
 //   expression  // => text          what the expression gives, as util.inspect shows it; `...` is anything
 //   const name = expression  // => text    likewise
-//   expression  // throws CODE      it throws, or rejects with, an error of that code or with that in its message
+//   statement  // throws CODE       it throws, or what it awaits rejects with, an error of that code or with that in its message
 //
 // Each stands on one line. Two texts come of a page: the one to be compiled is what readers see; in the one to be run the
 // comments became calls of checks. Both have the page's line numbers.
@@ -82,5 +82,5 @@ function withCheck(line: string, number: number): string {
   const error = thrown.exec(line)
   if (error === null) return line
   const [, indent, expression, wanted] = error
-  return `${indent};await __throws(async () => ${expression}, ${JSON.stringify(wanted)}, ${number})`
+  return `${indent};await __throws(async () => { ${expression} }, ${JSON.stringify(wanted)}, ${number})`
 }
