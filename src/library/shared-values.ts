@@ -1,5 +1,5 @@
 // The part of a shared tier that holds values without a log: of functions, of nothing but the cache, and what tags are now.
-// Lanes belong to one kind of source, so these have some of their own, under a prefix of their own. Opened when the first
+// Lanes belong to one kind of source, so these have some of their own. Opened when the first
 // keyspace asks for it.
 import { sleep } from '../base/clock.ts'
 import { Keyspaces } from '../cache/keyspaces.ts'
@@ -36,8 +36,6 @@ interface Opened extends OpenedValues, TagValues {
   close(): Promise<void>
 }
 
-/** What the prefix of the rows' lanes gets, for these. */
-const SUFFIX = '-values'
 /** A tag that was just drawn is near once its fill is through. */
 const TAG_PAUSES_MS = [0, 1, 2, 5, 10, 20] as const
 
@@ -82,8 +80,7 @@ export class SharedValues {
 
   async #open(): Promise<Opened> {
     const { place, range, places, tags, clock, random, onError } = this.#parts
-    const own = { ...place, prefix: place.prefix + SUFFIX }
-    const bytes = await openTier(own, { clock, random, warn: () => {} })
+    const bytes = await openTier(place, { clock, random, warn: () => {}, part: 'values' })
     const logless = await LoglessTier.open({ tier: bytes, random, onMismatch: onError })
     const tier = new CodecTier(logless, this.codecs, onError)
     const near = new ObjectNear({ places, ...range, gone: heardBy(tags, range.lanes) })

@@ -1,6 +1,7 @@
 // One connected client, as its commands and what delivers messages to it see it; a session is one. Not for: what commands
 // mean, and how bytes travel (session.ts).
 import type { SessionTickets } from '../cache/session-tickets.ts'
+import type { TierPart } from '../tier/tidemark-protocol.ts'
 import { SpecialState } from './special-state.ts'
 
 /** One connected client, as its commands see and change it. */
@@ -29,6 +30,8 @@ export interface Client {
   modes: number
   /** What MULTI, WATCH, SUBSCRIBE and CLIENT TRACKING keep for it; made when it is needed. */
   special: SpecialState | undefined
+  /** The part of this server's tier that it works with. */
+  tierPart: TierPart
   /** What it has seen of the databases. */
   readonly tickets: SessionTickets
   /** Closes the connection now. */

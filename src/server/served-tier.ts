@@ -1,6 +1,7 @@
 // This server as the tier of others (`tidemark://`): a store of its own, beside the one that plain keys and this server's own
 // rows are in, so that neither sees the other's keys; lanes of its own; and a log of the lanes' messages, which every thread
-// passes on to those of its clients that subscribed. Not for: what the operations are (tier/), and how they are asked for
+// passes on to those of its clients that subscribed. Lanes and log are there twice, for rows of a database and for values
+// without a log, since lanes belong to one kind of source; a client says which it wants (HELLO). Not for: what the operations are (tier/), and how they are asked for
 // (commands/tier.ts).
 //
 //   any thread: operation -> message -> the log -> every thread with subscribers: their connections
@@ -12,36 +13,36 @@ import type { SharedStore } from '../store/store-reader.ts'
 import { EmbeddedTier } from '../tier/embedded-tier.ts'
 import { FrameLog } from '../tier/frame-log.ts'
 import { LaneTable } from '../tier/lane-table.ts'
-import { writeLost, writeMessage } from '../tier/tidemark-protocol.ts'
+import { tierParts, writeLost, writeMessage, type TierPart } from '../tier/tidemark-protocol.ts'
 import { ReplyWriter } from '../wire/reply-writer.ts'
 import type { Client } from './client.ts'
 
 /** What all threads share of it. */
 export interface SharedServedTier {
   readonly store: SharedStore
+  /** The lanes of all parts, one part after the other: records of one are nothing to another. */
   readonly table: SharedArrayBuffer
-  readonly log: SharedArrayBuffer
+  readonly logs: Readonly<Record<TierPart, SharedArrayBuffer>>
 }
 
 /** As the supervisor has it. */
 export class ServedTierMemory {
   readonly shared: SharedServedTier
   readonly #store: Store
-  readonly #table: LaneTable
-  readonly #log: FrameLog
+  readonly #table = LaneTable.create(tierParts.length * limits.lanesDefault)
+  readonly #logs = { rows: new FrameLog(0), values: new FrameLog(0) }
 
   constructor(options: { readonly memoryBytes: number; readonly threads: number; readonly seed: number }) {
     this.#store = Store.create(options)
-    this.#table = LaneTable.create(limits.lanesDefault)
-    this.#log = new FrameLog(0)
-    this.shared = { store: this.#store.shared, table: this.#table.shared, log: this.#log.shared }
+    const logs = { rows: this.#logs.rows.shared, values: this.#logs.values.shared }
+    this.shared = { store: this.#store.shared, table: this.#table.shared, logs }
   }
 
   /** Frees what a dead thread held. Its lanes have no header after this: whoever runs the tide begins them anew. */
   recover(deadThread: number): void {
     this.#store.recover(deadThread)
     this.#table.recover(deadThread)
-    this.#log.recover(deadThread)
+    for (const part of tierParts) this.#logs[part].recover(deadThread)
   }
 }
 
@@ -50,22 +51,63 @@ const WAIT_MS = 1_000
 
 /** As one server thread has it. */
 export class ServedTier {
-  readonly tier: EmbeddedTier
   readonly #store: Store
+  readonly #parts: Readonly<Record<TierPart, ServedPart>>
+
+  constructor(shared: SharedServedTier, thread: number, clock: Clock) {
+    const store = Store.attach(shared.store, thread)
+    const table = LaneTable.attach(shared.table, thread)
+    const open = (part: TierPart): ServedPart => {
+      const firstLane = tierParts.indexOf(part) * limits.lanesDefault
+      return new ServedPart({ store, table, firstLane, log: new FrameLog(thread, shared.logs[part]), clock })
+    }
+    this.#store = store
+    this.#parts = { rows: open('rows'), values: open('values') }
+  }
+
+  part(name: TierPart): ServedPart {
+    return this.#parts[name]
+  }
+
+  /** The client is gone, or wants no more. */
+  leave(client: Client): void {
+    for (const part of tierParts) this.#parts[part].leave(client)
+  }
+
+  /** Reclaims expired records that nobody asks for, a few at a time. */
+  sweep(wallMs: number): void {
+    this.#store.sweep(wallMs, limits.sweepBuckets)
+  }
+
+  close(): void {
+    for (const part of tierParts) this.#parts[part].close()
+  }
+}
+
+interface ServedPartOptions {
+  readonly store: Store
+  readonly table: LaneTable
+  readonly firstLane: number
+  readonly log: FrameLog
+  readonly clock: Clock
+}
+
+/** The lanes of one kind. */
+export class ServedPart {
+  readonly tier: EmbeddedTier
   readonly #log: FrameLog
   readonly #subscribers = new Set<Client>()
   readonly #out = new ReplyWriter(4096)
   #passing = false
   #closed = false
 
-  constructor(shared: SharedServedTier, thread: number, clock: Clock) {
-    this.#store = Store.attach(shared.store, thread)
-    this.#log = new FrameLog(thread, shared.log)
+  constructor({ store, table, firstLane, log, clock }: ServedPartOptions) {
+    this.#log = log
     this.#out.resp = 3
     this.tier = new EmbeddedTier({
-      store: this.#store,
-      table: LaneTable.attach(shared.table, thread),
-      firstLane: 0,
+      store,
+      table,
+      firstLane,
       lanes: limits.lanesDefault,
       clock,
       keyspaceOf: () => 0,
@@ -88,15 +130,9 @@ export class ServedTier {
     if (!this.#passing) void this.#passOn()
   }
 
-  /** The client is gone, or wants no more. */
   leave(client: Client): void {
     if (!this.#subscribers.delete(client) || this.#subscribers.size > 0) return
     this.#log.listen(false)
-  }
-
-  /** Reclaims expired records that nobody asks for, a few at a time. */
-  sweep(wallMs: number): void {
-    this.#store.sweep(wallMs, limits.sweepBuckets)
   }
 
   close(): void {

@@ -13,6 +13,7 @@
 // Hot path (received, #execute, #flush): nothing is allocated for a request that is whole and answered at once.
 import { limits } from '../base/limits.ts'
 import { SessionTickets } from '../cache/session-tickets.ts'
+import type { TierPart } from '../tier/tidemark-protocol.ts'
 import type { RequestParser } from '../wire/request-parser.ts'
 import { NEED_MORE, PROTOCOL_ERROR } from '../wire/request-parser.ts'
 import type { Client } from './commands/server-call.ts'
@@ -44,6 +45,7 @@ export class Session implements Client, ConnectionEvents, ReplySender {
   lastCommand = 'NULL'
   modes = 0
   special: SpecialState | undefined
+  tierPart: TierPart = 'rows'
   readonly tickets: SessionTickets = new SessionTickets()
 
   #afterReply: (() => void)[] | undefined

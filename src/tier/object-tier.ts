@@ -187,6 +187,11 @@ export class ObjectTier implements Tier<unknown> {
     for (const key of this.#renewals.keys()) if (key.startsWith(`${keyspace}:`)) this.#renewals.delete(key)
   }
 
+  /** Whoever loads or builds the key now stores nothing. No fence may stand: this is for keys that are never fenced. */
+  giveUpPending(keyspace: string, id: string): void {
+    if (this.#pending.size > 0) this.#pending.delete(`${keyspace}:${id}`)
+  }
+
   /** Lets go of leases and fences whose time is over, which nobody has asked for since. */
   sweep(): void {
     const nowMs = this.#clock.monotonicMs()

@@ -6,6 +6,7 @@ import type { Clock } from '../base/clock.ts'
 import { messageOf, TidemarkError } from '../base/errors.ts'
 import type { Random } from '../base/random.ts'
 import { LateTier } from './late-tier.ts'
+import type { TierPart } from './tidemark-protocol.ts'
 import type { TierAddress } from './tier-connection.ts'
 import { TidemarkTier } from './tidemark-tier.ts'
 import type { SharedTier } from './tier.ts'
@@ -40,6 +41,8 @@ export interface OpenTierOptions {
   readonly clock: Clock
   readonly random: Random
   readonly warn: (message: string) => void
+  /** Lanes belong to one kind of source: those for values without a log are others than those for rows. */
+  readonly part?: TierPart
 }
 
 /** Rejects with TIER_MISMATCH, or CONFIG_INVALID; not because nobody answers. */
@@ -62,9 +65,9 @@ type Credentials = ReturnType<typeof credentialsOf>
 
 async function connect(place: TierPlace, credentials: Credentials, options: OpenTierOptions): Promise<SharedTier> {
   const { kind, seeds, lanes, prefix } = place
-  const { clock, random, warn } = options
+  const { clock, random, warn, part = 'rows' } = options
   if (kind === 'tidemark') {
-    const tier = new TidemarkTier({ address: { ...seeds[0]!, ...credentials }, lanes, clock })
+    const tier = new TidemarkTier({ address: { ...seeds[0]!, ...credentials }, lanes, clock, part })
     try {
       await tier.ready()
       return tier
@@ -76,7 +79,15 @@ async function connect(place: TierPlace, credentials: Credentials, options: Open
   const { ValkeyTier } = await importValkeyTier()
   const { tls, ca, ...user } = credentials
   const socket = tls ? { socket: { tls: true as const, ...(ca === undefined ? {} : { ca }) } } : {}
-  return ValkeyTier.connect({ servers: seeds, lanes, prefix, client: { ...user, ...socket }, clock, random, warn })
+  return ValkeyTier.connect({
+    servers: seeds,
+    lanes,
+    prefix: part === 'rows' ? prefix : `${prefix}-${part}`,
+    client: { ...user, ...socket },
+    clock,
+    random,
+    warn,
+  })
 }
 
 // The client is a package of its own, which those who have no such tier do not need.

@@ -19,6 +19,10 @@ import type { ReplyWriter } from '../wire/reply-writer.ts'
 /** Changes when a server and a client of different versions would not understand each other. */
 export const PROTOCOL_VERSION = 2
 
+/** The lanes of a tier are there twice: for rows of a database, and for values without a log. */
+export const tierParts = ['rows', 'values'] as const
+export type TierPart = (typeof tierParts)[number]
+
 /** The first value of every push. */
 export const PUSH_NAME = 'tm.tier'
 

@@ -38,6 +38,8 @@ export interface TidemarkTierOptions {
   readonly address: TierAddress
   /** As many as the server has, or it is refused (TIER_MISMATCH). */
   readonly lanes: number
+  /** Which of the server's lanes; those for rows unless said otherwise. */
+  readonly part?: protocol.TierPart
   readonly clock: Clock
 }
 
@@ -45,11 +47,13 @@ export class TidemarkTier implements SharedTier {
   readonly lanes: number
   readonly #connection: TierConnection
   readonly #listeners = new Set<LaneListener>()
+  readonly #part: protocol.TierPart
   #subscribed = false
 
   /** Connects in the background; until it has, every call rejects with TIER_UNAVAILABLE. */
-  constructor({ address, lanes, clock }: TidemarkTierOptions) {
+  constructor({ address, lanes, clock, part = 'rows' }: TidemarkTierOptions) {
     this.lanes = lanes
+    this.#part = part
     this.#connection = new TierConnection({
       address,
       clock,
@@ -65,7 +69,7 @@ export class TidemarkTier implements SharedTier {
   }
 
   async #greet(send: Send): Promise<void> {
-    const hello = await send(['TM.TIER', 'HELLO', String(protocol.PROTOCOL_VERSION)])
+    const hello = await send(['TM.TIER', 'HELLO', String(protocol.PROTOCOL_VERSION), this.#part])
     const lanes = Array.isArray(hello) ? Number(hello[1]) : undefined
     if (lanes !== this.lanes) {
       throw new TidemarkError('TIER_MISMATCH', `the tier has ${lanes} lanes, and ${this.lanes} are set (tier.lanes)`)

@@ -7,6 +7,7 @@ import { keyHash, laneOf } from '../../src/coherence/lane.ts'
 import type { LaneMessage } from '../../src/coherence/operations.ts'
 import type { RunningServer } from '../../src/server/supervisor.ts'
 import { tierContract, type TierFixture } from '../../src/testing/tier-contract.ts'
+import type { TierPart } from '../../src/tier/tidemark-protocol.ts'
 import { TidemarkTier } from '../../src/tier/tidemark-tier.ts'
 import { RespClient } from '../support/resp-client.ts'
 import { startTidemark } from '../server/running.ts'
@@ -15,9 +16,9 @@ import { ServedScene } from '../server/served-scene.ts'
 const LANES = 64
 const generation = { epoch: 2n ** 63n + 1n, nonce: 4_000_000_000 }
 
-function tierAt(port: number, lanes = LANES, password?: string): TidemarkTier {
+function tierAt(port: number, lanes = LANES, password?: string, part: TierPart = 'rows'): TidemarkTier {
   const address = { host: '127.0.0.1', port, tls: false, ...(password === undefined ? {} : { password }) }
-  return new TidemarkTier({ address, lanes, clock: systemClock() })
+  return new TidemarkTier({ address, lanes, clock: systemClock(), part })
 }
 
 async function fixture(): Promise<TierFixture> {
@@ -119,6 +120,33 @@ describe('a Tidemark server that is a tier', () => {
     assert.equal(await client.command('FLUSHALL'), 'OK')
     client.close()
     assert.equal((await tier.read(['users:1']))[0]?.record?.type, 'value')
+  })
+  test('has lanes for rows and others for values, each with messages of its own', async t => {
+    const server = await startTidemark(t, { tierMemoryBytes: 4 << 20, threads: 2 })
+    const rows = await connected(t, server)
+    const values = tierAt(server.port, LANES, undefined, 'values')
+    t.after(() => values.close())
+    await values.ready()
+    const [heardRows, heardValues] = [new Heard(), new Heard()]
+    await rows.subscribe(heardRows)
+    await values.subscribe(heardValues)
+    await rows.reset(3, { expected: undefined, to: 10n, generation })
+    assert.equal(await values.lane(3), undefined)
+    await values.reset(3, { expected: undefined, to: 20n, generation: { epoch: 7n, nonce: 1 } })
+    await heardRows.until(() => heardRows.messages.length === 1)
+    await heardValues.until(() => heardValues.messages.length === 1)
+    assert.equal((await rows.lane(3))?.mark.lsn, 10n)
+    assert.equal((await values.lane(3))?.mark.lsn, 20n)
+    // Whatever is under the key in the other part is not found.
+    const key = Array.from({ length: 500 }, (_, i) => `k:${i}`).find(each => laneOf(keyHash(each), LANES) === 3)!
+    const stamp = { kind: 'write', xid: 5n, at: 21n, epoch: 7n, upto: 22n } as const
+    assert.equal(await values.put(key, { payload: Buffer.from('v'), stamp }), 'stored')
+    assert.equal((await rows.read([key]))[0]?.record, undefined)
+    assert.equal((await values.read([key]))[0]?.record?.type, 'value')
+    assert.equal(heardRows.messages.length, 1)
+    const client = await RespClient.connect(server.port)
+    t.after(() => client.close())
+    assert.match(String(await client.command('TM.TIER', 'HELLO', '2', 'else')), /expects one of rows, values/)
   })
   test('says when it is none, or has another number of lanes, or another password', async t => {
     const none = await startTidemark(t)

@@ -89,6 +89,9 @@ function hello(call: ServerCall, tier: Tier): void {
       `this server is a tier of version ${protocol.PROTOCOL_VERSION}, and was asked for version ${version}`,
     )
   }
+  const wanted = call.argc === 3 ? 'rows' : call.text(3)
+  const part = protocol.tierParts.find(each => each === wanted)
+  call.client.tierPart = need(part, `one of ${protocol.tierParts.join(', ')}`)
   call.out.array(2)
   call.out.integer(protocol.PROTOCOL_VERSION)
   call.out.integer(tier.lanes)
@@ -152,12 +155,12 @@ function reset(call: ServerCall, tier: Tier): void {
 
 function subscribe(call: ServerCall): void {
   if (call.client.resp !== 3) throw new CommandError('ERR TM.TIER SUBSCRIBE needs RESP3: say HELLO 3 first')
-  call.server.servedTier!.subscribe(call.client)
+  call.server.servedTier!.part(call.client.tierPart).subscribe(call.client)
   call.out.simple('OK')
 }
 
 const operations: Record<string, readonly [arity: number, run: (call: ServerCall, tier: Tier) => void]> = {
-  hello: [3, hello],
+  hello: [-3, hello],
   read: [-3, read],
   lease: [6, lease],
   fill: [
@@ -189,8 +192,10 @@ function tier(call: ServerCall): void {
   if (operation === undefined) return call.out.error(unknownSubcommandError('TM.TIER', call.text(1)))
   const [arity, run] = operation
   if (arity >= 0 ? call.argc !== arity : call.argc < -arity) return call.out.error(arityError(`tm.tier|${name}`))
-  run(call, servedTier.tier)
-  servedTier.pass()
+  // HELLO is what says which part.
+  const part = servedTier.part(call.client.tierPart)
+  run(call, part.tier)
+  part.pass()
 }
 
 export const tierCommand: Command = {
