@@ -1,6 +1,7 @@
 // The entry of `tidemark/postgres`: Postgres as a database of record, and its log of changes.
 // It needs the package `pg`, which is an optional peer dependency.
 import type { PostgresDatabase, PostgresOptions } from './config/config.ts'
+import { invalid } from './library/option-checks.ts'
 import { TableSource, type TableOptions } from './library/table-source.ts'
 import type { PostgresView } from './source/postgres-options.ts'
 
@@ -34,10 +35,14 @@ export interface PoolLike {
     readonly user?: string | undefined
     readonly password?: string | undefined | (() => string | Promise<string>)
     readonly database?: string | undefined
+    readonly ssl?: unknown
   }
 }
 
-/** A Postgres database: for `databases` of a configuration, and for the keyspaces of the library. */
+/**
+ * A Postgres database: for `databases` of a configuration, and for the keyspaces of the library. Of a pool with TLS, or whose
+ * password is a function, throws OPTION_INVALID.
+ */
 export function postgres(given: PostgresOptions | string | PoolLike): PostgresTables {
   const database: PostgresDatabase = { ...optionsOf(given), kind: 'postgres' }
   const table = (name: string, { columns }: TableOptions = {}): TableSource =>
@@ -50,7 +55,12 @@ export function postgres(given: PostgresOptions | string | PoolLike): PostgresTa
 function optionsOf(given: PostgresOptions | string | PoolLike): PostgresOptions {
   if (typeof given === 'string') return { url: given }
   if (!('options' in given)) return given
-  const { connectionString, host, port, user, password, database } = given.options
+  const { connectionString, host, port, user, password, database, ssl } = given.options
+  // Not taken without it: what was to be encrypted is not to be sent in the clear.
+  if (ssl !== undefined && ssl !== false)
+    throw invalid('postgres(pool)', 'a pool with ssl', 'the url, and ca: a file of certificates')
+  if (typeof password === 'function')
+    throw invalid('postgres(pool)', 'a password that is a function', 'a password, or a url')
   if (connectionString !== undefined) return { url: connectionString }
   return { host, port, user, database, ...(typeof password === 'string' ? { password } : {}) }
 }

@@ -6,11 +6,13 @@
 //
 // Not for: servers (cache/run-postgres.ts), which do the same in a thread of its own for memory that threads share.
 import { sleep } from '../base/clock.ts'
+import { TidemarkError } from '../base/errors.ts'
 import { OwnFeed } from '../cache/own-feed.ts'
 import { NearSubscription } from '../cache/near-subscription.ts'
 import { ObjectNear } from '../cache/object-near.ts'
 import { Sampler } from '../cache/sampler.ts'
 import { TideKeeper } from '../cache/tide-keeper.ts'
+import type { TermEnd } from '../cache/tide-observer.ts'
 import type { Sample } from '../coherence/freshness.ts'
 import type { ChangeFeed } from '../source/change-feed.ts'
 import { JsonSource } from '../source/json-source.ts'
@@ -56,9 +58,17 @@ export async function openPostgres(parts: PostgresParts): Promise<OpenedSource> 
     const opened = log.kind === 'outbox' ? new PostgresOutbox(common) : new PostgresFeed(common)
     return tier === undefined ? new OwnFeed(opened, name) : opened
   }
+  let told = false
   const observer = {
-    ended: (end: { readonly kind: string; readonly error?: unknown }) => {
-      if (end.error !== undefined) onError(end.error)
+    opened: () => {
+      told = false
+    },
+    ended: (end: TermEnd) => {
+      if ('error' in end) onError(end.error)
+      // With a shared tier whoever else holds the log moves these lanes too. Without one nothing here is ever proved.
+      if (end.kind !== 'taken' || tier !== undefined || told) return
+      told = true
+      onError(taken(parts))
     },
   }
   const runs = parts.tide || tier === undefined
@@ -83,6 +93,15 @@ export async function openPostgres(parts: PostgresParts): Promise<OpenedSource> 
       await rows.close()
     },
   }
+}
+
+function taken({ name, log }: PostgresParts): TidemarkError {
+  const what = log.kind === 'outbox' ? `outbox '${log.schema}'` : `slot '${log.slot}'`
+  const option = log.kind === 'outbox' ? 'outbox' : 'slot'
+  const message =
+    `database '${name}': another process reads its changes by ${what}, so nothing is proved here and every read asks the ` +
+    `database; processes that share no tier need one each: postgres({ ${option} })`
+  return new TidemarkError('FEED_TAKEN', message)
 }
 
 function ownLanes({ places, range, clock }: PostgresParts): Lanes {
