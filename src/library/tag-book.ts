@@ -14,7 +14,8 @@ export const TAGS = '#tags'
 
 /** Throws TAG_INVALID, or OPTION_INVALID. */
 export function checkTags(names: readonly string[]): void {
-  if (!Array.isArray(names)) throw invalid('tags', names, 'an array of strings')
+  const given: unknown = names
+  if (!Array.isArray(given)) throw invalid('tags', given, 'an array of strings')
   if (names.length > limits.tagsPerValueMax) {
     const what = `a value has ${names.length} tags: ${limits.tagsPerValueMax} are allowed (limits.tagsPerValueMax)`
     throw new TidemarkError('TAG_INVALID', what)

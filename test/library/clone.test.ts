@@ -60,7 +60,7 @@ void test('what has no structured clone is refused, by a promise', async t => {
 
 void test("'freeze' gives the object itself, frozen all the way down", async t => {
   const { tide } = open(t)
-  const keyspace = tide.keyspace<unknown>('k', { clone: 'freeze' })
+  const keyspace = tide.keyspace('k', { clone: 'freeze' })
   const given = inner()
   const got = (await keyspace.set('1', given)) as ReturnType<typeof inner>
   assert.equal(got, given)
@@ -77,7 +77,7 @@ void test("'freeze' gives the object itself, frozen all the way down", async t =
 
 void test("'freeze' goes on below what was frozen before, round a circle, through symbols, and leaves bytes alone", async t => {
   const { tide } = open(t)
-  const keyspace = tide.keyspace<unknown>('k', { clone: 'freeze' })
+  const keyspace = tide.keyspace('k', { clone: 'freeze' })
   const shallow = Object.freeze({ deep: { a: 1 } })
   await keyspace.set('shallow', shallow)
   assert.ok(Object.isFrozen(shallow.deep))

@@ -107,7 +107,7 @@ void test('a load that began before a write does not put back what was there bef
 
 void test('a load that began before the keyspace was cleared, or a key was invalidated, is not kept', async t => {
   const { users, functions } = scene(t)
-  for (const forget of [() => users.clear(), () => users.invalidate('1')]) {
+  for (const forget of [async () => users.clear(), () => users.invalidate('1')]) {
     const release = functions.hold('after')
     const reading = users.get('1')
     await settle()

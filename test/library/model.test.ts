@@ -62,7 +62,7 @@ class World {
         load: ids => late(() => new Map(ids.flatMap(id => (this.rows.has(id) ? [[id, this.rows.get(id)!]] : [])))),
         store: entries =>
           late(() => {
-            for (const [id, value] of entries) this.rows.set(id, value as Value)
+            for (const [id, value] of entries) this.rows.set(id, value)
           }),
         remove: ids => late(() => ids.forEach(id => this.rows.delete(id))),
       },
@@ -96,9 +96,9 @@ class World {
 
   /** What is under way takes its time. */
   async run(work: readonly Promise<unknown>[]): Promise<void> {
-    let done = false
-    void Promise.allSettled(work).then(() => (done = true))
-    for (let step = 0; !done; step++) {
+    const ended = { all: false }
+    void Promise.allSettled(work).then(() => (ended.all = true))
+    for (let step = 0; !ended.all; step++) {
       assert.ok(step < 10_000, 'everything ends')
       await settle()
       this.clock.advance(1)
