@@ -1,4 +1,4 @@
-// The TypeScript in the library's pages (docs/library.md, docs/guides/library, docs/guides/migrate): compiled and run as it stands
+// The TypeScript in the library's pages (README.md, docs/library.md, docs/guides/library, docs/guides/migrate): compiled and run as it stands
 // there, with the addresses of a real Postgres, a real cluster and a real Tidemark server in the place of those that pages name.
 // Not for: how a page becomes a module (code-page.ts), commands (snippets.test.ts).
 import assert from 'node:assert/strict'
@@ -13,7 +13,7 @@ import { checksFile, readCode, type CodePage } from './code-page.ts'
 
 const root = resolve(import.meta.dirname, '../..')
 const guests = ['@epic-web/cachified', 'bentocache', 'cache-manager', 'keyv', 'lru-cache', 'zod']
-const paths = globSync(['docs/library.md', 'docs/guides/{library,migrate}/*.md'], { cwd: root }).sort()
+const paths = globSync(['README.md', 'docs/library.md', 'docs/guides/{library,migrate}/*.md'], { cwd: root }).sort()
 
 /** The addresses that pages name. */
 const addresses = {
@@ -96,7 +96,7 @@ describe('code in the pages of the library', () => {
   })
 
   test('is found in each of them', () => {
-    assert.ok(paths.includes('docs/library.md') && paths.length >= 13, paths.join(', '))
+    assert.ok(paths.includes('docs/library.md') && paths.length >= 14, paths.join(', '))
     for (const [path, { blocks, checks }] of pages) assert.ok(blocks > 0 && checks > 0, path)
   })
 

@@ -17,6 +17,7 @@ const root = resolve(import.meta.dirname, '../..')
 const LOAD_S = 2
 /** Ten times the bound: what is not seen by then is not going to be. */
 const SEEN_MS = 5_000
+const END_MS = 20_000
 
 interface LoadRequest {
   readonly method: 'GET' | 'PUT'
@@ -132,7 +133,7 @@ describe('the example service', () => {
   })
 
   test('it ends by itself when it is told to, and has said nothing wrong', async () => {
-    const exited = once(child, 'exit')
+    const exited = once(child, 'exit', { signal: AbortSignal.timeout(END_MS) })
     child.kill('SIGTERM')
     assert.deepEqual(await exited, [0, null])
     assert.equal(said, '')
