@@ -25,6 +25,7 @@ export { Tidemark, createTidemark } from './library/tidemark.ts'
 export { Keyspace } from './library/keyspace.ts'
 export { Session } from './library/session.ts'
 export { TableSource } from './library/table-source.ts'
+export type { Build } from './library/builds.ts'
 export type { Answer } from './library/keyspace.ts'
 export type { BehindOptions, BehindRetry, JournalOptions, WriteMode } from './library/behind-options.ts'
 export type { BehindStats } from './library/behind-source.ts'
@@ -42,8 +43,10 @@ export type {
   TidemarkOptions,
   WriteOptions,
 } from './library/options.ts'
+export type { BreakerOptions, LoadOptions, OldValueOptions } from './library/load-options.ts'
 export type { SchemaIssue, SchemaResult, StandardSchema } from './library/schema.ts'
 export type { Stats } from './library/stats.ts'
 export type { TableOptions } from './library/table-source.ts'
 export type { SourceFunctions } from './source/functions-source.ts'
+export type { FunctionContext } from './source/function-calls.ts'
 export type { WhenStale } from './cache/keyspaces.ts'

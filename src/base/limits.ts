@@ -175,6 +175,8 @@ export const limits = {
   /** A key whose load fails again and again is loaded after so long, at first and at most. */
   failedLoadPauseMs: 50,
   failedLoadPauseMaxMs: 1_000,
+  /** A failure that is so long past its pause is not followed by the next one. */
+  failedLoadForgetMs: 10_000,
   /** Queries for loads that one process has under way in a database. */
   sourceLoadsMax: 16,
   /** Rows that wait for one of them to end; past it, reads are refused (SOURCE_OVERLOADED). */

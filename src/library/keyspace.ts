@@ -6,18 +6,22 @@
 //
 // Not for: opening sources (tidemark.ts), what a value looks like elsewhere (source/, codec/).
 import type { Clock } from '../base/clock.ts'
+import type { Random } from '../base/random.ts'
 import { TidemarkError } from '../base/errors.ts'
-import type { ReadAnswer, ReadOptions } from '../cache/reader.ts'
-import { ABSENT, payloadOf, valueOf, type EntryFacts } from '../near/entry.ts'
+import type { ReadOptions } from '../cache/reader.ts'
+import { ABSENT, payloadOf, valueOf } from '../near/entry.ts'
 import type { ObjectPlaces } from '../near/object-places.ts'
 import type { ObjectSpace } from '../near/object-space.ts'
 import type { BehindKeyspace } from './behind-keyspace.ts'
+import { Builds, type Build, type Facts } from './builds.ts'
 import { BuiltNothing, type BuiltValues } from './built-values.ts'
 import { copyFor, type Copy } from './copies.ts'
 import type { Engine } from './engine.ts'
 import type { Events } from './events.ts'
+import type { Found } from './fallback.ts'
 import { KeyLocks } from './key-locks.ts'
 import { idOf, type Key } from './key.ts'
+import { Loading } from './loading.ts'
 import type { OpenedLogless } from './open-functions.ts'
 import { callable, durationOf, invalid, oneOf } from './option-checks.ts'
 import {
@@ -59,6 +63,7 @@ export interface KeyspaceParts {
   readonly settings: ResolvedKeyspace
   readonly places: ObjectPlaces
   readonly clock: Clock
+  readonly random: Random
   readonly proofClock: ProofClock
   readonly events: Events
   readonly counts: Counts
@@ -85,6 +90,9 @@ export class Keyspace<V = unknown, K extends Key = string> {
   readonly #boundMs: number
   readonly #own: OwnValues | undefined
   readonly #locks = new KeyLocks()
+  readonly #loading: Loading
+  readonly #builds: Builds<V>
+  readonly #ahead: Loading['ahead']
   #engine: Engine | undefined
 
   /** Made by `tide.keyspace`. */
@@ -101,6 +109,15 @@ export class Keyspace<V = unknown, K extends Key = string> {
     this.#copy = copyFor(settings.clone)
     this.#boundMs = settings.maxStalenessMs
     this.#own = own
+    this.#loading = new Loading(parts)
+    this.#ahead = this.#loading.ahead
+    this.#builds = new Builds<V>({
+      settings,
+      clock,
+      loading: this.#loading,
+      facts: options => this.#facts(options),
+      ready: () => this.#ready(),
+    })
     // From then on nothing is in memory, and all calls ask for the source again, which is not opened any more.
     parts.onClose(() => {
       this.#space.clear()
@@ -123,6 +140,7 @@ export class Keyspace<V = unknown, K extends Key = string> {
         const value = this.#hit(id)
         if (value !== undefined) {
           this.#countHit(id)
+          if (this.#ahead !== undefined) this.#renewIfDue(id)
           return Promise.resolve(value === ABSENT ? undefined : this.#out(value))
         }
       }
@@ -224,6 +242,7 @@ export class Keyspace<V = unknown, K extends Key = string> {
     const ids = keys.map(key => idOf(this.name, key))
     const { writer } = await this.#ready()
     await writer.invalidate(ids.map(id => this.#keyOf(id)))
+    this.#loading.forget(ids)
     if (this.#events.has('invalidate')) this.#events.emit('invalidate', { keyspace: this.name, keys: ids })
   }
 
@@ -231,11 +250,12 @@ export class Keyspace<V = unknown, K extends Key = string> {
    * The value, or what `build` makes of nothing: one build for all who ask meanwhile. In a keyspace without a source it is kept
    * by the cache alone; in one with a source it is written there. `undefined` from it is answered, and not kept.
    */
-  async getOrSet(key: K, build: () => V | Promise<V>, options: BuildOptions = {}): Promise<V> {
+  async getOrSet(key: K, build: Build<V>, options: BuildOptions = {}): Promise<V> {
     const id = idOf(this.name, key)
     const value = this.#hit(id)
     if (value !== undefined && value !== ABSENT) {
       this.#countHit(id)
+      if (this.#ahead !== undefined) this.#renewIfDue(id, build, options)
       return this.#out(value) as V
     }
     callable('build', build)
@@ -261,6 +281,7 @@ export class Keyspace<V = unknown, K extends Key = string> {
     // What is being loaded now is not kept.
     const tier = this.#engine?.opened.backing.tier
     if (tier instanceof ObjectTier) tier.giveUpLeases(this.name)
+    this.#loading.clear()
     if (this.#events.has('invalidate')) this.#events.emit('invalidate', { keyspace: this.name, keys: [] })
   }
 
@@ -353,15 +374,44 @@ export class Keyspace<V = unknown, K extends Key = string> {
   }
 
   async #ask(id: string, options: CallOptions): Promise<Answer<V>> {
-    const { reader, opened } = this.#engine ?? (await this.#ready())
+    const { reader } = this.#engine ?? (await this.#ready())
     // What nobody builds is not there.
     if (this.#own !== undefined) return this.#held(id, reader)
+    const { explicitBoundMs, whenStale, swrMs, staleIfErrorMs } = this.#settings
+    const found = await this.#loading.find(
+      id,
+      {
+        boundMs: durationOf('maxStaleness', options.maxStaleness) ?? explicitBoundMs,
+        session: options.session !== undefined,
+        proved: (options.whenStale ?? whenStale) === 'fail',
+        swrMs,
+        staleIfErrorMs,
+      },
+      () => this.#load(id, options),
+      () => this.#load(id, {}),
+    )
+    return this.#answer(id, found)
+  }
+
+  async #load(id: string, options: CallOptions): Promise<Found> {
+    const { reader, opened } = this.#engine ?? (await this.#ready())
     const { session } = options
     const { source } = opened.backing
     const called = session?.tickets.of(source)
     const answer = await reader.read(this.#keyOf(id), { ...readOptions(options), session: called })
     session?.tickets.saw(source, called, answer.session)
-    return this.#answer(id, answer)
+    return answer
+  }
+
+  // A value whose time is nearly over. Without a source, whoever asks has to bring what builds it.
+  #renewIfDue(id: string, build?: Build<V>, options: BuildOptions = {}): void {
+    const own = this.#own
+    if (own !== undefined && build === undefined) return
+    if (this.#ahead?.isDue(id) !== true) return
+    this.#loading.behind(id, () => {
+      if (own !== undefined) return this.#builds.renew(id, own.built, build!, options)
+      return this.#ready().then(({ reader }) => reader.renew(this.#keyOf(id)))
+    })
   }
 
   async #held(id: string, reader: Engine['reader']): Promise<Answer<V>> {
@@ -369,7 +419,7 @@ export class Keyspace<V = unknown, K extends Key = string> {
     return held === undefined ? { value: undefined, age: 0, tier: 'source', stale: false } : this.#answer(id, held)
   }
 
-  #answer(id: string, { value, asOfMs, tier, stale }: ReadAnswer<unknown>): Answer<V> {
+  #answer(id: string, { value, asOfMs, tier, stale }: Found): Answer<V> {
     const age = Math.max(0, this.#clock.monotonicMs() - asOfMs)
     if (stale) {
       this.#counts.stale++
@@ -397,7 +447,7 @@ export class Keyspace<V = unknown, K extends Key = string> {
     return outcomes.map(({ after }) => this.#out(valueOf(after)))
   }
 
-  async #facts({ ttl, tags }: StoreOptions): Promise<EntryFacts & { readonly filed: boolean }> {
+  async #facts({ ttl, tags }: StoreOptions): Promise<Facts> {
     if (ttl === undefined && tags === undefined) return NO_FACTS
     if (this.#settings.source instanceof TableSource) {
       throw invalid(
@@ -440,43 +490,27 @@ export class Keyspace<V = unknown, K extends Key = string> {
     const writing = writer.write(writes)
     const { outcomes, session: written } = await (signal === undefined ? writing : withSignal(writing, signal))
     this.#counts.writes += writes.length
+    this.#loading.forget(writes.map(({ key }) => key.slice(this.name.length + 1)))
     if (written !== undefined) session?.tickets.saw(source, called, written)
     return outcomes
   }
 
-  async #buildAndSet(id: string, build: () => V | Promise<V>, options: BuildOptions): Promise<V> {
+  async #buildAndSet(id: string, build: Build<V>, options: BuildOptions): Promise<V> {
     return this.#inTurn(id, options.signal, async () => {
       const { value } = await this.#read(id)
       if (value !== undefined) return value
-      const built = await build()
+      const built = await this.#builds.make(id, build)
       return built === undefined ? built : ((await this.#write([[id, built]], options))[0] as V)
     })
   }
 
-  async #buildOwn(id: string, own: OwnValues, build: () => V | Promise<V>, options: BuildOptions): Promise<V> {
-    const facts = await this.#facts(options)
-    const { reader, writer } = this.#engine ?? (await this.#ready())
-    const expected = own.built.expect(id, { build: this.#checkedBuild(id, build), ...facts })
+  async #buildOwn(id: string, own: OwnValues, build: Build<V>, options: BuildOptions): Promise<V> {
+    const building = this.#builds.find(id, own.built, build, options).then(found => this.#answer(id, found))
     try {
-      if (expected.outdated) await writer.invalidate([this.#keyOf(id)])
-      // What cannot be filed is built, and not kept.
-      const bound = facts.filed ? {} : { maxStalenessMs: 0 }
-      const reading = reader.read(this.#keyOf(id), bound).then(answer => this.#answer(id, answer))
-      return (await this.#counted(id, reading)).value as V
+      return (await this.#counted(id, building)).value as V
     } catch (error) {
       if (error instanceof BuiltNothing) return undefined as V
       throw error
-    } finally {
-      expected.forget()
-    }
-  }
-
-  #checkedBuild(id: string, build: () => V | Promise<V>): () => V | Promise<V> {
-    const { schema } = this.#settings
-    if (schema === undefined) return build
-    return async () => {
-      const built = await build()
-      return built === undefined ? built : ((await checked(schema, this.#keyOf(id), built)) as V)
     }
   }
 }

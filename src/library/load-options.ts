@@ -86,17 +86,10 @@ export function resolveOldValues(path: string, options: OldValueOptions, hasLog:
   }
   if (hasLog && beta > 0)
     throw invalid(`${path}refreshAhead`, refreshAhead, 'false: the log keeps rows of a table true')
-  return { ...resolveWindows(path, options), refreshAhead: beta }
-}
-
-/** Throws OPTION_INVALID. */
-export function resolveWindows(
-  path: string,
-  { swr, staleIfError }: Pick<OldValueOptions, 'swr' | 'staleIfError'>,
-): Pick<ResolvedOldValues, 'swrMs' | 'staleIfErrorMs'> {
   return {
-    swrMs: durationOf(`${path}swr`, swr) ?? 0,
-    staleIfErrorMs: durationOf(`${path}staleIfError`, staleIfError) ?? 0,
+    swrMs: durationOf(`${path}swr`, options.swr) ?? 0,
+    staleIfErrorMs: durationOf(`${path}staleIfError`, options.staleIfError) ?? 0,
+    refreshAhead: beta,
   }
 }
 

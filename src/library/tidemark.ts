@@ -23,6 +23,7 @@ import { BuiltValues } from './built-values.ts'
 import { Engine, type EngineParts } from './engine.ts'
 import { Events, type EventName, type Listener } from './events.ts'
 import type { Key } from './key.ts'
+import type { Build } from './builds.ts'
 import { Keyspace, type OwnValues } from './keyspace.ts'
 import { LibraryDatabase, sqliteFile } from './library-database.ts'
 import { openLogless } from './open-functions.ts'
@@ -146,6 +147,7 @@ export class Tidemark implements AsyncDisposable {
       settings,
       places: this.#places,
       clock: this.#clock,
+      random: this.#random,
       proofClock: this.#proofClock,
       events: this.#events,
       counts,
@@ -160,7 +162,7 @@ export class Tidemark implements AsyncDisposable {
   }
 
   /** As `getOrSet` of a keyspace of its own, `values`, that has no source. */
-  getOrSet<V>(key: string, build: () => V | Promise<V>, options?: BuildOptions): Promise<V> {
+  getOrSet<V>(key: string, build: Build<V>, options?: BuildOptions): Promise<V> {
     return this.values.getOrSet(key, build, options) as Promise<V>
   }
 

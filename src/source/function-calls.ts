@@ -17,7 +17,7 @@ export type LoadedValues<V = unknown> =
 
 /**
  * What the function answers, or throws. Rejects with SOURCE_TIMEOUT after `timeoutMs`, whether the function heeds its signal or
- * not.
+ * not; Infinity: never.
  */
 export async function callWithin<T>(
   clock: Clock,
@@ -27,15 +27,16 @@ export async function callWithin<T>(
 ): Promise<T> {
   const controller = new AbortController()
   const { promise: late, reject } = Promise.withResolvers<never>()
-  const timer = clock.timer(timeoutMs, () => {
+  const end = (): void => {
     const error = new TidemarkError('SOURCE_TIMEOUT', `${what} took more than ${timeoutMs} ms (timeout)`)
     reject(error)
     controller.abort(error)
-  })
+  }
+  const timer = timeoutMs === Infinity ? undefined : clock.timer(timeoutMs, end)
   try {
     return await Promise.race([call({ signal: controller.signal }), late])
   } finally {
-    timer.cancel()
+    timer?.cancel()
   }
 }
 
