@@ -100,7 +100,8 @@ export class BehindSender {
     this.#timer = undefined
     this.#timerDueMs = Infinity
     if (dueMs === Infinity) return
-    const inMs = dueMs - clock.monotonicMs()
+    // Whole, so that it is not too early by a rounding.
+    const inMs = Math.ceil(dueMs - clock.monotonicMs())
     if (inMs > 0) {
       this.#timerDueMs = dueMs
       this.#timer = clock.timer(inMs, () => {
@@ -136,11 +137,15 @@ export class BehindSender {
   async close(): Promise<void> {
     const { clock, settings } = this.#options
     this.#closing = true
-    const flushed = this.flush().catch(() => {})
-    const late = Promise.withResolvers<void>()
-    const timer = clock.timer(settings.closeMs, () => late.resolve())
-    await Promise.race([flushed, late.promise])
-    timer.cancel()
+    const untilMs = clock.monotonicMs() + settings.closeMs
+    // A source that failed, and is not to be tried again before that, is not waited for.
+    if (this.#working || this.#dueMs() <= untilMs) {
+      const flushed = this.flush().catch(() => {})
+      const late = Promise.withResolvers<void>()
+      const timer = clock.timer(settings.closeMs, () => late.resolve())
+      await Promise.race([flushed, late.promise])
+      timer.cancel()
+    }
     this.#stopped = true
     this.#timer?.cancel()
     await this.#work

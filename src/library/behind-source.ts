@@ -13,7 +13,16 @@ import { limits } from '../base/limits.ts'
 import { LOGLESS_EPOCH } from '../coherence/epoch.ts'
 import type { SourceLoadStamp, WriteStamp } from '../coherence/stamp.ts'
 import type { PendingWrite, Write } from '../journal/pending-writes.ts'
-import type { LoadResult, RowId, RowOutcome, RowWrite, Source, SourcePosition, WriteResult } from '../source/source.ts'
+import {
+  RowFailure,
+  type LoadResult,
+  type RowId,
+  type RowOutcome,
+  type RowWrite,
+  type Source,
+  type SourcePosition,
+  type WriteResult,
+} from '../source/source.ts'
 import type { KeyedWrite, WriteValues } from './behind-entry.ts'
 import type { BehindJournal } from './behind-journal.ts'
 import { BehindSender, type BehindSenderOptions } from './behind-sender.ts'
@@ -78,12 +87,11 @@ export class BehindSource implements Source<unknown> {
     this.#sender.kick()
   }
 
-  /** What waits when this is called is never left out, whatever is sent meanwhile. */
+  /** What waits when this is called is never left out, whatever is sent meanwhile; and it is shown when the source fails. */
   async load(keyspace: string, ids: readonly RowId[]): Promise<LoadResult<unknown>> {
     const before = ids.map(id => this.#journal.pending.get(id))
     const asked = ids.filter((_, at) => before[at] === undefined)
-    const { source } = this.#options
-    const loaded = asked.length === 0 ? [] : (await source.load(keyspace, asked)).rows
+    const loaded = asked.length === 0 ? [] : await this.#loaded(keyspace, asked, asked.length < ids.length)
     const found = new Map(asked.map((id, at) => [id, loaded[at] ?? null]))
     const rows = ids.map((id, at) => {
       const write = this.#journal.pending.get(id) ?? before[at]
@@ -144,6 +152,16 @@ export class BehindSource implements Source<unknown> {
   async #close(): Promise<void> {
     await this.#sender.close()
     await this.#journal.close()
+  }
+
+  /** `apart`: others, which wait, were asked for with these, and are not to fail with them. */
+  async #loaded(keyspace: string, ids: readonly RowId[], apart: boolean): Promise<readonly unknown[]> {
+    try {
+      return (await this.#options.source.load(keyspace, ids)).rows
+    } catch (error) {
+      if (!apart) throw error
+      return ids.map(() => new RowFailure(error))
+    }
   }
 
   #shown(id: string, write: Write): unknown {
