@@ -317,7 +317,7 @@ export class Keyspace<V = unknown, K extends Key = string> {
     // A timer may be late, and a suspended machine is noticed by the first who asks: the time is read for each call.
     return this.#boundMs === Infinity
       ? this.#space.get(id)
-      : this.#space.getProved(id, this.#proofClock.nowMs(), this.#boundMs)
+      : this.#space.getProved(id, this.#proofClock.nowMs(), this.#proofClock.trustedMs(this.#boundMs))
   }
 
   #out(value: unknown): V | undefined {

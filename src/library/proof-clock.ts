@@ -33,6 +33,14 @@ export class ProofClock {
     return this.#nowMs
   }
 
+  /**
+   * The bound, no further back than a suspension of the machine: what was proved before it may turn up as a proof after it, by
+   * samples that nobody has dropped yet. To be asked after `nowMs`.
+   */
+  trustedMs(boundMs: number): number {
+    return Math.min(boundMs, this.#nowMs - this.#watch.trustedFromMs)
+  }
+
   #read(wallMs: number): void {
     const monotonicMs = this.#clock.monotonicMs()
     this.#wallMs = wallMs

@@ -33,6 +33,8 @@ export interface ObjectTierOptions {
 
 /** Headers have no home but this memory. */
 const SHARD = 'memory'
+/** So many leases and fences at least are left alone. */
+const SWEEP_FROM = 1_024
 
 export class ObjectTier implements Tier<unknown> {
   readonly lanes: number
@@ -44,6 +46,7 @@ export class ObjectTier implements Tier<unknown> {
   readonly #pending = new Map<string, LeaseRecord | FenceRecord>()
   /** Leases of keys whose values are read meanwhile; where there is no value (any more), they are as others. */
   readonly #renewals = new Map<string, LeaseRecord>()
+  #sweepFrom = SWEEP_FROM
   #samples: readonly Sample[] = []
 
   constructor(options: ObjectTierOptions) {
@@ -189,15 +192,25 @@ export class ObjectTier implements Tier<unknown> {
 
   /** Whoever loads or builds the key now stores nothing. No fence may stand: this is for keys that are never fenced. */
   giveUpPending(keyspace: string, id: string): void {
-    if (this.#pending.size > 0) this.#pending.delete(`${keyspace}:${id}`)
+    if (this.pending === 0) return
+    const key = `${keyspace}:${id}`
+    this.#pending.delete(key)
+    this.#renewals.delete(key)
   }
 
-  /** Lets go of leases and fences whose time is over, which nobody has asked for since. */
-  sweep(): void {
+  /** Leases and fences that stand, and those whose time is over that were not let go of yet. */
+  get pending(): number {
+    return this.#pending.size + this.#renewals.size
+  }
+
+  // Lets go of leases and fences whose time is over, which nobody has asked for since. Their number has doubled since the last
+  // time, so that this costs each of them next to nothing.
+  #sweep(): void {
     const nowMs = this.#clock.monotonicMs()
     for (const leases of [this.#pending, this.#renewals]) {
       for (const [key, { untilMs }] of leases) if (untilMs <= nowMs) leases.delete(key)
     }
+    this.#sweepFrom = Math.max(SWEEP_FROM, 2 * this.pending)
   }
 
   #setHeader(lane: number, header: LaneHeader): void {
@@ -232,11 +245,13 @@ export class ObjectTier implements Tier<unknown> {
       // Nothing was there but what is kept after its time, until there is something newer.
       this.#renewals.delete(key)
       this.#pending.set(key, head)
+      if (this.pending > this.#sweepFrom) this.#sweep()
       return true
     }
     this.#remove(key)
     if (head.type === 'fence') {
       this.#pending.set(key, head)
+      if (this.pending > this.#sweepFrom) this.#sweep()
       return true
     }
     assert(value !== undefined, 'a value comes with its payload')

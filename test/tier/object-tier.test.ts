@@ -13,6 +13,14 @@ import { ObjectTier } from '../../src/tier/object-tier.ts'
 import type { Tier } from '../../src/tier/tier.ts'
 
 const EPOCH = 7n
+const LOADED = {
+  kind: 'load',
+  snapshot: { xmin: 0n, xmax: 0n, inProgress: [], exact: true },
+  flush: 0n,
+  lsn: 0n,
+  epoch: EPOCH,
+  upto: 0n,
+} as const
 const STAMP = { kind: 'write', xid: 1n, at: 0n, epoch: EPOCH, upto: 0n } as const
 
 // Its memory is its process's: nothing brings an earlier state of it back, and there is no other primary. Objects are kept as
@@ -113,6 +121,34 @@ void test('leases of one keyspace are given up, its fences and other leases are 
   assert.deepEqual(types, [undefined, 'lease', 'lease', 'fence'])
 })
 
+void test('what is loaded anew is not stored after its key was given up, nor after its keyspace was', () => {
+  const { tier } = own(0, 4)
+  withHeader(tier)
+  const forget = [() => tier.giveUpPending('k', '1'), () => tier.giveUpLeases('k')]
+  for (const [at, giveUp] of forget.entries()) {
+    const token = BigInt(at) + 1n
+    tier.begin('k:1', 9n, 1_000)
+    tier.putFenced('k:1', 9n, { payload: 'written', stamp: STAMP })
+    assert.equal(tier.renew('k:1', { token, epoch: EPOCH, leaseMs: 1_000 }).outcome, 'granted')
+    giveUp()
+    const outcome = tier.fill('k:1', token, { payload: 'built before', stamp: LOADED })
+    assert.equal(outcome, 'refused')
+    const record = tier.read(['k:1'])[0]?.record
+    assert.ok(record?.type === 'value' && record.payload === 'written')
+  }
+})
+
+void test('fences that nobody asks for again do not pile up', () => {
+  const { tier, clock } = own(0, 4)
+  withHeader(tier)
+  for (let i = 0; i < 20_000; i++) {
+    tier.begin(`k:${i}`, 5n, 1_000)
+    clock.advance(1)
+  }
+  assert.ok(tier.pending < 5_000, `${tier.pending} are left of 1,000 that stand`)
+  assert.equal(tier.read(['k:19999'])[0]?.record?.type, 'fence')
+})
+
 void test('bytes that are no value here are removed, read as absent, and leased to whoever asks', async () => {
   const clock = new ManualClock()
   const memory = new MemoryTier({ clock, lanes: 2 })
@@ -145,9 +181,8 @@ void test('a value that has no bytes is not stored, leaves nothing behind, and r
     throw trouble
   }
   const tier = new CodecTier(memory, { ...marked, encode }, error => told.push(error))
-  const loaded = { kind: 'load', snapshot: { xmin: 0n, xmax: 0n, inProgress: [], exact: true }, flush: 0n, lsn: 0n, epoch: EPOCH, upto: 0n } as const // prettier-ignore
   await tier.lease('k:1', { token: 3n, epoch: EPOCH, leaseMs: 1_000 })
-  assert.equal(await tier.fill('k:1', 3n, { payload: 'x', stamp: loaded }), 'too-large')
+  assert.equal(await tier.fill('k:1', 3n, { payload: 'x', stamp: LOADED }), 'too-large')
   assert.equal((await tier.read(['k:1']))[0]?.record, undefined)
   await tier.begin('k:1', 9n, 1_000)
   assert.equal(await tier.putFenced('k:1', 9n, { payload: 'x', stamp: STAMP }), 'too-large')
