@@ -17,10 +17,10 @@ import { postgresOptions } from './postgres-options.ts'
 import type * as postgres from './open-postgres.ts'
 import type { Source } from '../source/source.ts'
 import { CodecTier } from '../tier/codec-tier.ts'
-import { openTier, type TierPlace } from '../tier/open-tier.ts'
 import { CheckedSource, type StandardSchema } from './schema.ts'
 import type { Counts } from './stats.ts'
 import type { TableSource } from './table-source.ts'
+import type { SharedPlace } from './tier-place.ts'
 
 export interface LibraryDatabaseParts extends OpenParts {
   readonly database: SqliteDatabase | PostgresDatabase
@@ -28,7 +28,7 @@ export interface LibraryDatabaseParts extends OpenParts {
   readonly events: Events
   readonly telemetry: Telemetry | undefined
   /** The tier that processes share, if there is one. Rows of SQLite are not there. */
-  readonly place: TierPlace | undefined
+  readonly place: SharedPlace | undefined
   /** Of what is in the tier. */
   readonly encryption: Encryption | undefined
   /** Whether this process may run the tide over it. */
@@ -119,7 +119,7 @@ export class LibraryDatabase {
     const { place, encryption, tide, places, clock, random, onError } = this.#parts
     const { openPostgres } = await importPostgres()
     const warn = (message: string): void => onError(new TidemarkError('TIER_UNAVAILABLE', message))
-    const bytes = place && (await openTier(place, { clock, random, warn }))
+    const bytes = place && (await place.open({ clock, random, warn, part: 'rows' }))
     const tier = bytes && new CodecTier(bytes, new RowCodec(schemas, encryption), onError)
     const keyspaces = this.#members.map(({ settings: { name }, source: { table, columns, view } }) =>
       view === undefined ? { name, table: table ?? name, columns } : { name, view },

@@ -13,15 +13,15 @@ import { structuredCodec } from '../codec/structured-codec.ts'
 import { keyHash, laneOf } from '../coherence/lane.ts'
 import type { Tags } from '../near/tags.ts'
 import { CodecTier } from '../tier/codec-tier.ts'
-import { openTier, type TierPlace } from '../tier/open-tier.ts'
 import type { SharedTier } from '../tier/tier.ts'
 import { BuiltValues } from './built-values.ts'
 import type { LaneRange, OpenParts } from './opened.ts'
 import { ValueCodecs } from './payload-codecs.ts'
 import { SharedTags, TAGS, type TagBook, type TagValues } from './tag-book.ts'
+import type { SharedPlace } from './tier-place.ts'
 
 export interface SharedValuesParts extends OpenParts {
-  readonly place: TierPlace
+  readonly place: SharedPlace
   readonly range: LaneRange
   readonly encryption: Encryption | undefined
   readonly tags: Tags
@@ -80,7 +80,7 @@ export class SharedValues {
 
   async #open(): Promise<Opened> {
     const { place, range, places, tags, clock, random, onError } = this.#parts
-    const bytes = await openTier(place, { clock, random, warn: () => {}, part: 'values' })
+    const bytes = await place.open({ clock, random, warn: () => {}, part: 'values' })
     const logless = await LoglessTier.open({ tier: bytes, random, onMismatch: onError })
     const tier = new CodecTier(logless, this.codecs, onError)
     const near = new ObjectNear({ places, ...range, gone: heardBy(tags, range.lanes) })

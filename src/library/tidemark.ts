@@ -5,9 +5,8 @@ import { TidemarkError } from '../base/errors.ts'
 import { limits } from '../base/limits.ts'
 import { Encryption } from '../codec/encryption.ts'
 import type { Source } from '../source/source.ts'
-import type { TierPlace } from '../tier/open-tier.ts'
 import { SharedValues } from './shared-values.ts'
-import { tierPlaceOf } from './tier-place.ts'
+import { sharedPlaceOf, type SharedPlace } from './tier-place.ts'
 import { systemRandom, type Random } from '../base/random.ts'
 import { NO_PROOF } from '../coherence/freshness.ts'
 import { ProofClock } from './proof-clock.ts'
@@ -54,6 +53,8 @@ export interface Surroundings {
   readonly storage?: JournalStorage
   /** Of OpenTelemetry; without it there are no spans and metrics. */
   readonly telemetry?: TelemetryApi | undefined
+  /** In the place of `options.tier`. */
+  readonly tier?: SharedPlace | undefined
 }
 
 /** The keyspace of `tide.getOrSet`, `tide.get` and so on. */
@@ -75,7 +76,7 @@ export class Tidemark implements AsyncDisposable {
   readonly #closing: (() => Promise<void>)[] = []
   readonly #shutting: (() => void)[] = []
   readonly #behind: BehindKeyspace[] = []
-  readonly #place: TierPlace | undefined
+  readonly #place: SharedPlace | undefined
   readonly #encryption: Encryption | undefined
   readonly #shared: SharedValues | undefined
   #values: Keyspace | undefined
@@ -85,7 +86,7 @@ export class Tidemark implements AsyncDisposable {
 
   constructor(
     options: TidemarkOptions,
-    { clock = systemClock(), random = systemRandom(), storage = diskStorage(), telemetry }: Surroundings = {},
+    { clock = systemClock(), random = systemRandom(), storage = diskStorage(), telemetry, tier }: Surroundings = {},
   ) {
     this.#options = options
     this.#clock = clock
@@ -111,11 +112,11 @@ export class Tidemark implements AsyncDisposable {
     const tags = new Tags()
     const encryption = options.encryption && new Encryption(options.encryption, random)
     this.#encryption = encryption
-    if (options.tier === undefined) {
+    const place = tier ?? sharedPlaceOf(options.tier, options.encryption !== undefined)
+    if (place === undefined) {
       this.#book = new OwnTags(tags)
       return
     }
-    const place = tierPlaceOf(options.tier, options.encryption !== undefined)
     this.#place = place
     const shared = new SharedValues({ ...this.#parts, place, range: this.#take(place.lanes), encryption, tags })
     this.#shared = shared

@@ -1,7 +1,8 @@
 // The shared tier as a user names it: one URL, or several nodes of one cluster.
 import { parseTier, tierSchemes, withoutPassword, type TierAddress } from '../config/addresses.ts'
 import { limits } from '../base/limits.ts'
-import type { TierPlace } from '../tier/open-tier.ts'
+import { openTier, type OpenTierOptions, type TierPlace } from '../tier/open-tier.ts'
+import type { SharedTier } from '../tier/tier.ts'
 import { invalid, known, within } from './option-checks.ts'
 
 export interface TierOptions {
@@ -15,9 +16,26 @@ export interface TierOptions {
   readonly ca?: string | undefined
 }
 
+/** Where processes share a tier, which is opened once for each part of it. */
+export interface SharedPlace {
+  readonly lanes: number
+  /** Rejects with TIER_MISMATCH, or CONFIG_INVALID; not because nobody answers. */
+  open(options: OpenTierOptions): Promise<SharedTier>
+}
+
 const PREFIX = 'tm'
 const PREFIXES = /^[A-Za-z0-9]{1,64}$/
 const SEALED = '-sealed'
+
+/** undefined: nothing is shared. Throws OPTION_INVALID. */
+export function sharedPlaceOf(
+  given: string | readonly string[] | TierOptions | undefined,
+  encrypts: boolean,
+): SharedPlace | undefined {
+  if (given === undefined) return undefined
+  const place = tierPlaceOf(given, encrypts)
+  return { lanes: place.lanes, open: options => openTier(place, options) }
+}
 
 /**
  * Those who encrypt have lanes of their own, under another prefix: others could not read their records. Throws OPTION_INVALID.
