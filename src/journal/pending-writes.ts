@@ -191,11 +191,14 @@ export class PendingWrites {
     }
   }
 
-  /** It is not known that these are in the source: they, or what was written to their keys since, are sent again later. */
-  failed(writes: readonly PendingWrite[]): void {
+  /**
+   * It is not known that these are in the source: they, or what was written to their keys since, are sent again later. `pauses`: the
+   * source may be at fault, and is left alone meanwhile.
+   */
+  failed(writes: readonly PendingWrite[], pauses: boolean = true): void {
     if (writes.length === 0) return
     const nowMs = this.#options.clock.monotonicMs()
-    this.#pausedUntilMs = nowMs + this.#backoffMs(this.#failures++)
+    if (pauses) this.#pausedUntilMs = nowMs + this.#backoffMs(this.#failures++)
     for (const write of writes) {
       const state = this.#land(write)
       if (state.waiting !== undefined) this.#outstanding.delete(write.sequence)

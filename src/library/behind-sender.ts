@@ -59,6 +59,9 @@ const outages: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'SHUTTING_DOWN',
 ])
 
+/** Of these, it may be the one write that is at fault when it is alone. */
+const timeouts: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['SOURCE_TIMEOUT'])
+
 export class BehindSender {
   readonly #options: BehindSenderOptions
   readonly #strikes = new Map<string, Strikes>()
@@ -166,10 +169,15 @@ export class BehindSender {
   async #round(): Promise<void> {
     const { journal } = this.#options
     if (journal.failed) await this.#reopen()
-    const batch = journal.pending.take(this.#hurried, this.#most)
-    // Those that failed by themselves go by themselves: nobody fails with them again.
-    const suspects = batch.filter(({ key }) => this.#strikes.has(key))
-    const others = suspects.length === 0 ? batch : batch.filter(({ key }) => !this.#strikes.has(key))
+    // Those that failed by themselves go by themselves, after others: nobody fails with them again, or waits for them.
+    const suspects: PendingWrite[] = []
+    let others: readonly PendingWrite[] = []
+    while (others.length === 0) {
+      const batch = journal.pending.take(this.#hurried, this.#most)
+      if (batch.length === 0) break
+      others = batch.filter(({ key }) => !this.#strikes.has(key))
+      suspects.push(...batch.filter(({ key }) => this.#strikes.has(key)))
+    }
     if (others.length > 0) await this.#deliver(others)
     for (const suspect of suspects) await this.#deliver([suspect])
   }
@@ -235,23 +243,25 @@ export class BehindSender {
     }
   }
 
-  #failed(batch: readonly PendingWrite[], error: unknown): void {
-    this.#options.journal.pending.failed(batch)
-    this.#most = Math.max(1, batch.length >> 1)
+  #failed(batch: readonly PendingWrite[], error: unknown, pauses = true): void {
+    this.#options.journal.pending.failed(batch, pauses)
+    if (batch.length > 1) this.#most = batch.length >> 1
     if (this.#stopped) return
     this.#retries += batch.length
     this.#options.failed(error)
   }
 
   #failedAlone(write: PendingWrite, error: unknown): void {
+    if (isOf(outages, error) && !isOf(timeouts, error)) return this.#failed([write], error)
     const { settings } = this.#options
-    const strikes = this.#strikes.get(write.key) ?? { count: 0, taken: this.#taken }
+    const known = this.#strikes.get(write.key)
+    const strikes = known ?? { count: 0, taken: this.#taken }
     this.#strikes.set(write.key, strikes)
     // While the source takes nothing at all, nothing is said of this one.
     if (isOf(refusals, error) || strikes.taken < this.#taken) strikes.count++
     strikes.taken = this.#taken
     if (strikes.count >= settings.attempts) this.#giveUp(write, error, strikes.count)
-    else this.#failed([write], error)
+    else this.#failed([write], error, known === undefined && strikes.count === 0)
   }
 
   #giveUp(write: PendingWrite, cause: unknown, count: number): void {

@@ -151,6 +151,17 @@ describe('what is told of the writes', () => {
 })
 
 describe('failures', () => {
+  test('of a write that is itself at fault leave the source to others', () => {
+    const { clock, pending, add } = scene()
+    add('bad')
+    pending.failed(pending.take(true), false)
+    add('good')
+    assert.deepEqual(keysOf(pending.take(true)), ['good'])
+    assert.deepEqual(keysOf(pending.take(true)), [], 'it has its own pause')
+    clock.advance(11)
+    assert.deepEqual(keysOf(pending.take(true)), ['bad'])
+  })
+
   test('leave the source alone, for longer each time, up to a limit, and not all for the same time', () => {
     const { clock, pending, add } = scene({ retryMs: 10, retryMaxMs: 50 })
     add('a')
