@@ -44,7 +44,7 @@ function folder(t: TestContext): string {
 
 function scene(t: TestContext, options: TidemarkOptions = {}): Scene {
   const file = join(folder(t), 'app.db')
-  const other = new DatabaseSync(file)
+  const other = new DatabaseSync(file, { timeout: 5_000 })
   other.exec(`PRAGMA journal_mode = WAL; ${SCHEMA}`)
   const tide = new Tidemark({ maxStaleness: '5s', ...options })
   t.after(async () => {
@@ -216,7 +216,7 @@ void test('a file or a table that is not there is told, and the next call tries 
   const users = tide.keyspace('users', { source: sqlite(file).table('users') })
   await refused(() => users.get('1'), 'SOURCE_UNAVAILABLE', /later\.db/)
   assert.equal(users.peek('1'), undefined)
-  const other = new DatabaseSync(file)
+  const other = new DatabaseSync(file, { timeout: 5_000 })
   t.after(() => other.close())
   other.exec('PRAGMA journal_mode = WAL')
   await refused(() => users.get('1'), 'MAPPING_INVALID', /users/)
