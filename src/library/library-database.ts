@@ -33,7 +33,11 @@ export interface LibraryDatabaseParts extends OpenParts {
   readonly encryption: Encryption | undefined
   /** Whether this process may run the tide over it. */
   readonly tide: boolean
+  /** Instead of the product's own. */
+  readonly openPostgres: OpenPostgres | undefined
 }
+
+export type OpenPostgres = (parts: postgres.PostgresParts) => Promise<OpenedSource>
 
 interface Member {
   readonly settings: ResolvedKeyspace
@@ -117,7 +121,7 @@ export class LibraryDatabase {
     schemas: ReadonlyMap<string, StandardSchema<unknown>>,
   ): Promise<OpenedSource> {
     const { place, encryption, tide, places, clock, random, onError } = this.#parts
-    const { openPostgres } = await importPostgres()
+    const openPostgres = this.#parts.openPostgres ?? (await importPostgres()).openPostgres
     const warn = (message: string): void => onError(new TidemarkError('TIER_UNAVAILABLE', message))
     const bytes = place && (await place.open({ clock, random, warn, part: 'rows' }))
     const tier = bytes && new CodecTier(bytes, new RowCodec(schemas, encryption), onError)

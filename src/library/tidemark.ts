@@ -24,7 +24,7 @@ import { Events, type EventName, type Listener } from './events.ts'
 import type { Key } from './key.ts'
 import type { Build } from './builds.ts'
 import { Keyspace, type OwnValues } from './keyspace.ts'
-import { LibraryDatabase, sqliteFile } from './library-database.ts'
+import { LibraryDatabase, sqliteFile, type OpenPostgres } from './library-database.ts'
 import { openLogless } from './open-functions.ts'
 import type { LaneRange, OpenedSource, OpenParts } from './opened.ts'
 import { invalid } from './option-checks.ts'
@@ -55,6 +55,8 @@ export interface Surroundings {
   readonly telemetry?: TelemetryApi | undefined
   /** In the place of `options.tier`. */
   readonly tier?: SharedPlace | undefined
+  /** Of databases of Postgres. */
+  readonly openPostgres?: OpenPostgres | undefined
 }
 
 /** The keyspace of `tide.getOrSet`, `tide.get` and so on. */
@@ -71,6 +73,7 @@ export class Tidemark implements AsyncDisposable {
   readonly #parts: OpenParts
   readonly #events = new Events()
   readonly #telemetry: Telemetry | undefined
+  readonly #openPostgres: OpenPostgres | undefined
   readonly #keyspaces = new Map<string, Keyspace<unknown, Key>>()
   readonly #databases = new Map<string, LibraryDatabase>()
   readonly #closing: (() => Promise<void>)[] = []
@@ -86,12 +89,20 @@ export class Tidemark implements AsyncDisposable {
 
   constructor(
     options: TidemarkOptions,
-    { clock = systemClock(), random = systemRandom(), storage = diskStorage(), telemetry, tier }: Surroundings = {},
+    {
+      clock = systemClock(),
+      random = systemRandom(),
+      storage = diskStorage(),
+      telemetry,
+      tier,
+      openPostgres,
+    }: Surroundings = {},
   ) {
     this.#options = options
     this.#clock = clock
     this.#random = random
     this.#storage = storage
+    this.#openPostgres = openPostgres
     const events = this.#events
     this.#telemetry = telemetry && new Telemetry(telemetry, () => this.#statsByKeyspace())
     const pool = new ObjectCache<unknown>({
@@ -336,6 +347,7 @@ export class Tidemark implements AsyncDisposable {
         telemetry: this.#telemetry,
         encryption: this.#encryption,
         tide: this.#options.tide ?? true,
+        openPostgres: this.#openPostgres,
       })
       this.#databases.set(at, known)
       this.#closing.push(() => known!.close())
