@@ -3,7 +3,17 @@
 // Not for: the packed package (test/package).
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 
@@ -31,11 +41,26 @@ export function guestFolder(name: string): string {
     existsSync(folder)
       ? (JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as Manifest).version
       : undefined
-  if (installed() !== wanted) {
-    const { status, stderr } = spawnSync('npm', ['ci', '--ignore-scripts'], { cwd: guests, encoding: 'utf8' })
-    if (status !== 0) throw new Error(`toolchain/guests cannot be installed:\n${stderr}`)
-  }
+  if (installed() !== wanted) installGuests()
   return folder
+}
+
+// Installed aside and put in its place in one step: several tests may come to it at once.
+function installGuests(): void {
+  const aside = mkdtempSync(join(guests, '.installing-'))
+  try {
+    for (const file of ['package.json', 'package-lock.json', '.npmrc']) cpSync(join(guests, file), join(aside, file))
+    const { status, stderr } = spawnSync('npm', ['ci', '--ignore-scripts'], { cwd: aside, encoding: 'utf8' })
+    if (status !== 0) throw new Error(`toolchain/guests cannot be installed:\n${stderr}`)
+    const place = join(guests, 'node_modules')
+    if (existsSync(place)) renameSync(place, join(aside, 'before'))
+    renameSync(join(aside, 'node_modules'), place)
+  } catch (error) {
+    // Another one was there first.
+    if ((error as { readonly code?: unknown }).code !== 'ENOTEMPTY') throw error
+  } finally {
+    rmSync(aside, { recursive: true, force: true })
+  }
 }
 
 interface Manifest {
