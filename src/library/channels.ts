@@ -1,11 +1,13 @@
 // What the library tells, on Node's diagnostics channels too: `tidemark.hit`, `tidemark.load` and so on, for those who watch a
 // process without having its objects. Each message is the event of that name (events.ts).
 import { channel, type Channel } from 'node:diagnostics_channel'
-import type { EventName } from './events.ts'
 
 const names = ['hit', 'miss', 'load', 'fill', 'write', 'invalidate', 'evict', 'stale', 'error'] as const
 
 /** A channel for each event. Nobody subscribed costs a comparison. */
-export function eventChannels(): Readonly<Record<EventName, Channel>> {
-  return Object.fromEntries(names.map(name => [name, channel(`tidemark.${name}`)])) as Record<EventName, Channel>
+export function eventChannels(): Readonly<Record<(typeof names)[number], Channel>> {
+  return Object.fromEntries(names.map(name => [name, channel(`tidemark.${name}`)])) as Record<
+    (typeof names)[number],
+    Channel
+  >
 }

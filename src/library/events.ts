@@ -1,6 +1,7 @@
 // What the library tells of what it does, typed: to those who listen here, and on Node's diagnostics channels
 // (channels.ts). Nobody listening costs a comparison or two.
 // Not for: counting (stats.ts), spans and metrics (telemetry.ts).
+import type { Channel } from 'node:diagnostics_channel'
 import { eventChannels } from './channels.ts'
 
 export interface TidemarkEvents {
@@ -33,32 +34,48 @@ export interface TidemarkEvents {
 export type EventName = keyof TidemarkEvents
 export type Listener<Name extends EventName> = (event: TidemarkEvents[Name]) => void
 
+/** Those who hear one kind of event, here and on its channel. */
+export class Ear {
+  readonly listeners: Set<Listener<EventName>> = new Set()
+  readonly channel: Channel
+
+  constructor(channel: Channel) {
+    this.channel = channel
+  }
+
+  /** Whether an event is worth making. */
+  get isHeard(): boolean {
+    return this.listeners.size > 0 || this.channel.hasSubscribers
+  }
+}
+
 export class Events {
-  readonly #listeners = new Map<EventName, Set<Listener<EventName>>>()
-  readonly #channels = eventChannels()
+  readonly #ears: Readonly<Record<EventName, Ear>> = earsOf(eventChannels())
 
   /** Returns what ends it. */
   on<Name extends EventName>(name: Name, listener: Listener<Name>): () => void {
-    let listeners = this.#listeners.get(name)
-    if (listeners === undefined) this.#listeners.set(name, (listeners = new Set()))
+    const { listeners } = this.#ears[name]
     // A wrapper, so that a listener that was added twice is called twice, and removed once by each.
     const own = (event: TidemarkEvents[EventName]): void => listener(event as TidemarkEvents[Name])
     listeners.add(own)
-    return () => {
-      listeners.delete(own)
-      if (listeners.size === 0) this.#listeners.delete(name)
-    }
+    return () => void listeners.delete(own)
+  }
+
+  /** For whoever asks at each call. */
+  ear(name: EventName): Ear {
+    return this.#ears[name]
   }
 
   /** Whether an event is worth making. */
   has(name: EventName): boolean {
-    return this.#listeners.has(name) || this.#channels[name].hasSubscribers
+    return this.#ears[name].isHeard
   }
 
   /** A listener that throws is told of as an error, and holds up nobody. */
   emit<Name extends EventName>(name: Name, event: TidemarkEvents[Name]): void {
-    if (this.#channels[name].hasSubscribers) this.#channels[name].publish(event)
-    for (const listener of this.#listeners.get(name) ?? []) {
+    const { channel, listeners } = this.#ears[name]
+    if (channel.hasSubscribers) channel.publish(event)
+    for (const listener of listeners) {
       try {
         listener(event)
       } catch (error) {
@@ -66,4 +83,9 @@ export class Events {
       }
     }
   }
+}
+
+function earsOf(channels: Readonly<Record<EventName, Channel>>): Readonly<Record<EventName, Ear>> {
+  const ears = Object.entries(channels).map(([name, channel]) => [name, new Ear(channel)])
+  return Object.fromEntries(ears) as Record<EventName, Ear>
 }

@@ -6,38 +6,25 @@
 //
 // Not for: opening sources (tidemark.ts), what a value looks like elsewhere (source/, codec/).
 import type { Clock } from '../base/clock.ts'
-import type { Random } from '../base/random.ts'
-import { TidemarkError } from '../base/errors.ts'
 import type { ReadOptions } from '../cache/reader.ts'
-import { ABSENT, payloadOf, valueOf } from '../near/entry.ts'
-import type { ObjectPlaces } from '../near/object-places.ts'
+import { ABSENT, valueOf } from '../near/entry.ts'
 import type { ObjectSpace } from '../near/object-space.ts'
-import type { BehindKeyspace } from './behind-keyspace.ts'
-import { Builds, type Build, type Facts } from './builds.ts'
-import { BuiltNothing, type BuiltValues } from './built-values.ts'
+import { Builds, type Build } from './builds.ts'
+import { BuiltNothing } from './built-values.ts'
 import { copyFor, type Copy } from './copies.ts'
 import type { Engine } from './engine.ts'
-import type { Events } from './events.ts'
+import type { Ear, Events } from './events.ts'
 import type { Found } from './fallback.ts'
 import { KeyLocks } from './key-locks.ts'
 import { idOf, type Key } from './key.ts'
+import type { KeyspaceParts, OwnValues } from './keyspace-parts.ts'
+import { KeyspaceWrites } from './keyspace-writes.ts'
 import { Loading } from './loading.ts'
-import type { OpenedLogless } from './open-functions.ts'
-import { callable, durationOf, invalid, oneOf } from './option-checks.ts'
-import {
-  whenStales,
-  type StoreOptions,
-  type BuildOptions,
-  type CallOptions,
-  type ResolvedKeyspace,
-  type WriteOptions,
-} from './options.ts'
+import { callable, durationOf, oneOf } from './option-checks.ts'
+import { whenStales, type BuildOptions, type CallOptions, type ResolvedKeyspace, type WriteOptions } from './options.ts'
 import type { ProofClock } from './proof-clock.ts'
-import { checked } from './schema.ts'
 import { withSignal } from './signal.ts'
-import { TableSource } from './table-source.ts'
 import { ObjectTier } from '../tier/object-tier.ts'
-import { checkTags, type TagBook } from './tag-book.ts'
 import type { Counts, Stats } from './stats.ts'
 
 /** What `read` answers. */
@@ -52,31 +39,6 @@ export interface Answer<V> {
   readonly stale: boolean
 }
 
-/** What a keyspace without a source works with: values that the cache alone has. */
-export interface OwnValues {
-  readonly built: BuiltValues
-  /** In this process's memory; undefined: in a tier that processes share. */
-  readonly opened: OpenedLogless | undefined
-}
-
-export interface KeyspaceParts {
-  readonly settings: ResolvedKeyspace
-  readonly places: ObjectPlaces
-  readonly clock: Clock
-  readonly random: Random
-  readonly proofClock: ProofClock
-  readonly events: Events
-  readonly counts: Counts
-  readonly tags: TagBook
-  /** The source, opened at the first call; a failure is for that call, and the next one tries again. */
-  readonly open: () => Promise<Engine>
-  /** Takes what is to be done when the cache is closed. */
-  readonly onClose: (shut: () => void) => void
-  readonly own: OwnValues | undefined
-  /** Of one that writes behind. */
-  readonly behind: BehindKeyspace | undefined
-}
-
 export class Keyspace<V = unknown, K extends Key = string> {
   readonly name: string
   readonly #parts: KeyspaceParts
@@ -89,8 +51,10 @@ export class Keyspace<V = unknown, K extends Key = string> {
   readonly #copy: Copy
   readonly #boundMs: number
   readonly #own: OwnValues | undefined
+  readonly #hitEar: Ear
   readonly #locks = new KeyLocks()
   readonly #loading: Loading
+  readonly #writes: KeyspaceWrites<V>
   readonly #builds: Builds<V>
   readonly #ahead: Loading['ahead']
   #engine: Engine | undefined
@@ -109,19 +73,27 @@ export class Keyspace<V = unknown, K extends Key = string> {
     this.#copy = copyFor(settings.clone)
     this.#boundMs = settings.maxStalenessMs
     this.#own = own
+    this.#hitEar = events.ear('hit')
     this.#loading = new Loading(parts)
     this.#ahead = this.#loading.ahead
+    this.#writes = new KeyspaceWrites<V>(parts, {
+      copy: this.#copy,
+      loading: this.#loading,
+      ready: () => this.#ready(),
+      held: async id => (await this.#held(id, (await this.#ready()).reader)).value,
+    })
     this.#builds = new Builds<V>({
       settings,
       clock,
       loading: this.#loading,
-      facts: options => this.#facts(options),
+      facts: options => this.#writes.facts(options),
       ready: () => this.#ready(),
     })
     // From then on nothing is in memory, and all calls ask for the source again, which is not opened any more.
     parts.onClose(() => {
       this.#space.clear()
       this.#engine = undefined
+      this.#writes.close()
     })
   }
 
@@ -133,7 +105,6 @@ export class Keyspace<V = unknown, K extends Key = string> {
 
   /** The value, from wherever it is; undefined: the source has none. Rejects with STALE, or as the source does. */
   get(key: K, options?: CallOptions): Promise<V | undefined> {
-    // Whatever is wrong is told by the promise.
     try {
       const id = typeof key === 'string' ? key : idOf(this.name, key)
       if (options === undefined) {
@@ -146,7 +117,7 @@ export class Keyspace<V = unknown, K extends Key = string> {
       }
       return this.#read(id, options).then(({ value }) => value)
     } catch (error) {
-      return Promise.reject(error as Error)
+      return rejected(error)
     }
   }
 
@@ -168,16 +139,18 @@ export class Keyspace<V = unknown, K extends Key = string> {
   }
 
   /** Writes to the source, then to memory. Resolves to the value as the source has it now. */
-  async set(key: K, value: V, options: WriteOptions = {}): Promise<V> {
-    const id = idOf(this.name, key)
-    const [written] = await this.#write([[id, value]], options)
-    return written as V
+  set(key: K, value: V, options?: WriteOptions): Promise<V> {
+    try {
+      return this.#writes.set(typeof key === 'string' ? key : idOf(this.name, key), value, options)
+    } catch (error) {
+      return rejected(error)
+    }
   }
 
   /** All or none, where the source can. Of several values for one key the last one counts. */
   async setMany(entries: Iterable<readonly [K, V]>, options: WriteOptions = {}): Promise<void> {
     const writes = new Map(Array.from(entries, ([key, value]) => [idOf(this.name, key), value] as const))
-    if (writes.size > 0) await this.#write([...writes], options)
+    if (writes.size > 0) await this.#writes.setMany([...writes], options)
   }
 
   /**
@@ -196,8 +169,8 @@ export class Keyspace<V = unknown, K extends Key = string> {
       const fresh = this.#own === undefined ? { maxStaleness: 0 as const } : {}
       const { value } = await this.#read(id, fresh)
       const next = await change(value)
-      if (next !== undefined) return (await this.#write([[id, next]], options))[0] as V
-      if (value !== undefined) await this.#remove([id], options)
+      if (next !== undefined) return (await this.#writes.setMany([[id, next]], options))[0] as V
+      if (value !== undefined) await this.#writes.remove([id], options)
       return undefined
     })
   }
@@ -218,19 +191,19 @@ export class Keyspace<V = unknown, K extends Key = string> {
     if (written === undefined) return undefined
     this.#counts.writes++
     if (written.session !== undefined) session?.tickets.saw(source, called, written.session)
-    if (this.#events.has('write')) this.#events.emit('write', { keyspace: this.name, keys: [id] })
+    this.#writes.told([id])
     const { after } = written.outcomes[0]!
     return after === null ? undefined : this.#out(valueOf(after))
   }
 
   /** Whether there was one, as far as the source says. */
   async delete(key: K, options: WriteOptions = {}): Promise<boolean> {
-    return (await this.#remove([idOf(this.name, key)], options)) > 0
+    return (await this.#writes.remove([idOf(this.name, key)], options)) > 0
   }
 
   /** How many there were, as far as the source says. */
   async deleteMany(keys: readonly K[], options: WriteOptions = {}): Promise<number> {
-    return keys.length === 0 ? 0 : this.#remove([...new Set(keys.map(key => idOf(this.name, key)))], options)
+    return keys.length === 0 ? 0 : this.#writes.remove([...new Set(keys.map(key => idOf(this.name, key)))], options)
   }
 
   /** Gives up what is held of the key, here and in memory that processes share: the next read asks the source. */
@@ -242,7 +215,7 @@ export class Keyspace<V = unknown, K extends Key = string> {
     const ids = keys.map(key => idOf(this.name, key))
     const { writer } = await this.#ready()
     await writer.invalidate(ids.map(id => this.#keyOf(id)))
-    this.#loading.forget(ids)
+    for (const id of ids) this.#loading.forget(id)
     if (this.#events.has('invalidate')) this.#events.emit('invalidate', { keyspace: this.name, keys: ids })
   }
 
@@ -335,7 +308,7 @@ export class Keyspace<V = unknown, K extends Key = string> {
 
   #countHit(id: string): void {
     this.#counts.hits++
-    if (this.#events.has('hit')) this.#events.emit('hit', { keyspace: this.name, key: id })
+    if (this.#hitEar.isHeard) this.#events.emit('hit', { keyspace: this.name, key: id })
   }
 
   #countMiss(id: string): void {
@@ -428,79 +401,12 @@ export class Keyspace<V = unknown, K extends Key = string> {
     return { value: value === null ? undefined : this.#out(valueOf(value)), age, tier, stale }
   }
 
-  async #write(entries: readonly (readonly [string, V])[], options: WriteOptions): Promise<unknown[]> {
-    const { schema } = this.#settings
-    const facts = await this.#facts(options)
-    const writes = await Promise.all(
-      entries.map(async ([id, given]) => {
-        const key = this.#keyOf(id)
-        if (given === undefined) throw undefinedValue(key)
-        const value = schema === undefined ? given : await checked(schema, key, given)
-        // A copy: the caller may go on with theirs.
-        const row = payloadOf(this.#settings.clone === 'structured' ? this.#out(value) : value, facts)
-        return { key, operation: { kind: 'replace', row } as const }
-      }),
-    )
-    const outcomes = await this.#send(writes, options)
-    if (!facts.filed) await this.#engine!.writer.invalidate(writes.map(({ key }) => key))
-    if (this.#events.has('write')) this.#events.emit('write', { keyspace: this.name, keys: entries.map(([id]) => id) })
-    return outcomes.map(({ after }) => this.#out(valueOf(after)))
-  }
-
-  async #facts({ ttl, tags }: StoreOptions): Promise<Facts> {
-    if (ttl === undefined && tags === undefined) return NO_FACTS
-    if (this.#settings.source instanceof TableSource) {
-      throw invalid(
-        'ttl, tags',
-        'one of them',
-        `neither for rows of a table: keyspace '${this.name}' has a ttl for all`,
-      )
-    }
-    const ttlMs = durationOf('ttl', ttl)
-    if (tags === undefined || tags.length === 0) return { ttlMs, filed: true }
-    checkTags(tags)
-    const tokens = await this.#parts.tags.tokens(tags)
-    return { ttlMs, tags: tokens, filed: tokens !== undefined }
-  }
-
-  async #remove(ids: readonly string[], options: WriteOptions): Promise<number> {
-    const writes = ids.map(id => ({ key: this.#keyOf(id), operation: { kind: 'remove' } as const }))
-    const engine = this.#engine ?? (await this.#ready())
-    const held = this.#own === undefined ? undefined : await this.#heldOf(this.#own, ids, engine)
-    const outcomes = await this.#send(writes, options)
-    if (this.#events.has('write')) this.#events.emit('write', { keyspace: this.name, keys: ids })
-    return held ?? outcomes.filter(({ changed }) => changed).length
-  }
-
-  // Of values that the cache alone has there is no source that says whether they were there.
-  #heldOf({ opened }: OwnValues, ids: readonly string[], { reader }: Engine): number | Promise<number> {
-    const count = (values: readonly unknown[]): number => values.filter(value => value !== undefined).length
-    if (opened !== undefined) return count(ids.map(id => this.#space.get(id)))
-    return Promise.all(ids.map(async id => (await this.#held(id, reader)).value)).then(count)
-  }
-
-  async #send(
-    writes: Parameters<Engine['writer']['write']>[0],
-    { session, signal }: WriteOptions,
-  ): Promise<Awaited<ReturnType<Engine['writer']['write']>>['outcomes']> {
-    const { writer, opened } = this.#engine ?? (await this.#ready())
-    signal?.throwIfAborted()
-    const { source } = opened.backing
-    const called = session?.tickets.of(source)
-    const writing = writer.write(writes)
-    const { outcomes, session: written } = await (signal === undefined ? writing : withSignal(writing, signal))
-    this.#counts.writes += writes.length
-    this.#loading.forget(writes.map(({ key }) => key.slice(this.name.length + 1)))
-    if (written !== undefined) session?.tickets.saw(source, called, written)
-    return outcomes
-  }
-
   async #buildAndSet(id: string, build: Build<V>, options: BuildOptions): Promise<V> {
     return this.#inTurn(id, options.signal, async () => {
       const { value } = await this.#read(id)
       if (value !== undefined) return value
       const built = await this.#builds.make(id, build)
-      return built === undefined ? built : ((await this.#write([[id, built]], options))[0] as V)
+      return built === undefined ? built : ((await this.#writes.setMany([[id, built]], options))[0] as V)
     })
   }
 
@@ -515,16 +421,12 @@ export class Keyspace<V = unknown, K extends Key = string> {
   }
 }
 
-const NO_FACTS = { filed: true } as const
+// Whatever is wrong is told by the promise.
+async function rejected(error: unknown): Promise<never> {
+  throw error
+}
 
 function readOptions({ maxStaleness, whenStale }: CallOptions): ReadOptions {
   if (whenStale !== undefined) oneOf('whenStale', whenStale, whenStales)
   return { maxStalenessMs: durationOf('maxStaleness', maxStaleness), whenStale }
-}
-
-function undefinedValue(key: string): TidemarkError {
-  return new TidemarkError(
-    'VALUE_INVALID',
-    `'${key}': undefined is the absence of a value; delete the key, or set null`,
-  )
 }

@@ -127,9 +127,9 @@ export class Loading {
     }
   }
 
-  /** The keys were written or given up: their loads have no past. */
-  forget(ids: readonly string[]): void {
-    for (const id of ids) this.#failed.forget(id)
+  /** The key was written or given up: its loads have no past. */
+  forget(id: string): void {
+    this.#failed.forget(id)
   }
 
   clear(): void {

@@ -23,7 +23,8 @@ import { Engine, type EngineParts } from './engine.ts'
 import { Events, type EventName, type Listener } from './events.ts'
 import type { Key } from './key.ts'
 import type { Build } from './builds.ts'
-import { Keyspace, type OwnValues } from './keyspace.ts'
+import { Keyspace } from './keyspace.ts'
+import type { OwnValues } from './keyspace-parts.ts'
 import { LibraryDatabase, sqliteFile, type OpenPostgres } from './library-database.ts'
 import { openLogless } from './open-functions.ts'
 import type { LaneRange, OpenedSource, OpenParts } from './opened.ts'
@@ -42,6 +43,7 @@ import { CheckedSource, type StandardSchema } from './schema.ts'
 import { Session } from './session.ts'
 import { Counts, sumOf, type Stats } from './stats.ts'
 import { importTelemetry, Telemetry, type TelemetryApi } from './telemetry.ts'
+import { OwnWrites } from './own-writes.ts'
 import { checkTag, OwnTags, type TagBook } from './tag-book.ts'
 import { TableSource } from './table-source.ts'
 
@@ -244,11 +246,13 @@ export class Tidemark implements AsyncDisposable {
     const shared = this.#shared
     if (shared !== undefined) {
       const check = (key: string, payload: unknown): void => void shared.codecs.encode(key, payload)
-      return { built: new BuiltValues(settings.name, check), opened: undefined }
+      return { built: new BuiltValues(settings.name, check), opened: undefined, writes: undefined }
     }
     const built = new BuiltValues(settings.name)
-    const opened = openLogless({ ...this.#parts, keyspace: settings.name, source: built, range: this.#take(1) })
-    return { built, opened }
+    const range = this.#take(1)
+    const opened = openLogless({ ...this.#parts, keyspace: settings.name, source: built, range })
+    const writes = new OwnWrites({ ...this.#parts, settings, tier: opened.tier, lane: range.firstLane })
+    return { built, opened, writes }
   }
 
   #opener(settings: ResolvedKeyspace, counts: Counts, own: OwnValues | undefined): () => Promise<Engine> {

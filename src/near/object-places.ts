@@ -2,7 +2,7 @@
 // keyspace's space, and the id in it. What payloads say of their values (entry.ts) becomes expiry and tags here.
 // Not for: the path of a hit, which has its space at hand.
 import type { Clock } from '../base/clock.ts'
-import { ABSENT, factsOf, payloadOf, valueOf } from './entry.ts'
+import { ABSENT, factsOf, payloadOf, valueOf, type EntryFacts } from './entry.ts'
 import type { ObjectCache } from './object-cache.ts'
 import type { ObjectSpace } from './object-space.ts'
 
@@ -71,6 +71,21 @@ export class ObjectPlaces {
       graceMs: payload === null ? undefined : graceMs,
     })
     if (fits) this.#onPut(keyspace, id)
+    return fits
+  }
+
+  /** As `put`, for whoever has the space at hand; expires by monotonic ms. */
+  store(
+    space: ObjectSpace<unknown>,
+    id: string,
+    value: unknown,
+    expiresAtMs: number,
+    lane: number,
+    stamp: object,
+    { tags, graceMs }: EntryFacts,
+  ): boolean {
+    const fits = space.store(id, value, expiresAtMs, lane, stamp, tags, graceMs)
+    if (fits) this.#onPut(space.name, id)
     return fits
   }
 

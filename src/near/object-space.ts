@@ -1,7 +1,7 @@
 // One family of keys in a pool of objects: a map of its own from key to slot, so that no prefix is joined to a key, and room
 // that it shares with all others of the pool (room.ts). Values are held by reference: what a caller does to one, all see.
 // `undefined` is a miss; null and everything else are values.
-// Hot path: `get` and `getProved` allocate nothing. Not for: where a missing value comes from.
+// Hot path: `get`, `getProved` and `store` allocate nothing. Not for: where a missing value comes from.
 import { assert } from '../base/assert.ts'
 import type { Room } from './room.ts'
 import { ENTRY_BYTES, sizeOf } from './size-of.ts'
@@ -77,14 +77,27 @@ export class ObjectSpace<V> {
   }
 
   /** False: it is larger than the pool has room for; an older value is gone all the same. */
-  set(key: string, value: V, entry?: EntryOptions): boolean {
+  set(key: string, value: V, entry: EntryOptions = {}): boolean {
+    const { expiresAtMs = Infinity, lane = 0, stamp, tags, graceMs, bytes } = entry
+    return this.store(key, value, expiresAtMs, lane, stamp, tags, graceMs, bytes)
+  }
+
+  /** As `set`, without an object for what is said of the entry. */
+  store(
+    key: string,
+    value: V,
+    expiresAtMs: number,
+    lane: number,
+    stamp: object | undefined,
+    tags: readonly Tag[] | undefined,
+    graceMs: number | undefined,
+    givenBytes?: number,
+  ): boolean {
     const room = this.#room
-    const expiresAtMs = entry?.expiresAtMs ?? Infinity
-    const lane = entry?.lane ?? 0
     assert(value !== undefined, 'undefined is a miss, not a value')
     assert(lane >= 0 && lane < room.lanes, 'a lane is one of the pool')
     assert(!Number.isNaN(expiresAtMs), 'expiresAtMs is a time')
-    const bytes = room.sized ? Math.ceil(entry?.bytes ?? ENTRY_BYTES + sizeOf(key) + sizeOf(value)) : 0
+    const bytes = room.sized ? Math.ceil(givenBytes ?? ENTRY_BYTES + sizeOf(key) + sizeOf(value)) : 0
     assert(bytes >= 0, 'bytes is a number of bytes')
     let slot = this.#slots.get(key)
     if (bytes > room.bytesMax || bytes > BYTES_MAX) {
@@ -110,10 +123,8 @@ export class ObjectSpace<V> {
       this.#slots.set(key, slot)
     }
     room.write(slot, value, expiresAtMs, lane, frequency)
-    if (entry !== undefined && (entry.stamp !== undefined || entry.tags !== undefined)) {
-      room.attach(slot, entry.stamp, entry.tags)
-    }
-    if (entry?.graceMs !== undefined) room.keep(slot, entry.graceMs)
+    if (stamp !== undefined || tags !== undefined) room.attach(slot, stamp, tags)
+    if (graceMs !== undefined) room.keep(slot, graceMs)
     return true
   }
 

@@ -1,0 +1,84 @@
+// Writes of values that nobody keeps but this process's memory: a write is over as soon as it is begun, and nobody has to be
+// told. So there are no fences, no promises and no words to a tier; what is being built for the key meanwhile is not stored.
+// Hot path: a stamp is made once a millisecond, and nothing else beside the entry.
+// Not for: values that processes share, nor those of a source (cache/writer.ts).
+import type { Clock } from '../base/clock.ts'
+import type { Random } from '../base/random.ts'
+import { LOGLESS_EPOCH } from '../coherence/epoch.ts'
+import type { WriteStamp } from '../coherence/stamp.ts'
+import type { EntryFacts } from '../near/entry.ts'
+import type { ObjectPlaces } from '../near/object-places.ts'
+import type { ObjectSpace } from '../near/object-space.ts'
+import type { ObjectTier } from '../tier/object-tier.ts'
+import type { ResolvedKeyspace } from './options.ts'
+
+export interface OwnWritesParts {
+  readonly settings: ResolvedKeyspace
+  readonly places: ObjectPlaces
+  readonly tier: ObjectTier
+  /** The pool's lane that all of the keyspace's values are of. */
+  readonly lane: number
+  readonly clock: Clock
+  readonly random: Random
+}
+
+/** For so long writes share a stamp: it says whole milliseconds. */
+const STAMP_MS = 1
+
+export class OwnWrites {
+  readonly #places: ObjectPlaces
+  readonly #space: ObjectSpace<unknown>
+  readonly #tier: ObjectTier
+  readonly #lane: number
+  readonly #clock: Clock
+  readonly #random: Random
+  readonly #name: string
+  readonly #ttlMs: number
+  readonly #ttlJitter: number
+  readonly #graceMs: number
+  #stamp: WriteStamp | undefined
+  #stampedMs = 0
+
+  constructor({ settings, places, tier, lane, clock, random }: OwnWritesParts) {
+    this.#places = places
+    this.#space = places.space(settings.name)
+    this.#tier = tier
+    this.#lane = lane
+    this.#clock = clock
+    this.#random = random
+    this.#name = settings.name
+    this.#ttlMs = settings.ttlMs ?? Infinity
+    this.#ttlJitter = settings.ttlJitter
+    this.#graceMs = Math.max(settings.swrMs, settings.staleIfErrorMs)
+  }
+
+  /** The value is there from now on; one that is larger than all memory, or that has no time, is not, and none is. */
+  put(id: string, value: unknown, facts: EntryFacts): void {
+    const nowMs = this.#clock.monotonicMs()
+    let ttlMs = facts.ttlMs ?? this.#ttlMs
+    if (this.#ttlJitter > 0) ttlMs *= 1 - this.#ttlJitter * this.#random.fraction()
+    this.#tier.giveUpPending(this.#name, id)
+    if (ttlMs > 0) {
+      const said = this.#graceMs === 0 ? facts : { graceMs: this.#graceMs, ...facts }
+      this.#places.store(this.#space, id, value, nowMs + ttlMs, this.#lane, this.#stampAt(nowMs), said)
+    } else {
+      this.#space.delete(id)
+    }
+  }
+
+  /** Whether there was one. */
+  remove(id: string): boolean {
+    this.#tier.giveUpPending(this.#name, id)
+    return this.#space.delete(id)
+  }
+
+  // What a stamp says of when a value was written counts from the earlier side.
+  #stampAt(nowMs: number): WriteStamp {
+    if (this.#stamp === undefined || nowMs - this.#stampedMs >= STAMP_MS) {
+      const upto = BigInt(Math.floor(this.#clock.wallMs()))
+      this.#stamp = { kind: 'write', xid: 0n, at: 0n, epoch: LOGLESS_EPOCH, upto }
+      this.#stampedMs = nowMs
+    }
+    return this.#stamp
+  }
+}
