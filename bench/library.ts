@@ -3,11 +3,13 @@
 // machine falls on all alike. Not for: the server (server.ts), what is shared between processes (tide.ts).
 import { execFile } from 'node:child_process'
 import { randomInt } from 'node:crypto'
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { loadavg } from 'node:os'
 import { resolve } from 'node:path'
 import { parseArgs, promisify } from 'node:util'
+import { asyncContenders } from './library/async-contenders.ts'
 import { libraryBars } from './library/bars.ts'
+import { makeImportProject } from './library/importing.ts'
 import type { Figures, Job } from './library/scenes.ts'
 import { describeMachine } from './machine.ts'
 import type { Machine } from './machine.ts'
@@ -52,9 +54,12 @@ export interface LibraryReport {
 
 /** By stage: what is compared in it. */
 const stages: Readonly<Record<string, readonly string[]>> = {
-  hit: ['near', 'near, proved', 'lru-cache', 'tiny-lru'],
-  fill: ['near', 'lru-cache', 'tiny-lru'],
-  heap: ['near', 'lru-cache', 'tiny-lru'],
+  hit: ['tidemark', 'tidemark, proved', 'near', 'near, proved', 'lru-cache', 'tiny-lru'],
+  fill: ['tidemark', 'near', 'lru-cache', 'tiny-lru'],
+  get: Object.keys(asyncContenders),
+  misses: ['one key', 'as many keys'],
+  heap: ['tidemark', 'near', 'lru-cache', 'tiny-lru'],
+  import: ['cold', 'warm'],
 }
 
 function wholeNumber(name: string, text: string): number {
@@ -82,6 +87,34 @@ async function measure(job: Job): Promise<Figures> {
   return JSON.parse(stdout) as Figures
 }
 
+/** What is compared is measured in turns, in an order that turns around. */
+async function measureAll(
+  wanted: readonly string[],
+  rounds: number,
+  seed: number,
+  smoke: boolean,
+): Promise<TideSample[]> {
+  const samples: TideSample[] = []
+  const project = wanted.includes('import') ? makeImportProject() : undefined
+  const progress = new Progress(wanted.reduce((sum, stage) => sum + stages[stage]!.length * rounds, 0))
+  try {
+    for (const stage of wanted) {
+      progress.stage(stage)
+      for (let round = 0; round < rounds; round++) {
+        const inTurn = round % 2 === 0 ? stages[stage]! : stages[stage]!.toReversed()
+        for (const series of inTurn) {
+          samples.push({ stage, series, round, figures: await measure({ stage, series, seed, smoke, project }) })
+          progress.step(`${stage}, ${series}`)
+        }
+      }
+    }
+  } finally {
+    if (project !== undefined) rmSync(project, { recursive: true, force: true })
+  }
+  progress.end()
+  return samples
+}
+
 /** Runs the benchmark; `args` as on the command line. */
 export async function benchLibrary(args: readonly string[]): Promise<void> {
   const { values } = parseArgs({ args: [...args], options })
@@ -104,19 +137,7 @@ export async function benchLibrary(args: readonly string[]): Promise<void> {
   const about = headLines(machine, versions, { rounds, seed, pin: false }).slice(0, 3)
   for (const line of [...about, `load      ${rounds} rounds, seed ${seed}, a process for each measurement`])
     console.log(line)
-  const samples: TideSample[] = []
-  const progress = new Progress(wanted.reduce((sum, stage) => sum + stages[stage]!.length * rounds, 0))
-  for (const stage of wanted) {
-    progress.stage(stage)
-    for (let round = 0; round < rounds; round++) {
-      const inTurn = round % 2 === 0 ? stages[stage]! : stages[stage]!.toReversed()
-      for (const series of inTurn) {
-        samples.push({ stage, series, round, figures: await measure({ stage, series, seed, smoke }) })
-        progress.step(`${stage}, ${series}`)
-      }
-    }
-  }
-  progress.end()
+  const samples = await measureAll(wanted, rounds, seed, smoke)
   const bars = libraryBars(samples)
   for (const line of [...figureLines(samples), ...barLines(bars)]) console.log(line)
   const loadAverage = [loadBefore, loadavg()[0]!] as const
