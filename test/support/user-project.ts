@@ -41,17 +41,18 @@ export function guestFolder(name: string): string {
     existsSync(folder)
       ? (JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as Manifest).version
       : undefined
-  if (installed() !== wanted) installGuests()
+  if (installed() !== wanted) installGuests(() => installed() === wanted)
   return folder
 }
 
 // Installed aside and put in its place in one step: several tests may come to it at once.
-function installGuests(): void {
+function installGuests(isDone: () => boolean): void {
   const aside = mkdtempSync(join(guests, '.installing-'))
   try {
     for (const file of ['package.json', 'package-lock.json', '.npmrc']) cpSync(join(guests, file), join(aside, file))
     const { status, stderr } = spawnSync('npm', ['ci', '--ignore-scripts'], { cwd: aside, encoding: 'utf8' })
     if (status !== 0) throw new Error(`toolchain/guests cannot be installed:\n${stderr}`)
+    if (isDone()) return
     const place = join(guests, 'node_modules')
     if (existsSync(place)) renameSync(place, join(aside, 'before'))
     renameSync(join(aside, 'node_modules'), place)
