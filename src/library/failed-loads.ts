@@ -6,6 +6,8 @@ import { limits } from '../base/limits.ts'
 import type { Random } from '../base/random.ts'
 
 interface Failed {
+  /** Which of all failures it is. */
+  readonly number: number
   readonly error: unknown
   readonly failures: number
   /** Monotonic ms. */
@@ -20,6 +22,7 @@ export class FailedLoads {
   readonly #cacheMs: number
   /** The oldest come first. */
   readonly #byId = new Map<string, Failed>()
+  #failures = 0
 
   /** `cacheMs`: how long a load that failed is answered with its error; 0: not at all. */
   constructor(clock: Clock, random: Random, cacheMs: number) {
@@ -46,10 +49,18 @@ export class FailedLoads {
     return sleep(this.#clock, failed.pauseUntilMs - nowMs)
   }
 
-  /** All who waited for one load may say so: it counts once. `pauses`: trying again soon is in vain. */
-  failed(id: string, error: unknown, pauses: boolean): void {
+  /** To be called before a load, for when it fails. */
+  begin(): number {
+    return this.#failures
+  }
+
+  /**
+   * All who waited for one load may say so: those that began before the last failure of the key was told count with it.
+   * `pauses`: trying again soon is in vain.
+   */
+  failed(id: string, error: unknown, began: number, pauses: boolean): void {
     const before = this.#byId.get(id)
-    if (before?.error === error || (!pauses && this.#cacheMs === 0)) return
+    if ((before !== undefined && began < before.number) || (!pauses && this.#cacheMs === 0)) return
     const nowMs = this.#clock.monotonicMs()
     const isRecent = before !== undefined && nowMs < before.pauseUntilMs + limits.failedLoadForgetMs
     const failures = isRecent ? before.failures + 1 : 1
@@ -59,6 +70,7 @@ export class FailedLoads {
     this.#byId.delete(id)
     if (this.#byId.size >= limits.failedLoadsMax) this.#forgetOldest()
     this.#byId.set(id, {
+      number: ++this.#failures,
       error,
       failures,
       pauseUntilMs: nowMs + pauseMs,

@@ -112,6 +112,7 @@ export class Loading {
   }
 
   async #loadBehind(id: string, load: () => Promise<Found | boolean>): Promise<void> {
+    const began = this.#failed.begin()
     const beganMs = this.#clock.monotonicMs()
     try {
       const found = await load()
@@ -120,7 +121,7 @@ export class Loading {
         this.ahead?.took(this.#clock.monotonicMs() - beganMs)
       }
     } catch (error) {
-      this.#note(id, error)
+      this.#note(id, error, began)
       this.#tell(error)
     } finally {
       this.#behind.delete(id)
@@ -137,6 +138,7 @@ export class Loading {
   }
 
   async #attempt(id: string, load: () => Promise<Found>): Promise<Found> {
+    const began = this.#failed.begin()
     const beganMs = this.#clock.monotonicMs()
     try {
       const found = await load()
@@ -144,16 +146,16 @@ export class Loading {
       if (found.tier === 'source') this.ahead?.took(this.#clock.monotonicMs() - beganMs)
       return found
     } catch (error) {
-      this.#note(id, error)
+      this.#note(id, error, began)
       throw error
     }
   }
 
-  #note(id: string, error: unknown): void {
+  #note(id: string, error: unknown, began: number): void {
     if (!isFailure(error) || isOneOf(passing, error)) return
     // The source has answered, only not as the schema says.
     const pauses = !(error instanceof TidemarkError && error.code === 'VALUE_INVALID')
-    this.#failed.failed(id, error, pauses)
+    this.#failed.failed(id, error, began, pauses)
   }
 
   async #orInstead(id: string, call: LoadCall, loading: Promise<Found>): Promise<Found> {
