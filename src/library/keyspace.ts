@@ -7,7 +7,7 @@
 // Not for: opening sources (tidemark.ts), what a value looks like elsewhere (source/, codec/).
 import type { Clock } from '../base/clock.ts'
 import type { ReadOptions } from '../cache/reader.ts'
-import { ABSENT, valueOf } from '../near/entry.ts'
+import { isAbsent, valueOf } from '../near/entry.ts'
 import type { ObjectSpace } from '../near/object-space.ts'
 import { Builds, type Build } from './builds.ts'
 import { BuiltNothing } from './built-values.ts'
@@ -100,7 +100,7 @@ export class Keyspace<V = unknown, K extends Key = string> {
   /** What is in memory now and may be answered; undefined when nothing is. Asks nobody, and starts nothing. */
   peek(key: K): V | undefined {
     const value = this.#hit(typeof key === 'string' ? key : idOf(this.name, key))
-    return value === ABSENT ? undefined : this.#out(value)
+    return isAbsent(value) ? undefined : this.#out(value)
   }
 
   /** The value, from wherever it is; undefined: the source has none. Rejects with STALE, or as the source does. */
@@ -112,7 +112,7 @@ export class Keyspace<V = unknown, K extends Key = string> {
         if (value !== undefined) {
           this.#countHit(id)
           if (this.#ahead !== undefined) this.#renewIfDue(id)
-          return Promise.resolve(value === ABSENT ? undefined : this.#out(value))
+          return Promise.resolve(isAbsent(value) ? undefined : this.#out(value))
         }
       }
       return this.#read(id, options).then(({ value }) => value)
@@ -226,7 +226,7 @@ export class Keyspace<V = unknown, K extends Key = string> {
   async getOrSet(key: K, build: Build<V>, options: BuildOptions = {}): Promise<V> {
     const id = idOf(this.name, key)
     const value = this.#hit(id)
-    if (value !== undefined && value !== ABSENT) {
+    if (value !== undefined && !isAbsent(value)) {
       this.#countHit(id)
       if (this.#ahead !== undefined) this.#renewIfDue(id, build, options)
       return this.#out(value) as V
@@ -265,7 +265,7 @@ export class Keyspace<V = unknown, K extends Key = string> {
 
   /** The values in memory whose time is not over, however fresh they are. */
   *entries(): Generator<[string, V]> {
-    for (const [id, value] of this.#space.entries()) if (value !== ABSENT) yield [id, this.#out(value) as V]
+    for (const [id, value] of this.#space.entries()) if (!isAbsent(value)) yield [id, this.#out(value) as V]
   }
 
   stats(): Stats {

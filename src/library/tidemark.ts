@@ -107,17 +107,18 @@ export class Tidemark implements AsyncDisposable {
     this.#openPostgres = openPostgres
     const events = this.#events
     this.#telemetry = telemetry && new Telemetry(telemetry, () => this.#statsByKeyspace())
+    const evicted = events.ear('evict')
+    const filled = events.ear('fill')
     const pool = new ObjectCache<unknown>({
       clock,
       ...resolveNear(options),
       lanes: limits.lanesMax,
-      onEvict: (space, key, _value, reason) => {
-        if (events.has('evict')) events.emit('evict', { keyspace: space.name, key, reason })
-      },
+      onEvict: (space, key, _value, reason) => events.emit('evict', { keyspace: space.name, key, reason }),
+      isHeard: () => evicted.isHeard,
     })
     this.#proofClock = new ProofClock(clock, new SuspendWatch(clock), () => pool.asOfMs.fill(NO_PROOF))
     this.#places = new ObjectPlaces(pool, clock, (keyspace, key) => {
-      if (events.has('fill')) events.emit('fill', { keyspace, key })
+      if (filled.isHeard) events.emit('fill', { keyspace, key })
     })
     const onError = (error: unknown): void => events.emit('error', { keyspace: undefined, error })
     this.#parts = { places: this.#places, clock, random, onError }

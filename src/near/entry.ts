@@ -6,6 +6,14 @@ import type { TagToken } from './tags.ts'
 /** What an object cache holds for a key that the source does not have. Never given to a user. */
 export const ABSENT: unique symbol = Symbol('absent')
 
+/**
+ * For the path of a hit: a value of any kind is compared with a symbol by a call of the runtime, unless it is known to be a
+ * symbol itself.
+ */
+export function isAbsent(value: unknown): boolean {
+  return typeof value === 'symbol' && value === ABSENT
+}
+
 /** What may be said of a value beside the value. */
 export interface EntryFacts {
   /** Instead of the keyspace's. */

@@ -23,6 +23,8 @@ export interface ObjectCacheOptions<V> {
    * are reclaimed some time after they died.
    */
   readonly onEvict?: ((space: ObjectSpace<V>, key: string, value: V, reason: Reason) => void) | undefined
+  /** Whether `onEvict` is called; without it, always. */
+  readonly isHeard?: (() => boolean) | undefined
 }
 
 export class ObjectCache<V> {
@@ -34,7 +36,7 @@ export class ObjectCache<V> {
   readonly #spaces: (ObjectSpace<V> | undefined)[] = []
 
   constructor(options: ObjectCacheOptions<V>) {
-    const { clock, maxEntries = limits.nearEntriesMax, maxBytes = Infinity, lanes = 1, onEvict } = options
+    const { clock, maxEntries = limits.nearEntriesMax, maxBytes = Infinity, lanes = 1, onEvict, isHeard } = options
     assert(Number.isInteger(maxEntries) && maxEntries >= 1, 'maxEntries is a whole number above 0')
     assert(maxEntries <= limits.nearEntriesMax, `maxEntries is at most ${limits.nearEntriesMax}`)
     assert(maxBytes >= 1, 'maxBytes is above 0')
@@ -45,6 +47,7 @@ export class ObjectCache<V> {
       bytesMax: maxBytes,
       lanes,
       onReclaim: onEvict && ((space, key, value, reason) => onEvict(this.#spaces[space]!, key, value, reason)),
+      isHeard,
     })
     this.asOfMs = this.#room.asOfMs
   }

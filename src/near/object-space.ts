@@ -123,7 +123,7 @@ export class ObjectSpace<V> {
       this.#slots.set(key, slot)
     }
     room.write(slot, value, expiresAtMs, lane, frequency)
-    if (stamp !== undefined || tags !== undefined) room.attach(slot, stamp, tags)
+    room.attach(slot, stamp, tags)
     if (graceMs !== undefined) room.keep(slot, graceMs)
     return true
   }

@@ -42,16 +42,17 @@ export interface RoomOptions<V> {
   readonly lanes: number
   /** Called once the entry is gone; it may use the pool. */
   readonly onReclaim: ((space: number, key: string, value: V, reason: Reason) => void) | undefined
+  /** Whether anybody is told; without it somebody always is. */
+  readonly isHeard: (() => boolean) | undefined
 }
 
 export class Room<V> extends Slots<V> {
   readonly clock: CoarseClock
   readonly entriesMax: number
   readonly bytesMax: number
-  /** Whether a callback may have changed anything while room was made. */
-  readonly reports: boolean
   readonly #now: Float64Array
   readonly #onReclaim: RoomOptions<V>['onReclaim']
+  readonly #isHeard: RoomOptions<V>['isHeard']
   readonly #ghosts = new Ghosts()
   /** By number of a space; undefined when it was cleared. */
   readonly #slotsOf: (Map<string, number> | undefined)[] = []
@@ -71,8 +72,8 @@ export class Room<V> extends Slots<V> {
     this.#now = this.clock.now
     this.entriesMax = options.entriesMax
     this.bytesMax = options.bytesMax
-    this.reports = options.onReclaim !== undefined
     this.#onReclaim = options.onReclaim
+    this.#isHeard = options.isHeard
   }
 
   /** Entries, the dead ones that were not reclaimed yet included. */
@@ -82,6 +83,11 @@ export class Room<V> extends Slots<V> {
 
   get totalBytes(): number {
     return this.#smallBytes + this.#mainBytes
+  }
+
+  /** Whether a callback may have changed anything while room was made. */
+  get reports(): boolean {
+    return this.#onReclaim !== undefined && (this.#isHeard === undefined || this.#isHeard())
   }
 
   get sized(): boolean {
@@ -159,11 +165,10 @@ export class Room<V> extends Slots<V> {
     return slot
   }
 
-  /** What an entry holds from now on. It stays in its queue. */
+  /** What an entry holds from now on; `attach` says the rest. It stays in its queue. */
   write(slot: number, value: V, expiresAtMs: number, lane: number, frequency: number): void {
     this.setMeta(slot, this.metaOf(lane) | (this.meta(slot) & MAIN) | frequency)
     this.setValue(slot, value, expiresAtMs)
-    this.setExtras(slot, undefined, undefined)
     this.setGrace(slot, 0)
   }
 
@@ -239,7 +244,7 @@ export class Room<V> extends Slots<V> {
       return
     }
     slots.delete(key)
-    this.#onReclaim?.(space, key, value, reason)
+    if (this.reports) this.#onReclaim!(space, key, value, reason)
   }
 
   #count(main: boolean, entries: number, bytes: number): void {
