@@ -2,6 +2,7 @@
 // Lanes belong to one kind of source, so these have some of their own. Opened when the first
 // keyspace asks for it.
 import { sleep } from '../base/clock.ts'
+import { TidemarkError } from '../base/errors.ts'
 import { Keyspaces } from '../cache/keyspaces.ts'
 import { LoglessTier } from '../cache/logless-tier.ts'
 import { NearSubscription } from '../cache/near-subscription.ts'
@@ -80,7 +81,8 @@ export class SharedValues {
 
   async #open(): Promise<Opened> {
     const { place, range, places, tags, clock, random, onError } = this.#parts
-    const bytes = await place.open({ clock, random, warn: () => {}, part: 'values' })
+    const warn = (message: string): void => onError(new TidemarkError('TIER_UNAVAILABLE', message))
+    const bytes = await place.open({ clock, random, warn, part: 'values' })
     const logless = await LoglessTier.open({ tier: bytes, random, onMismatch: onError })
     const tier = new CodecTier(logless, this.codecs, onError)
     const near = new ObjectNear({ places, ...range, gone: heardBy(tags, range.lanes) })

@@ -6,10 +6,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, test, type TestContext } from 'node:test'
 import { setTimeout as wait } from 'node:timers/promises'
-import type { KeyspaceOptions, TidemarkOptions } from '../../src/index.ts'
+import type { KeyspaceOptions, TidemarkError, TidemarkOptions } from '../../src/index.ts'
 import { Tidemark } from '../../src/library/tidemark.ts'
 import { RedisCluster } from '../support/redis-cluster.ts'
-import { startRedis } from '../support/redis-server.ts'
+import { freePort, startRedis } from '../support/redis-server.ts'
 import { TidemarkProcess } from '../support/tidemark-process.ts'
 import { Functions, refused } from './scene.ts'
 
@@ -223,4 +223,18 @@ void test('a keyspace of another version, or schema, loads anew', async t => {
   const second = s.open().keyspace('users', { source, version: 2 })
   assert.equal((await second.read('1')).tier, 'source')
   assert.equal(await second.get('1'), 'one')
+})
+
+void test('a tier that cannot be reached is told of, once, and calls are answered all the same', async t => {
+  const tide = new Tidemark({ tier: `tidemark://127.0.0.1:${await freePort()}` })
+  t.after(() => tide.close())
+  const errors: unknown[] = []
+  tide.on('error', ({ error }) => errors.push(error))
+  const users = tide.keyspace('users', { source: new Functions({ 1: 'one' }) })
+  assert.equal(await users.get('1'), 'one')
+  assert.equal(await tide.getOrSet('a', () => 1), 1)
+  assert.deepEqual(
+    errors.map(error => (error as TidemarkError).code),
+    ['TIER_UNAVAILABLE'],
+  )
 })
