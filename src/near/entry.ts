@@ -63,4 +63,4 @@ export function factsOf(payload: unknown): EntryFacts {
   return payload instanceof Entry ? payload : NO_FACTS
 }
 
-const NO_FACTS: EntryFacts = {}
+const NO_FACTS = {} as const

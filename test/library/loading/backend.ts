@@ -12,7 +12,7 @@ export class Backend implements SourceFunctions {
   readonly clock: Clock & { advance(ms: number): void }
   /** Infinity: it never answers. */
   takesMs = 0
-  failure: unknown
+  failure: Error | undefined
   /** Instead of the values of the ids that were asked for. */
   answer: ((ids: readonly string[]) => Map<string, unknown>) | undefined
 

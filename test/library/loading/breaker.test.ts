@@ -1,7 +1,7 @@
 // The breaker as a state machine, and then over a source: timeouts, attempts, what counts as a failure.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { TidemarkError } from '../../../src/base/errors.ts'
+import type { TidemarkError } from '../../../src/base/errors.ts'
 import { limits } from '../../../src/base/limits.ts'
 import { seededRandom } from '../../../src/base/random.ts'
 import { Breaker } from '../../../src/library/breaker.ts'

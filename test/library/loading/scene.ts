@@ -14,7 +14,7 @@ export class Scene {
   readonly clock: ManualClock = new ManualClock()
   readonly tide: Tidemark
   readonly backend: Backend
-  readonly users: Keyspace<unknown>
+  readonly users: Keyspace
   readonly errors: unknown[] = []
   readonly stale: TidemarkEvents['stale'][] = []
 
@@ -22,7 +22,7 @@ export class Scene {
     this.tide = new Tidemark({}, { clock: this.clock, random })
     this.backend = new Backend(this.clock)
     this.backend.values.set('1', 'a')
-    this.users = this.tide.keyspace<unknown>('users', { source: this.backend, ...options })
+    this.users = this.tide.keyspace('users', { source: this.backend, ...options })
     this.tide.on('error', ({ error }) => this.errors.push(error))
     this.tide.on('stale', event => this.stale.push(event))
   }

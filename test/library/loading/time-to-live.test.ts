@@ -25,7 +25,7 @@ function open(options: Partial<KeyspaceOptions<unknown>> = {}) {
   const clock = new ManualClock()
   const tide = new Tidemark({}, { clock, random: seededRandom(seed) })
   const backend = new Backend(clock)
-  const users = tide.keyspace<unknown>('users', { source: backend, ...options })
+  const users = tide.keyspace('users', { source: backend, ...options })
   const pass = async (ms: number): Promise<void> => {
     clock.advance(ms)
     await turns()
@@ -163,7 +163,7 @@ await test('what another process has stored lasts as long as that one said, what
     ttlMs: 1_000,
     ttlJitter: 0.5,
     backing: { source: { log: false } },
-  } as unknown as CacheKeyspace<unknown>
+  } as unknown as CacheKeyspace
   const payload = new Entry('x', { expiresAtMs: clock.wallMs() + 10_000 })
   clock.advance(6_000)
   assert.equal(times.left(keyspace, { payload, stamp }), 4_000)
