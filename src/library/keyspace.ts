@@ -35,7 +35,7 @@ export interface Answer<V> {
   readonly age: number
   /** Where it came from: this process, the memory that processes share, or the source. */
   readonly tier: 'near' | 'tier' | 'source'
-  /** Not proved to be within the bound; only where `whenStale` is 'serve'. */
+  /** Not proved to be within the bound, or past its time; only where `whenStale`, `swr`, `staleIfError` or a fallback allow it. */
   readonly stale: boolean
 }
 

@@ -10,7 +10,7 @@ export interface Stats {
   readonly loadErrors: number
   /** Values written, or removed, through the cache. */
   readonly writes: number
-  /** Answers older than their bound, given as `whenStale` allows. */
+  /** Answers older than their bound or their time, given as `whenStale`, `swr`, `staleIfError` or a fallback allow. */
   readonly stale: number
   /** hits / (hits + misses); NaN before the first. */
   readonly hitRatio: number

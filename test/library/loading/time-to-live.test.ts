@@ -163,7 +163,7 @@ await test('what another process has stored lasts as long as that one said, what
     ttlMs: 1_000,
     ttlJitter: 0.5,
     backing: { source: { log: false } },
-  } as unknown as CacheKeyspace
+  } as unknown as CacheKeyspace<unknown>
   const payload = new Entry('x', { expiresAtMs: clock.wallMs() + 10_000 })
   clock.advance(6_000)
   assert.equal(times.left(keyspace, { payload, stamp }), 4_000)
