@@ -104,7 +104,7 @@ export class BehindKeyspace {
   ): Opened {
     const { settings, behind, clock, events, range } = this.#parts
     const { name, schema } = settings
-    const tell = (error: unknown, of: object = {}): void => events.emit('error', { keyspace: name, error, ...of })
+    const tell = (error: unknown): void => events.emit('error', { keyspace: name, error })
     let source: BehindSource | undefined
     // Loads of the source are guarded, told of and counted; what waits is not the source's.
     const over = (guarded: Source<unknown>): Source<unknown> => {
@@ -118,8 +118,7 @@ export class BehindKeyspace {
         removes: settings.source instanceof TableSource || settings.source?.remove !== undefined,
         changed: ids => void engine.writer.invalidate(ids.map(id => `${name}:${id}`)).catch(tell),
         failed: tell,
-        gaveUp: (key, payload, error) =>
-          tell(error, { key, value: payload === undefined ? undefined : valueOf(payload) }),
+        gaveUp: (key, payload, error) => this.#lost(key, payload, error),
       })
       return schema === undefined ? source : new CheckedSource(source, new Map([[name, schema]]))
     }
@@ -133,5 +132,17 @@ export class BehindKeyspace {
       },
     )
     return { engine, source: source! }
+  }
+
+  #lost(key: string, payload: unknown, error: TidemarkError): void {
+    const { events, settings } = this.#parts
+    // Nobody else has it any more.
+    if (!events.has('error')) process.emitWarning(error)
+    events.emit('error', {
+      keyspace: settings.name,
+      error,
+      key,
+      value: payload === undefined ? undefined : valueOf(payload),
+    })
   }
 }

@@ -30,7 +30,7 @@ export class OldValues {
     this.#space = places.space(settings.name)
     this.#pool = places.pool
     this.#clock = clock
-    this.#hasLog = settings.source instanceof TableSource
+    this.#hasLog = settings.source instanceof TableSource && settings.behind === undefined
     this.#boundMs = settings.maxStalenessMs
   }
 

@@ -11,6 +11,8 @@ import { noFault, SimulatedDisk, type Plan } from '../../journal/simulated-disk.
 import { Functions } from '../scene.ts'
 
 const TURNS = 40
+/** The longest that closing takes: its own time, and that of a call that hangs. */
+const SECONDS = 16
 
 /** Lets everything run that needs no time to pass. */
 export async function settle(turns: number = TURNS): Promise<void> {
@@ -62,7 +64,7 @@ export class BehindScene {
     tide.on('error', event => errors.push(event))
     const alive = <T>(work: () => Promise<T>): Promise<T> => (life === this.#lives ? work() : new Promise(() => {}))
     const { load, store, remove } = this.functions
-    const values = tide.keyspace<unknown>('items', {
+    const values = tide.keyspace('items', {
       source: {
         load: ids => alive(() => load(ids)),
         store: entries => alive(() => this.#refused([...entries.keys()]) ?? store(entries)),
@@ -86,9 +88,8 @@ export class BehindScene {
   async #end(): Promise<void> {
     this.functions.before = this.functions.after = () => Promise.resolve()
     this.syncsFail = false
-    let closed = false
-    const closing = this.#closing().finally(() => (closed = true))
-    for (let second = 0; second < 30 && !closed; second++) await this.pass(1_000)
+    const closing = this.#closing()
+    for (let second = 0; second < SECONDS; second++) await this.pass(1_000)
     await closing
   }
 

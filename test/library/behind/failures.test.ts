@@ -2,6 +2,9 @@
 // disk that fails.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { once } from 'node:events'
+import { noFault } from '../../journal/simulated-disk.ts'
+import { Tidemark } from '../../../src/library/tidemark.ts'
 import { TidemarkError } from '../../../src/base/errors.ts'
 import { refused } from '../scene.ts'
 import { BehindScene, settle, type Started } from './behind-scene.ts'
@@ -62,9 +65,9 @@ test('a write that is at fault is found, keeps up nobody, and is given up after 
   const started = scene.start({ write: { retry } })
   const { values, errors } = started
   refuse(scene, ['bad'], () => new TidemarkError('ROW_INVALID', 'not this one'))
-  await values.setMany([...'abcdefg'].map(key => [key, 1] as const))
+  await values.setMany('abcdefg'.split('').map(key => [key, 1] as const))
   await values.set('bad', { why: 'not' })
-  await values.setMany([...'hijklmn'].map(key => [key, 1] as const))
+  await values.setMany('hijklmn'.split('').map(key => [key, 1] as const))
   await scene.pass(100)
   assert.equal(scene.functions.rows.size, 15, 'all others are in at once')
   assert.equal(values.stats().behind!.pending, 1)
@@ -83,6 +86,24 @@ test('a write that is at fault is found, keeps up nobody, and is given up after 
   assert.ok(scene.refusals < 15, `${scene.refusals} calls in vain`)
   scene.kill()
   assert.equal(await scene.start().values.get('bad', fresh), 'old', 'and stays given up')
+})
+
+test('what is lost while nobody listens is told to the process', async t => {
+  const scene = new BehindScene(t)
+  const tide = new Tidemark(
+    { journal: { directory: 'j' } },
+    { clock: scene.clock, storage: scene.disk.start(noFault).storage },
+  )
+  const values = tide.keyspace('items', {
+    source: { load: () => [], store: () => Promise.reject(new TidemarkError('ROW_INVALID', 'never')) },
+    write: { mode: 'behind', retry: { attempts: 1 } },
+  })
+  const warned = once(process, 'warning')
+  await values.set('a', 1)
+  await refused(() => Promise.all([values.flush(), scene.pass(100)]), 'WRITE_GIVEN_UP')
+  const [warning] = (await warned) as [TidemarkError]
+  assert.equal(warning.code, 'WRITE_GIVEN_UP')
+  await tide.close()
 })
 
 test('of a source that says little, a write is given up only while others are taken', async t => {
@@ -114,7 +135,9 @@ test('several writes at fault among many', async t => {
     await values.set(`more${at}`, at)
     await scene.pass(300)
   }
-  assert.deepEqual(started.errors.filter(({ key }) => key !== undefined).map(({ key }) => key).sort(), bad.toSorted()) // prettier-ignore
+  const lost = started.errors.map(({ key }) => key).filter(key => key !== undefined)
+  assert.deepEqual(new Set(lost), new Set(bad))
+  assert.equal(lost.length, bad.length)
   assert.equal(values.stats().behind!.pending, 0)
 })
 

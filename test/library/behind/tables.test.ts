@@ -9,7 +9,9 @@ import { test, type TestContext } from 'node:test'
 import { sleep, systemClock } from '../../../src/base/clock.ts'
 import type { Keyspace, TidemarkEvents } from '../../../src/index.ts'
 import { Tidemark } from '../../../src/library/tidemark.ts'
+import { postgres } from '../../../src/postgres.ts'
 import { sqlite } from '../../../src/sqlite.ts'
+import { postgresInstalled, PostgresServer } from '../../support/postgres.ts'
 import { refused } from '../scene.ts'
 
 interface User {
@@ -165,4 +167,30 @@ test('a schema makes of rows that wait what it makes of rows of the table', asyn
   await refused(() => users.set('1', { id: 1 } as unknown as User), 'VALUE_INVALID')
   await users.set('2', { id: 2, name: 'bob' })
   assert.deepEqual(await users.getMany(['1', '2'], fresh), new Map([['1', { id: 1, name: 'ADA', visits: 0 }], ['2', { id: 2, name: 'BOB' }]])) // prettier-ignore
+})
+
+test('rows of Postgres, and processes that write through beside it', { skip: !postgresInstalled() }, async t => {
+  const server = (await PostgresServer.start())!
+  t.after(() => server.close())
+  await server.query(
+    'CREATE TABLE users (id integer PRIMARY KEY, name text NOT NULL, visits integer NOT NULL DEFAULT 0)',
+  )
+  const at = scene(t)
+  const behind = open(t, at).tide
+  const users = behind.keyspace<User>('users', { source: postgres(server.url()).table('users'), write: patient })
+  const through = open(t, at).tide.keyspace<User>('users', {
+    source: postgres({ url: server.url(), slot: 'other' }).table('users'),
+  })
+  assert.equal(await through.get('1'), undefined)
+  await users.setMany([['1', { id: 1, name: 'Ada' }], ['2', { id: 2, name: 'Bob' }]]) // prettier-ignore
+  assert.deepEqual(await users.get('1', fresh), { id: 1, name: 'Ada' })
+  assert.equal(await through.get('1', fresh), undefined)
+  await users.flush()
+  assert.deepEqual(await users.get('1'), { id: 1, name: 'Ada', visits: 0 })
+  assert.deepEqual(await through.get('1'), { id: 1, name: 'Ada', visits: 0 }, 'within the bound, by the log')
+  await users.delete('2')
+  assert.equal(await users.get('2'), undefined)
+  assert.equal((await through.get('2'))!.name, 'Bob')
+  await behind.close()
+  assert.equal(await through.get('2', fresh), undefined)
 })

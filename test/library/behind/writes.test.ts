@@ -221,3 +221,36 @@ test('a value is checked before it is acknowledged, and as it is read', async t 
   await scene.pass(100)
   assert.deepEqual(stored(scene), [{ a: 'text' }])
 })
+
+test('a session reads what it wrote, whatever is in memory', async t => {
+  const scene = new BehindScene(t, { a: 'old' })
+  const { values, tide } = scene.start()
+  const session = tide.session()
+  await values.set('a', 'new', { session })
+  assert.equal(await values.get('a', { session }), 'new')
+  await values.flush()
+  assert.equal(await values.get('a', { session }), 'new')
+})
+
+test('what getOrSet builds is written behind, once', async t => {
+  const scene = new BehindScene(t)
+  const { values } = scene.start()
+  let builds = 0
+  const build = (): number => ++builds
+  assert.deepEqual(await Promise.all([values.getOrSet('a', build), values.getOrSet('a', build)]), [1, 1])
+  values.clear()
+  assert.equal(await values.getOrSet('a', build), 1)
+  await scene.pass(100)
+  assert.deepEqual(stored(scene), [{ a: 1 }])
+})
+
+test('events tell of writes when they are acknowledged, and of loads of the source alone', async t => {
+  const scene = new BehindScene(t)
+  const { values, tide } = scene.start()
+  const told: string[] = []
+  tide.on('write', ({ keys }) => told.push(`write ${keys.join()}`))
+  tide.on('load', ({ keys }) => told.push(`load ${keys.join()}`))
+  await values.set('a', 1)
+  await values.getMany(['a', 'b'], fresh)
+  assert.deepEqual(told, ['write a', 'load b'])
+})
