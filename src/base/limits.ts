@@ -69,7 +69,7 @@ export const limits = {
   behindRetryMs: 100,
   behindRetryMaxMs: 30_000,
   /** A write that was refused so often, while the source took others, is given up. */
-  behindAttempts: 10,
+  behindAttempts: 20,
   /** How long `close` waits for the source to take what it has not taken yet. */
   behindCloseMs: 5_000,
 
@@ -181,6 +181,8 @@ export const limits = {
   sourceLoadsMax: 16,
   /** Rows that wait for one of them to end; past it, reads are refused (SOURCE_OVERLOADED). */
   sourceWaitingRowsMax: 16_384,
+  /** Keys of one call that are asked for at a time: others want to wait too. */
+  keysAtOnceMax: 4_096,
   /** How long a shared tier may take over one call before the call goes on without it. */
   tierTimeoutMs: 250,
   /** A server of the tier that was silent for so long is asked whether it is there. */

@@ -55,6 +55,8 @@ interface Call<V> extends PlacedKey<V> {
   readonly session: SessionTicket | undefined
   readonly whenStale: WhenStale
   readonly calledMs: number
+  /** What was there was given up for it. */
+  readonly isAnew?: boolean
 }
 
 /** A load under a lease, until it is filled. */
@@ -101,14 +103,26 @@ export class Reader<V = Uint8Array> {
    * tier cannot do that. Rejects as the source does.
    */
   async renew(key: string): Promise<boolean> {
-    const call = this.#call(key, {})
-    const { backing } = call.keyspace
-    const { source, tier } = backing
+    const renewing = this.#renew(this.#call(key, {}))
+    await renewing
+    return renewing !== undefined
+  }
+
+  // Without a log what is there is not going to be fresher: what is loaded now takes its place.
+  async #loadAnew(call: Call<V>): Promise<ReadAnswer<V>> {
+    const { source, tier } = call.keyspace.backing
+    if (source.log !== false || call.isAnew) return this.#load(call)
+    if (tier.renew !== undefined) return this.#renew(call) ?? this.#load(call)
+    const outcome = await call.keyspace.calls.call(call.lane, () => tier.voidKey(call.key))
+    return outcome === 'voided' ? this.#readTier({ ...call, isAnew: true }, undefined) : this.#load(call)
+  }
+
+  #renew(call: Call<V>): Promise<ReadAnswer<V>> | undefined {
+    const { source, tier } = call.keyspace.backing
     const token = this.#drawToken()
-    const read = tier.renew?.(key, { token, epoch: source.epoch, leaseMs: source.leaseMs ?? limits.leaseMs })
-    if (read?.lane === undefined || read.outcome !== 'granted') return false
-    await this.#fly(call, { ticket: 0, known: undefined, read, token }, token, read.lane)
-    return true
+    const read = tier.renew?.(call.key, { token, epoch: source.epoch, leaseMs: source.leaseMs ?? limits.leaseMs })
+    if (read?.lane === undefined || read.outcome !== 'granted') return undefined
+    return this.#fly(call, { ticket: 0, known: undefined, read, token }, token, read.lane)
   }
 
   /** What memory holds, here or in the tier, as fresh as the keyspace asks for; undefined: nothing. The source is not asked. */
@@ -227,7 +241,7 @@ export class Reader<V = Uint8Array> {
     this.#admit(call, look.ticket, lane, record)
     if (!meetsTicket(call.session, lane, record.stamp)) return this.#load(call)
     if (!result.stale || call.whenStale === 'serve') return result
-    if (call.whenStale === 'source') return this.#load(call)
+    if (call.whenStale === 'source') return this.#loadAnew(call)
     throw this.#stale(call, this.#clock.monotonicMs() - result.asOfMs)
   }
 

@@ -1,6 +1,6 @@
 // A database's own thread, from outside. node:sqlite is synchronous, so it runs where it holds up nobody else; and whatever
 // the database, the thread runs the tide, or watches over it, and takes the samples for the proofs of all server threads.
-import { MessageChannel, Worker, type MessagePort } from 'node:worker_threads'
+import type { MessagePort } from 'node:worker_threads'
 import { extname } from 'node:path'
 import { TidemarkError, type ErrorCode } from '../base/errors.ts'
 import type { PostgresConnection, PostgresKeyspace, PostgresLog } from '../source/postgres-options.ts'
@@ -99,6 +99,12 @@ export interface SourceThreadEvents {
   died(error: unknown): void
 }
 
+// A program given as text (node --input-type=module -e ...) has flags that no thread could be started with.
+function flags(): { execArgv?: string[] } {
+  if (!process.execArgv.some(flag => flag.startsWith('--input-type'))) return {}
+  return { execArgv: process.execArgv.filter(flag => flag.startsWith('--conditions=')) }
+}
+
 /**
  * Opens the database in a thread of its own; rejects as SqliteSource.open or PostgresSource.open does. It runs `entry` instead
  * of source-thread-main where tests have threads of their own.
@@ -110,7 +116,7 @@ export function startSourceThread(
 ): Promise<SourceThread> {
   // The same file in source (.ts) and as built (.js).
   const own = new URL(`./source-thread-main${extname(import.meta.filename)}`, import.meta.url)
-  const worker = new Worker(entry ?? own, { workerData: options, name: `source ${options.name}` })
+  const worker = new (nodeThreads().Worker)(entry ?? own, { workerData: options, name: `source ${options.name}`, ...flags() })
   const { promise, resolve, reject } = Promise.withResolvers<SourceThread>()
   const exited = new Promise<void>(done => worker.once('exit', () => done()))
   let stopping = false
@@ -137,7 +143,7 @@ export function startSourceThread(
         epoch: message.epoch,
         descriptions: message.descriptions,
         connect: () => {
-          const { port1, port2 } = new MessageChannel()
+          const { port1, port2 } = new (nodeThreads().MessageChannel)()
           worker.postMessage({ kind: 'connect', port: port2 } satisfies SourceThreadRequest, [port2])
           return port1
         },

@@ -6,6 +6,7 @@
 //
 // Not for: opening sources (tidemark.ts), what a value looks like elsewhere (source/, codec/).
 import type { Clock } from '../base/clock.ts'
+import { limits } from '../base/limits.ts'
 import type { ReadOptions } from '../cache/reader.ts'
 import { isAbsent, valueOf } from '../near/entry.ts'
 import type { ObjectSpace } from '../near/object-space.ts'
@@ -123,9 +124,12 @@ export class Keyspace<V = unknown, K extends Key = string> {
 
   /** Those of `keys` that there are, by key; what has to be loaded is loaded together. */
   async getMany(keys: readonly K[], options?: CallOptions): Promise<Map<K, V>> {
-    const values = await Promise.all(keys.map(key => this.get(key, options)))
     const found = new Map<K, V>()
-    for (const [i, value] of values.entries()) if (value !== undefined) found.set(keys[i]!, value)
+    for (let at = 0; at < keys.length; at += limits.keysAtOnceMax) {
+      const some = keys.slice(at, at + limits.keysAtOnceMax)
+      const values = await Promise.all(some.map(key => this.get(key, options)))
+      for (const [i, value] of values.entries()) if (value !== undefined) found.set(some[i]!, value)
+    }
     return found
   }
 

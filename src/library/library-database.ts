@@ -137,10 +137,16 @@ export class LibraryDatabase {
     }
   }
 
-  #openSqlite(database: SqliteDatabase, range: LaneRange): Promise<OpenedSource> {
+  async #openSqlite(database: SqliteDatabase, range: LaneRange): Promise<OpenedSource> {
     const { places, clock, random, onError } = this.#parts
     const described = (descriptions: OpenedSource['descriptions']): void => this.#engine?.describe(descriptions)
     const file = sqliteFile(database)
+    const { create } = database
+    if (create !== undefined) {
+      const { createDatabase } = await import('../config/create-database.ts')
+      const report = { progress: () => {}, signal: new AbortController().signal }
+      await createDatabase({ name: file, file, create }, report)
+    }
     const options = {
       kind: 'told',
       name: file,

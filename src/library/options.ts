@@ -204,6 +204,7 @@ export function resolveKeyspace<V, K extends Key>(
   oneOf(`${path}clone`, clone, clones)
   within(`${path}ttlJitter`, ttlJitter, 0, 1)
   const ttlMs = durationOf(`${path}ttl`, options.ttl) ?? defaultTtlMs(source, hasLog)
+  const explicitBoundMs = durationOf(`${path}maxStaleness`, bound) ?? Infinity
   return {
     name,
     source,
@@ -215,8 +216,8 @@ export function resolveKeyspace<V, K extends Key>(
     ttlJitter,
     ...resolveOldValues(path, options, hasLog),
     load: resolveLoad(path, options, source),
-    explicitBoundMs: durationOf(`${path}maxStaleness`, bound) ?? Infinity,
-    maxStalenessMs: durationOf(`${path}maxStaleness`, bound) ?? (hasLog ? limits.maxStalenessMsDefault : Infinity),
+    explicitBoundMs,
+    maxStalenessMs: bound === undefined && hasLog ? limits.maxStalenessMsDefault : explicitBoundMs,
     whenStale,
     clone,
     codec,

@@ -62,7 +62,7 @@ function spell(this: unknown, name: string, value: unknown): unknown {
 }
 
 /** How often a row that others change meanwhile is read and changed again. */
-const ATTEMPTS_MAX = 20
+const ATTEMPTS_MAX = 100
 
 export class JsonSource implements Source<unknown> {
   readonly #rows: Source

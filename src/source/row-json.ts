@@ -5,7 +5,8 @@
 //   NULL      null
 //   INTEGER   all digits                          9223372036854775807
 //   REAL      the shortest text that reads back as the same double: 0.1, 1e+21, -0; 9e999 and -9e999 are the infinities
-//             (valid JSON, and SQLite's own spelling of them). Outside a REAL column always with '.' or 'e': 5.0
+//             (valid JSON, and SQLite's own spelling of them). Outside a REAL column, and from
+//             2^53 on, always with '.' or 'e': 5.0
 //   TEXT      string; in a BLOB column {"text":"..."}, so that it is not mistaken for base64
 //   BLOB      base64 string in a BLOB column; in any other {"base64":"..."}, so that it is not mistaken for text
 //
@@ -46,7 +47,10 @@ function realText(value: number, marked: boolean): string {
   if (value === Infinity) return '9e999'
   if (value === -Infinity) return '-9e999'
   const text = Object.is(value, -0) ? '-0' : String(value)
-  return marked && !/[.e]/.test(text) ? `${text}.0` : text
+  if (/[.e]/.test(text)) return text
+  // As many digits as a large integer has would look like one.
+  if (Math.abs(value) > Number.MAX_SAFE_INTEGER) return value.toExponential()
+  return marked ? `${text}.0` : text
 }
 
 /**

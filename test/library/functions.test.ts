@@ -253,8 +253,10 @@ void test('a bound asks again for what is older, and so does a call of its own',
   assert.equal(await users.get('2', { maxStaleness: '499ms' }), 'newer')
   assert.equal(await users.get('2', { maxStaleness: 0 }), 'newer')
   clock.advance(2_000)
-  assert.deepEqual(await users.read('2', { whenStale: 'serve' }), { value: bob, age: 2_500, tier: 'near', stale: true })
-  await refused(() => users.get('2', { whenStale: 'fail' }), 'STALE', /'users:2'.*2500 ms.*1000 ms.*maxStaleness/)
+  // What was loaded for one call's bound is there for all.
+  const kept = { value: 'newer', age: 2_000, tier: 'near', stale: true }
+  assert.deepEqual(await users.read('2', { whenStale: 'serve' }), kept)
+  await refused(() => users.get('2', { whenStale: 'fail' }), 'STALE', /'users:2'.*2000 ms.*1000 ms.*maxStaleness/)
   await refused(() => users.get('2', { maxStaleness: '2ms', whenStale: 'fail' }), 'STALE', /2 ms/)
-  assert.deepEqual(await users.get('2', { maxStaleness: '3s' }), bob)
+  assert.equal(await users.get('2', { maxStaleness: '3s' }), 'newer')
 })

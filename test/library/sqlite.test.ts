@@ -255,3 +255,28 @@ void test('when the database thread dies, what is proved is answered, and the re
   await users.set('1', { ...(await users.get('1'))!, visits: 3 }, { session })
   assert.equal((await users.get('1', { session }))?.visits, 3)
 })
+
+void test('large reals stay numbers, and large integers BigInts', async t => {
+  const { tide, file, other } = scene(t)
+  other.exec('CREATE TABLE sizes (id INTEGER PRIMARY KEY, real REAL, whole INTEGER) STRICT')
+  other.exec('INSERT INTO sizes VALUES (1, 1e17, 100000000000000001)')
+  const sizes = tide.keyspace('sizes', { source: sqlite(file).table('sizes') })
+  assert.deepEqual(await sizes.get('1'), { id: 1, real: 1e17, whole: 100_000_000_000_000_001n })
+})
+
+void test('a database that is not there is made by its `create`', async t => {
+  const file = join(folder(t), 'new.db')
+  let made = 0
+  const create = (context: { readonly file: string }): void => {
+    made++
+    const database = new DatabaseSync(context.file)
+    database.exec(SCHEMA)
+    database.close()
+  }
+  for (let i = 0; i < 2; i++) {
+    await using tide = new Tidemark({})
+    const users = tide.keyspace<User>('users', { source: sqlite({ file, create }).table('users') })
+    assert.equal((await users.get('1'))?.name, 'ann')
+  }
+  assert.equal(made, 1)
+})

@@ -48,7 +48,7 @@ async function edges(counters: Keyspace<Counter>): Promise<void> {
 test('rows of SQLite, with two processes and plain SQL', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'tidemark-update-'))
   const file = join(folder, 'app.db')
-  const direct = new DatabaseSync(file)
+  const direct = new DatabaseSync(file, { timeout: 10_000 })
   try {
     direct.exec(`PRAGMA journal_mode = WAL; ${TABLE}; INSERT INTO counters VALUES (1, 0, 0.1)`)
     await using a = await createTidemark()

@@ -235,8 +235,8 @@ export class LoglessWorld {
   }
 
   /**
-   * Loads what has to be, and reads it again. Twice: whoever is first to ask for a lane that lost its header long ago finds it
-   * without one, gives it one, and is answered by the functions.
+   * Loads what has to be, and reads it again, before its time is over. Twice: whoever is first to ask for a lane that lost its
+   * header long ago finds it without one, gives it one, and is answered by the functions.
    */
   async settled(): Promise<void> {
     const { nodes, time, config } = this.#world
@@ -255,7 +255,7 @@ export class LoglessWorld {
           )
         }
       }
-      await time.run(time.nowMs + 100)
+      await time.run(time.nowMs + 40)
     }
   }
 }

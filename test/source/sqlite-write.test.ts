@@ -240,7 +240,12 @@ test('whatever is written as JSON is what the database holds and what is loaded'
     .filter(value => value.isWellFormed())
     .map(value => JSON.stringify(value))
   const blob = fc.uint8Array({ maxLength: 20 }).map(bytes => Buffer.from(bytes).toString('base64'))
-  const realText = (value: number): string => (Object.is(value, -0) ? '-0' : String(value))
+  // As many digits as a large integer has would look like one.
+  const isLarge = (text: string, value: number): boolean => !/[.e]/.test(text) && Math.abs(value) >= 2 ** 53
+  const realText = (value: number): string => {
+    const text = Object.is(value, -0) ? '-0' : String(value)
+    return isLarge(text, value) ? value.toExponential() : text
+  }
   const integral = (value: number): string => (/[.e]/.test(realText(value)) ? realText(value) : `${realText(value)}.0`)
   const nullable = (values: fc.Arbitrary<string>): fc.Arbitrary<string> =>
     fc.oneof({ weight: 9, arbitrary: values }, { weight: 1, arbitrary: fc.constant('null') })

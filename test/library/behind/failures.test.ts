@@ -149,11 +149,13 @@ test('a newer write of a key that is given up is sent all the same', async t => 
   await values.set('a', 'bad')
   await scene.pass(100)
   await values.set('a', 'good')
+  const flushed = values.flush()
   scene.functions.before = () => Promise.resolve()
   gate.reject(new TidemarkError('ROW_INVALID', 'bad'))
   await scene.pass(100)
   assert.deepEqual([errors.map(({ value }) => value), scene.functions.rows.get('a')], [['bad'], 'good'])
   assert.equal(await values.get('a'), 'good')
+  await flushed
 })
 
 test('once a source that was down takes writes again, it gets full batches', async t => {

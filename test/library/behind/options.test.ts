@@ -39,12 +39,12 @@ const wrong: Record<string, [options: object, message: RegExp]> = {
 }
 
 for (const [what, [options, message]] of Object.entries(wrong)) {
-  test(`refused: ${what}`, () => {
+  test(`writing behind is refused for ${what}`, () => {
     throwsWith(() => new Tidemark({}).keyspace('k', options as KeyspaceOptions<unknown>), 'OPTION_INVALID', message)
   })
 }
 
-test('refused of createTidemark: a journal with other members', () => {
+test('a journal with other members is refused', () => {
   const options = { journal: { folder: 'j' } } as unknown as TidemarkOptions
   throwsWith(() => new Tidemark(options), 'OPTION_INVALID', /^journal\.folder: .*directory/)
 })

@@ -1,0 +1,63 @@
+// Bounds of keyspaces without a log: a value past its bound is loaded anew and kept, so that the next who asks finds it.
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { limits } from '../../src/base/limits.ts'
+import { ManualClock } from '../../src/testing/clock.ts'
+import { MemoryTier } from '../../src/testing/memory-tier.ts'
+import { createTestTidemark } from '../../src/testing/test-tidemark.ts'
+import { Functions, open, settle } from './scene.ts'
+
+void test('past the bound of the keyspace it is loaded once, not by everyone who asks', async t => {
+  const { tide, clock } = open(t)
+  const functions = new Functions({ a: 1 })
+  const values = tide.keyspace('values-of', { source: functions, ttl: '1h', maxStaleness: '1s' })
+  for (let i = 0; i < 10; i++) {
+    assert.equal(await values.get('a'), 1)
+    clock.advance(300)
+  }
+  // At 0, 1.2 and 2.4 s.
+  assert.equal(functions.loads.length, 3)
+})
+
+void test('past the bound of a call too, and others go on with what is there', async t => {
+  const { tide, clock } = open(t)
+  const functions = new Functions({ a: 1 })
+  const values = tide.keyspace('values-of', { source: functions, ttl: '1h' })
+  for (let i = 0; i < 10; i++) {
+    assert.equal(await values.get('a', { maxStaleness: '1s' }), 1)
+    clock.advance(300)
+  }
+  assert.equal(functions.loads.length, 3)
+  clock.advance(60_000)
+  assert.equal(await values.get('a'), 1)
+  assert.equal(functions.loads.length, 3)
+})
+
+void test('more keys than may wait are asked for by parts', async t => {
+  const { tide } = open(t)
+  const functions = new Functions()
+  const many = Array.from({ length: limits.sourceWaitingRowsMax + 1 }, (_, i) => `${i}`)
+  for (const id of many) functions.rows.set(id, id)
+  const values = tide.keyspace('values-of', { source: functions })
+  assert.equal((await values.getMany(many)).size, many.length)
+})
+
+void test('over a shared tier what was loaded takes the place of what was too old', async t => {
+  const clock = new ManualClock()
+  const tier = new MemoryTier({ clock, lanes: 8 })
+  const functions = new Functions({ a: 1 })
+  const [one, other] = [1, 2].map(() => {
+    const { tide } = createTestTidemark({ tier }, { clock })
+    t.after(() => tide.close())
+    return tide.keyspace('values-of', { source: functions, ttl: '1h', maxStaleness: '1s' })
+  })
+  for (let i = 0; i < 10; i++) {
+    assert.equal(await one!.get('a'), 1)
+    // What is loaded is in the tier a moment later.
+    await settle()
+    assert.equal(await other!.get('a'), 1)
+    await settle()
+    clock.advance(300)
+  }
+  assert.equal(functions.loads.length, 3)
+})
