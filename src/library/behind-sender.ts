@@ -4,10 +4,12 @@
 // loudly: it would hold back the journal until that is full.
 // Not for: what is sent (behind-source.ts), where it waits (behind-journal.ts).
 import type { Clock, Timer } from '../base/clock.ts'
-import { TidemarkError, messageOf, type ErrorCode } from '../base/errors.ts'
+import { TidemarkError, messageOf } from '../base/errors.ts'
 import type { PendingWrite } from '../journal/pending-writes.ts'
 import type { BehindJournal } from './behind-journal.ts'
+import { BehindFlushes } from './behind-flushes.ts'
 import type { ResolvedBehind } from './behind-options.ts'
+import { BehindStrikes, isOutage, isRefusal, isWorthHalving } from './behind-strikes.ts'
 
 export interface BehindSenderOptions {
   readonly keyspace: string
@@ -23,50 +25,14 @@ export interface BehindSenderOptions {
   readonly gaveUp: (write: PendingWrite, error: TidemarkError) => void
 }
 
-/** Of a write that failed by itself. */
-interface Strikes {
-  count: number
-  /** How many writes the source had taken by then. */
-  taken: number
-}
-
-interface Waiter {
-  /** The numbers of the writes that it waits for, by key. */
-  readonly waited: Map<string, number>
-  readonly resolve: () => void
-  readonly reject: (error: TidemarkError) => void
-}
-
 interface Failure {
   readonly error: unknown
 }
 
-/** They are about the row: the source is well, and would say the same again. */
-const refusals: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
-  'ROW_INVALID',
-  'ROW_KEY_INVALID',
-  'ROW_KEY_COLUMN',
-  'ROW_OPERATION',
-  'VALUE_TOO_LARGE',
-  'VALUE_INVALID',
-])
-/** They are about the source: none of the writes is at fault. */
-const outages: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
-  'SOURCE_UNAVAILABLE',
-  'SOURCE_BUSY',
-  'SOURCE_TIMEOUT',
-  'SOURCE_OVERLOADED',
-  'SHUTTING_DOWN',
-])
-
-/** Of these, it may be the one write that is at fault when it is alone. */
-const timeouts: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['SOURCE_TIMEOUT'])
-
 export class BehindSender {
   readonly #options: BehindSenderOptions
-  readonly #strikes = new Map<string, Strikes>()
-  readonly #waiters = new Set<Waiter>()
-  #taken = 0
+  readonly #strikes = new BehindStrikes()
+  readonly #flushes = new BehindFlushes()
   #retries = 0
   #givenUp = 0
   /** Writes of the next batch, after failures. */
@@ -126,14 +92,10 @@ export class BehindSender {
    */
   flush(): Promise<void> {
     const { pending } = this.#options.journal
-    const waited = new Map<string, number>()
-    for (const [id] of pending.entries()) waited.set(id, pending.sequenceOf(id)!)
-    if (waited.size === 0) return Promise.resolve()
-    if (this.#stopped) return Promise.reject(this.#closed())
-    const { promise, resolve, reject } = Promise.withResolvers<void>()
-    this.#waiters.add({ waited, resolve, reject })
+    if (this.#stopped && pending.size > 0) return Promise.reject(this.#closed())
+    const flushed = this.#flushes.add(pending)
     this.kick()
-    return promise
+    return flushed
   }
 
   /** Sends what it can within `closeMs`. Resolves once nothing is on its way any more. */
@@ -152,12 +114,11 @@ export class BehindSender {
     this.#stopped = true
     this.#timer?.cancel()
     await this.#work
-    for (const { reject } of this.#waiters) reject(this.#closed())
-    this.#waiters.clear()
+    this.#flushes.end(this.#closed())
   }
 
   get #hurried(): boolean {
-    return this.#closing || this.#waiters.size > 0
+    return this.#closing || this.#flushes.size > 0
   }
 
   #dueMs(): number {
@@ -204,11 +165,12 @@ export class BehindSender {
   /** `taken`: some of what these were sent with is in the source by now, so that it is not the source that is at fault. */
   async #search(batch: readonly PendingWrite[], { error }: Failure, taken: boolean): Promise<void> {
     if (batch.length === 1) return this.#failedAlone(batch[0]!, error)
-    if (isOf(outages, error)) return this.#failed(batch, error)
+    if (!isWorthHalving(error)) return this.#failed(batch, error)
     const middle = batch.length >> 1
     const halves = [batch.slice(0, middle), batch.slice(middle)]
     const failures = [await this.#try(halves[0]!), await this.#try(halves[1]!)]
-    if (!taken && failures[0] !== undefined && failures[1] !== undefined) return this.#failed(batch, error)
+    if (!taken && !isRefusal(error) && failures[0] !== undefined && failures[1] !== undefined)
+      return this.#failed(batch, error)
     for (const [at, failure] of failures.entries()) {
       if (failure !== undefined) await this.#search(halves[at]!, failure, true)
     }
@@ -223,24 +185,13 @@ export class BehindSender {
     } catch (error) {
       return { error }
     }
-    this.#taken += writes.length
     this.#most = Infinity
-    this.#landed(writes)
+    journal.pending.sent(writes)
     journal.confirm()
+    this.#strikes.landed(writes)
+    this.#flushes.landed(writes)
     if (otherwise.length > 0) changed(otherwise)
     return undefined
-  }
-
-  #landed(writes: readonly PendingWrite[]): void {
-    this.#options.journal.pending.sent(writes)
-    for (const { key } of writes) this.#strikes.delete(key)
-    for (const waiter of this.#waiters) {
-      const { waited, resolve } = waiter
-      for (const { key, sequence } of writes) if (waited.get(key)! <= sequence) waited.delete(key)
-      if (waited.size > 0) continue
-      this.#waiters.delete(waiter)
-      resolve()
-    }
   }
 
   #failed(batch: readonly PendingWrite[], error: unknown, pauses = true): void {
@@ -252,16 +203,11 @@ export class BehindSender {
   }
 
   #failedAlone(write: PendingWrite, error: unknown): void {
-    if (isOf(outages, error) && !isOf(timeouts, error)) return this.#failed([write], error)
-    const { settings } = this.#options
-    const known = this.#strikes.get(write.key)
-    const strikes = known ?? { count: 0, taken: this.#taken }
-    this.#strikes.set(write.key, strikes)
-    // While the source takes nothing at all, nothing is said of this one.
-    if (isOf(refusals, error) || strikes.taken < this.#taken) strikes.count++
-    strikes.taken = this.#taken
-    if (strikes.count >= settings.attempts) this.#giveUp(write, error, strikes.count)
-    else this.#failed([write], error, known === undefined && strikes.count === 0)
+    if (isOutage(error)) return this.#failed([write], error)
+    const isNew = !this.#strikes.has(write.key)
+    const strikes = this.#strikes.failed(write.key, error)
+    if (strikes >= this.#options.settings.attempts) this.#giveUp(write, error, strikes)
+    else this.#failed([write], error, isNew && strikes === 0)
   }
 
   #giveUp(write: PendingWrite, cause: unknown, count: number): void {
@@ -271,13 +217,10 @@ export class BehindSender {
       `(retry.attempts): ${messageOf(cause)}`
     const error = new TidemarkError('WRITE_GIVEN_UP', message, { cause })
     this.#givenUp++
-    for (const waiter of this.#waiters) {
-      if (!waiter.waited.has(write.key)) continue
-      this.#waiters.delete(waiter)
-      waiter.reject(error)
-    }
-    this.#landed([write])
+    this.#flushes.lost(write, error)
+    journal.pending.sent([write])
     journal.confirm()
+    this.#strikes.forget(write.key)
     changed([write.key])
     gaveUp(write, error)
   }
@@ -286,8 +229,4 @@ export class BehindSender {
     const what = `what '${this.#options.keyspace}' has not written yet is in its journal`
     return new TidemarkError('SHUTTING_DOWN', `the cache is closed; ${what}`)
   }
-}
-
-function isOf(codes: ReadonlySet<ErrorCode>, error: unknown): boolean {
-  return error instanceof TidemarkError && codes.has(error.code)
 }
