@@ -123,6 +123,11 @@ export async function wrongOptionsDoNotCompile(): Promise<void> {
   tide.keyspace('a', { source, ttl: '10 minutes' })
   // @ts-expect-error: a number without its unit
   tide.keyspace('a', { source, maxStaleness: 5 })
+  // @ts-expect-error: through, or behind
+  tide.keyspace('a', { source, write: 'back' })
+  // @ts-expect-error: a member that writing behind does not have
+  tide.keyspace('a', { source, write: { mode: 'behind', maxWait: '1s' } })
+  tide.keyspace('a', { source, write: { mode: 'behind', maxDelay: '1s', retry: { attempts: Infinity } } })
   // @ts-expect-error: a source without load
   tide.keyspace('a', { source: { store: () => {} } })
   // @ts-expect-error: a database is not a table
