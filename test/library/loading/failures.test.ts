@@ -89,6 +89,15 @@ await test('what is in memory is answered, however often its load has failed', a
   assert.equal((await s.users.read('1', { maxStaleness: '5s' })).value, 'b')
 })
 
+await test('what is in memory is answered while an error is cached', async () => {
+  const s = new Scene({ load: { cacheErrors: '5s' } })
+  await s.loaded()
+  s.backend.failure = down
+  await assert.rejects(s.users.get('1', { maxStaleness: 0 }), down)
+  assert.equal((await s.users.read('1')).value, 'a')
+  assert.equal(await s.users.get('1', { maxStaleness: '1m' }), 'a')
+})
+
 await test('cacheErrors: for so long the error is the answer, and then the source is asked again', async () => {
   const s = new Scene({ load: { cacheErrors: '5s' } })
   s.backend.failure = down
@@ -142,7 +151,8 @@ await test('retries and breaker are of the keyspace, and an old value answers wh
   await s.pass(100)
   assert.equal(await stale, 'a')
   assert.equal(s.loads, 3)
-  await assert.rejects(s.users.get('2'), { code: 'SOURCE_BREAKER' })
+  // That is told at once, every time.
+  for (let i = 0; i < 4; i++) await assert.rejects(s.users.get('2'), { code: 'SOURCE_BREAKER' })
   await s.pass(1_000)
   assert.equal(await s.users.get('1'), 'a')
   assert.equal(s.loads, 3)

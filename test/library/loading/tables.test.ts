@@ -73,3 +73,10 @@ await test('swr answers a row that is not proved, and loads behind it; a lane of
   clock.advance(1_000)
   await assert.rejects(ask(), down)
 })
+
+await test('that a row was not there is no old value either', async () => {
+  const { clock, places, ask } = open({ swr: '10s', staleIfError: '10s' })
+  places.put('users:1', { payload: null, stamp: {}, lane: 1 })
+  clock.advance(1_000)
+  await assert.rejects(ask(), down)
+})
