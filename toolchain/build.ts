@@ -1,11 +1,13 @@
 // What `npm run build` runs: dist/ from src/, as it is published. Types and JavaScript come from tsc; what is not
 // TypeScript (Lua, HTML, ...) is copied; then the result is checked, since nothing else would notice before a user does:
-// no import of a .ts file, of a development dependency or of something that is not there.
-// Not for: bundling. Every module of src/ is one module of dist/.
+// no import of a .ts file, of a development dependency or of something that is not there. Every module of src/ is one
+// module of dist/; what those hold that `import 'tidemark'` loads is in one file that they share (join.ts).
 import { spawnSync } from 'node:child_process'
 import { chmodSync, copyFileSync, existsSync, globSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
 import { builtinModules } from 'node:module'
 import { dirname, join, resolve } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { joinModules } from './join.ts'
 
 const root = resolve(import.meta.dirname, '..')
 const dist = join(root, 'dist')
@@ -97,12 +99,28 @@ function makeExecutable(): void {
   }
 }
 
+/** The joined entry gives what it gave before. */
+function joinEntry(): void {
+  const named = (): string => {
+    const code = `console.log(Object.keys(await import(${JSON.stringify(pathToFileURL(join(dist, 'index.js')))})).join())`
+    const args = ['--input-type=module', '-e', code]
+    const { status, stdout, stderr } = spawnSync(process.execPath, args, { cwd: root, encoding: 'utf8' })
+    if (status !== 0) throw new Error(`build: dist/index.js cannot be imported:\n${stderr}`)
+    return stdout
+  }
+  const before = named()
+  joinModules(dist, 'index.js')
+  const after = named()
+  if (after !== before) throw new Error(`build: joined, dist/index.js exports ${after}, not ${before}`)
+}
+
 try {
   rmSync(dist, { recursive: true, force: true })
   compile()
   copyAssets()
   checkEntries()
   checkImports()
+  joinEntry()
   makeExecutable()
 } catch (error) {
   console.error(error instanceof Error ? error.message : error)

@@ -11,6 +11,7 @@ import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } fr
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { promisify } from 'node:util'
+import { joinModules } from '../../toolchain/join.ts'
 import { median } from '../table.ts'
 import type { Figures, Job } from './scenes.ts'
 
@@ -42,6 +43,7 @@ export function makeImportProject(): string {
   const args = [compiler, '-p', join(root, 'tsconfig.build.json'), '--outDir', join(tidemark, 'dist'), ...typeless]
   const { status, stdout } = spawnSync(process.execPath, args, { cwd: root, encoding: 'utf8' })
   if (status !== 0) throw new Error(`the package does not build:\n${stdout}`)
+  joinModules(join(tidemark, 'dist'), 'index.js')
   for (const name of PEERS) symlinkSync(join(root, 'node_modules', name), join(modules, name))
   writeFileSync(join(project, 'empty.mjs'), '')
   writeFileSync(join(project, 'importer.mjs'), importer)

@@ -4,7 +4,7 @@
 //
 //   {"pid":1234,"began":"<boot id>:<ticks>"}
 import { linkSync, readFileSync, renameSync, unlinkSync, writeFileSync } from 'node:fs'
-import { threadId } from 'node:worker_threads'
+import { nodeThreads } from './node-modules.ts'
 
 const ATTEMPTS_MAX = 5
 
@@ -30,7 +30,7 @@ export class LockFile {
   /** Throws what the file system says when `file` cannot be made. */
   static take(file: string): LockFile | HeldLock {
     const content = JSON.stringify({ pid: process.pid, began: beganOf(process.pid) })
-    const own = `${file}.${process.pid}.${threadId}`
+    const own = `${file}.${process.pid}.${nodeThreads().threadId}`
     writeFileSync(own, content, { mode: 0o600 })
     try {
       for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {

@@ -1,6 +1,6 @@
 // Randomness, passed in. `systemRandom` is for production (tokens and nonces must be unguessable and never come
 // again); `seededRandom` makes a test or a simulation replay from its seed.
-import { randomFillSync } from 'node:crypto'
+import { nodeCrypto } from './node-modules.ts'
 
 export interface Random {
   /** A whole number in [0, 2^32). */
@@ -17,7 +17,7 @@ class SystemRandom implements Random {
 
   uint32(): number {
     if (this.#used === this.#pool.length) {
-      randomFillSync(this.#pool)
+      nodeCrypto().randomFillSync(this.#pool)
       this.#used = 0
     }
     return this.#pool[this.#used++]!

@@ -3,6 +3,7 @@
 import type { MessagePort } from 'node:worker_threads'
 import { extname } from 'node:path'
 import { TidemarkError, type ErrorCode } from '../base/errors.ts'
+import { nodeThreads } from '../base/node-modules.ts'
 import type { PostgresConnection, PostgresKeyspace, PostgresLog } from '../source/postgres-options.ts'
 import type { KeyspaceDescription } from '../source/source.ts'
 import type { SharedStore } from '../store/store-reader.ts'
@@ -114,9 +115,10 @@ export function startSourceThread(
   events: SourceThreadEvents,
   entry?: URL,
 ): Promise<SourceThread> {
+  const threads = nodeThreads()
   // The same file in source (.ts) and as built (.js).
   const own = new URL(`./source-thread-main${extname(import.meta.filename)}`, import.meta.url)
-  const worker = new (nodeThreads().Worker)(entry ?? own, { workerData: options, name: `source ${options.name}`, ...flags() })
+  const worker = new threads.Worker(entry ?? own, { workerData: options, name: `source ${options.name}`, ...flags() })
   const { promise, resolve, reject } = Promise.withResolvers<SourceThread>()
   const exited = new Promise<void>(done => worker.once('exit', () => done()))
   let stopping = false
@@ -143,7 +145,7 @@ export function startSourceThread(
         epoch: message.epoch,
         descriptions: message.descriptions,
         connect: () => {
-          const { port1, port2 } = new (nodeThreads().MessageChannel)()
+          const { port1, port2 } = new threads.MessageChannel()
           worker.postMessage({ kind: 'connect', port: port2 } satisfies SourceThreadRequest, [port2])
           return port1
         },

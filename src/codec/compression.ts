@@ -1,6 +1,6 @@
 // Compressing what a codec gave, when it is worth it, by node:zlib in the calling thread: a value of 1 MiB takes some
 // milliseconds. Not for: streams.
-import * as zlib from 'node:zlib'
+import { nodeZlib } from '../base/node-modules.ts'
 import { TidemarkError } from '../base/errors.ts'
 import { limits } from '../base/limits.ts'
 
@@ -24,6 +24,7 @@ export interface Compressed {
 const brotliQuality = 5
 
 function compressWith(algorithm: Exclude<CompressionName, 'none'>, bytes: Uint8Array): Uint8Array {
+  const zlib = nodeZlib()
   switch (algorithm) {
     case 'gzip':
       return zlib.gzipSync(bytes)
@@ -70,6 +71,7 @@ export class Compression {
 
 /** What was compressed; undefined when it does not decompress, or to more than `bytesMax`: that much is never allocated. */
 export function decompress({ algorithm, bytes }: Compressed, bytesMax: number): Uint8Array | undefined {
+  const zlib = nodeZlib()
   const options = { maxOutputLength: bytesMax }
   try {
     switch (algorithm) {

@@ -6,7 +6,7 @@
 // Nonces are 96 random bits, so that processes need not agree on them. They must not come again under one key: NIST SP 800-38D
 // (8.3) allows 2^32 encryptions by a key with random nonces, in all processes together. Each process counts its own, and
 // refuses past that; with many processes that write much, the key has to be changed earlier.
-import { createCipheriv, createDecipheriv, createSecretKey } from 'node:crypto'
+import { nodeCrypto } from '../base/node-modules.ts'
 import { TidemarkError } from '../base/errors.ts'
 import { limits } from '../base/limits.ts'
 import type { KeyObject } from 'node:crypto'
@@ -44,7 +44,7 @@ function checkedKey(id: string, key: unknown): KeyObject {
       'CODEC_INVALID',
       `encryption key ${JSON.stringify(id)} is ${got}: give a Uint8Array of ${keyBytes} bytes, as crypto.randomBytes(${keyBytes}) makes`,
     )
-  return createSecretKey(key)
+  return nodeCrypto().createSecretKey(key)
 }
 
 /** One for each ring and process: the keyspaces that share a ring share its counts. */
@@ -98,7 +98,7 @@ export class Encryption {
       )
     this.#encryptions++
     const nonce = this.#nonce()
-    const sealing = createCipheriv(cipher, this.#current, nonce, { authTagLength: macBytes })
+    const sealing = nodeCrypto().createCipheriv(cipher, this.#current, nonce, { authTagLength: macBytes })
     sealing.setAAD(bound)
     const sealed = sealing.update(bytes)
     sealing.final()
@@ -114,7 +114,7 @@ export class Encryption {
   open(keyId: string, { nonce, bytes, mac }: Sealed, bound: Uint8Array): Uint8Array | undefined {
     const key = this.#keys.get(keyId)
     if (key === undefined) return undefined
-    const opening = createDecipheriv(cipher, key, nonce, { authTagLength: macBytes })
+    const opening = nodeCrypto().createDecipheriv(cipher, key, nonce, { authTagLength: macBytes })
     opening.setAAD(bound)
     opening.setAuthTag(mac)
     const opened = opening.update(bytes)

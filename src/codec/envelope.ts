@@ -18,7 +18,7 @@
 //      [12  nonce, when encrypted]
 //        n  body
 //       16  GCM tag, when encrypted; otherwise 4: CRC-32 of all before it
-import { crc32 } from 'node:zlib'
+import { nodeZlib } from '../base/node-modules.ts'
 import { assert } from '../base/assert.ts'
 import { compressionNames } from './compression.ts'
 import { macBytes, nonceBytes } from './encryption.ts'
@@ -103,7 +103,7 @@ export function plainEnvelope(head: Uint8Array, body: Uint8Array): Uint8Array {
   bytes.set(head)
   bytes.set(body, head.length)
   const end = head.length + body.length
-  bytes.writeUInt32BE(crc32(bytes.subarray(0, end)), end)
+  bytes.writeUInt32BE(nodeZlib().crc32(bytes.subarray(0, end)), end)
   return bytes
 }
 
@@ -188,7 +188,7 @@ export function openEnvelope(given: Uint8Array): Envelope | EnvelopeFault {
   const from = head.keyId === undefined ? reader.at : reader.at + nonceBytes
   const end = bytes.length - (head.keyId === undefined ? crcBytes : macBytes)
   if (reader.short || end < from) return 'damaged'
-  if (head.keyId === undefined && crc32(bytes.subarray(0, end)) !== bytes.readUInt32BE(end)) return 'damaged'
+  if (head.keyId === undefined && nodeZlib().crc32(bytes.subarray(0, end)) !== bytes.readUInt32BE(end)) return 'damaged'
   const body = bytes.subarray(from, end)
   if (head.isNull && body.length > 0) return 'damaged'
   const sealed =

@@ -2,7 +2,7 @@
 // and a lane says something only about keys, rows and lanes that everybody understands alike. All of that goes into one
 // 64-bit fingerprint; whatever of it changes, the lanes begin anew and samples of before prove nothing.
 // Not for: asking a database who it is (source/).
-import { createHash } from 'node:crypto'
+import { nodeCrypto } from '../base/node-modules.ts'
 
 export interface EpochKeyspace {
   readonly name: string
@@ -42,18 +42,12 @@ export function epochOf(parts: EpochParts): bigint {
     )
     .toSorted()
   const whole = JSON.stringify([LAYOUT, systemId, timeline, run, lanes, publication, keyspaces])
-  return createHash('sha256').update(whole).digest().readBigUInt64BE(0)
+  return nodeCrypto().createHash('sha256').update(whole).digest().readBigUInt64BE(0)
 }
 
 /**
  * Of all sources without a log: they have no history that could be another one, and nothing of them is in a lane but records
- * under their keys. So processes with different keyspaces of that kind share the lanes of one tier.
+ * under their keys. So processes with different keyspaces of that kind share the lanes of one tier. (It is what `epochOf` gives
+ * for `systemId: 'no log'` and nothing else; written down, for it is asked for when the package is imported.)
  */
-export const LOGLESS_EPOCH: bigint = epochOf({
-  systemId: 'no log',
-  timeline: 0,
-  run: '',
-  lanes: 0,
-  keyspaces: [],
-  publication: '',
-})
+export const LOGLESS_EPOCH: bigint = 7540272666835995937n

@@ -15,7 +15,7 @@
 // A record is bound to its file by the salt: what an older file left on the disk, or a copy of another one, is no record here.
 // Bytes 16..20 tell a torn end from damage: behind what is torn there is no record that was written after it was synced.
 // Not for: files (storage.ts), which segments there are (recovery.ts).
-import { crc32 } from 'node:zlib'
+import { nodeZlib } from '../base/node-modules.ts'
 
 export const HEADER_BYTES = 40
 export const RECORD_HEAD_BYTES = 24
@@ -44,14 +44,15 @@ export function encodeHeader({ salt, first, confirmed, synced }: SegmentHeader):
   out.writeDoubleLE(first, 16)
   out.writeDoubleLE(confirmed, 24)
   out.writeUInt32LE(synced, 32)
-  out.writeUInt32LE(crc32(out.subarray(0, 36)), 36)
+  out.writeUInt32LE(nodeZlib().crc32(out.subarray(0, 36)), 36)
   return out
 }
 
 /** A string says what is wrong, in words that follow "it ". */
 export function decodeHeader(bytes: Buffer): SegmentHeader | string {
   const ours = bytes.length >= HEADER_BYTES && bytes.subarray(0, MAGIC.length).equals(MAGIC)
-  if (!ours || crc32(bytes.subarray(0, 36)) !== bytes.readUInt32LE(36)) return 'does not begin as a journal file does'
+  if (!ours || nodeZlib().crc32(bytes.subarray(0, 36)) !== bytes.readUInt32LE(36))
+    return 'does not begin as a journal file does'
   const version = bytes.readUInt32LE(8)
   if (version !== VERSION) return `has format ${version}, and this version reads format ${VERSION}`
   return {
@@ -81,7 +82,7 @@ export function writeRecord(out: Buffer, at: number, head: RecordHead, content: 
   out.writeUInt32LE(head.synced, at + 16)
   out.writeUInt32LE(head.kind === 'entry' ? ENTRY : CONFIRMED, at + KIND_AT)
   out.set(content, at + RECORD_HEAD_BYTES)
-  out.writeUInt32LE(crc32(out.subarray(at + 4, end), seed), at)
+  out.writeUInt32LE(nodeZlib().crc32(out.subarray(at + 4, end), seed), at)
   return end
 }
 
@@ -98,7 +99,7 @@ export function readRecord(bytes: Buffer, at: number, seed: number): ReadRecord 
   if (kind !== ENTRY && kind !== CONFIRMED) return undefined
   const end = at + RECORD_HEAD_BYTES + bytes.readUInt32LE(at + 4)
   if (end > bytes.length) return undefined
-  if (crc32(bytes.subarray(at + 4, end), seed) !== bytes.readUInt32LE(at)) return undefined
+  if (nodeZlib().crc32(bytes.subarray(at + 4, end), seed) !== bytes.readUInt32LE(at)) return undefined
   return {
     kind: kind === ENTRY ? 'entry' : 'confirmed',
     sequence: bytes.readDoubleLE(at + 8),

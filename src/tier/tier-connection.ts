@@ -2,8 +2,8 @@
 // it is gone. Nothing is parsed that a client of the server need not know, and nothing is sent twice. A request that is under way when it goes rejects; one that is made while there is none rejects at once.
 // A server that does not answer for too long is taken for gone, so that a half-open socket is noticed.
 // Not for: what is asked (tidemark-tier.ts, plain-router.ts), the command line's connection (cli/connection.ts).
-import { connect as connectPlain, isIP, type Socket } from 'node:net'
-import { connect as connectTls } from 'node:tls'
+import type { Socket } from 'node:net'
+import { nodeNet, nodeTls } from '../base/node-modules.ts'
 import type { Clock, Timer } from '../base/clock.ts'
 import { TidemarkError, messageOf } from '../base/errors.ts'
 import { limits } from '../base/limits.ts'
@@ -110,13 +110,13 @@ export class TierConnection {
     const { host, port, tls, ca } = this.#options.address
     const socket = tls
       ? // An address is no name to ask for; certificates are held against it all the same.
-        connectTls({
+        nodeTls().connect({
           host,
           port,
-          ...(isIP(host) === 0 ? { servername: host } : {}),
+          ...(nodeNet().isIP(host) === 0 ? { servername: host } : {}),
           ...(ca === undefined ? {} : { ca }),
         })
-      : connectPlain({ host, port })
+      : nodeNet().connect({ host, port })
     const link: Link = { socket, waiting: [], greeted: false }
     this.#link = link
     const parser = new ReplyParser({

@@ -1,7 +1,7 @@
 // The fingerprint of a database and of how it is cut into lanes and keyspaces.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { epochOf, type EpochKeyspace, type EpochParts } from '../../src/coherence/epoch.ts'
+import { epochOf, LOGLESS_EPOCH, type EpochKeyspace, type EpochParts } from '../../src/coherence/epoch.ts'
 
 const users: EpochKeyspace = {
   name: 'users',
@@ -56,4 +56,9 @@ await test('whatever differs, the epoch differs', () => {
   ]
   const epochs = new Set([parts, ...others].map(epochOf))
   assert.equal(epochs.size, others.length + 1)
+})
+
+test('the epoch of sources without a log is that of nothing, as it was written down', () => {
+  const nothing = { systemId: 'no log', timeline: 0, run: '', lanes: 0, keyspaces: [], publication: '' }
+  assert.equal(LOGLESS_EPOCH, epochOf(nothing))
 })

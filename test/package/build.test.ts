@@ -32,7 +32,7 @@ async function build(
       await mkdir(dirname(join(folder, path)), { recursive: true })
       await writeFile(join(folder, path), text)
     }
-    for (const path of ['tsconfig.json', 'tsconfig.build.json', 'toolchain/build.ts']) {
+    for (const path of ['tsconfig.json', 'tsconfig.build.json', 'toolchain/build.ts', 'toolchain/join.ts']) {
       await cp(join(root, path), join(folder, path))
     }
     await symlink(join(root, 'node_modules'), join(folder, 'node_modules'))
@@ -46,11 +46,45 @@ async function build(
 test('a build has JavaScript, declarations and assets, and a program that can be run', () =>
   build({}, async (folder, status, output) => {
     assert.equal(status, 0, output)
-    assert.match(await readFile(join(folder, 'dist/index.js'), 'utf8'), /from '\.\/base\/one\.js'/)
+    assert.equal(
+      await readFile(join(folder, 'dist/index.js'), 'utf8'),
+      "import { $index } from './joined.js';\nexport const { one } = $index;\n",
+    )
     assert.match(await readFile(join(folder, 'dist/base/one.d.ts'), 'utf8'), /one: string/)
     assert.equal(await readFile(join(folder, 'dist/base/page.html'), 'utf8'), '<p>')
     assert.equal((await stat(join(folder, 'dist/cli/main.js'))).mode & 0o111, 0o111)
   }))
+
+test('joined modules are what they are apart, for whoever imports them from wherever', () =>
+  build(
+    {
+      'src/index.ts': `export { Two as Second } from './base/two.ts'
+export { one, later } from './base/one.ts'
+`,
+      'src/base/one.ts': `import * as path from 'node:path'
+import { Two } from './two.ts'
+
+export const one: string = path.join('a', new Two().name)
+export async function later(): Promise<boolean> {
+  return new (await import('../other.ts')).Three() instanceof Two
+}
+`,
+      'src/base/two.ts': `export class Two {
+  readonly name: string = new URL('./two.js', import.meta.url).pathname.split('/').slice(-2).join('/')
+}
+`,
+      'src/other.ts': "import { Two } from './base/two.ts'\n\nexport class Three extends Two {}\n",
+    },
+    (folder, status, output) => {
+      assert.equal(status, 0, output)
+      const code = `import { Second, one, later } from './dist/index.js'
+import { Two } from './dist/base/two.js'
+console.log(one, await later(), Two === Second, Two.name)`
+      const args = ['--input-type=module', '-e', code]
+      const { stdout, stderr } = spawnSync(process.execPath, args, { cwd: folder, encoding: 'utf8' })
+      assert.equal(stdout, 'a/base/two.js true true Two\n', stderr)
+    },
+  ))
 
 const mistakes: readonly (readonly [title: string, changes: Readonly<Record<string, string>>, message: RegExp])[] = [
   ['a type error', { 'src/base/one.ts': "export const one: number = ''\n" }, /TS2322/],
