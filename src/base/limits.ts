@@ -158,7 +158,7 @@ export const limits = {
   /** How long a reader waits for another process's or thread's load before it loads by itself. */
   fillWaitMs: 250,
   /** When so many of a keyspace's looks at the tier find nothing, each takes a lease along. Over so many looks, about. */
-  absentShareMin: 1 / 4,
+  absentShareMin: 0.25,
   absentShareLooks: 32,
   sourceTimeoutMs: 10_000,
   /** A load that failed is tried again after so long, at first and at most, where its keyspace says that it is. */
