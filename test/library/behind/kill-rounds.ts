@@ -31,6 +31,7 @@ interface Known {
 }
 
 const CHECKED_EVERY = 3
+const DONE_LEAST = 20
 
 class KillRounds {
   readonly #directory: string
@@ -73,7 +74,8 @@ class KillRounds {
     const opened = new Promise<void>(resolve => {
       child.stdout.setEncoding('latin1').on('data', (text: string) => {
         said += text
-        if (said.startsWith('open\n')) resolve()
+        // Every second one has acknowledged something by then, however slow the machine is; others may be at their beginning.
+        if (label % 2 === 0 ? said.split('\ndone ').length > DONE_LEAST : said.startsWith('open\n')) resolve()
       })
     })
     await Promise.race([opened, exit])
