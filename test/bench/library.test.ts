@@ -60,15 +60,22 @@ function sample(stage: string, series: string, ...rounds: TideSample['figures'][
 test('bars are ratios of medians, more or less than wanted', () => {
   const theirs = sample('hit', 'lru-cache', { cpuNs: 100 }, { cpuNs: 900 }, { cpuNs: 110 })
   const reached = (cpuNs: number): boolean | undefined =>
-    libraryBars([...theirs, ...sample('hit', 'near', { cpuNs })]).find(({ name }) => name.startsWith('hit: '))?.reached
+    libraryBars([...theirs, ...sample('hit', 'tidemark', { cpuNs })]).find(({ name }) => name.startsWith('peek hit: '))
+      ?.reached
   assert.equal(reached(110), true)
   assert.equal(reached(111), false)
   assert.equal(libraryBars(theirs)[0]?.reached, undefined)
   const heap = (filledBytes: number): boolean | undefined =>
-    libraryBars([...sample('heap', 'lru-cache', { filledBytes: 100 }), ...sample('heap', 'near', { filledBytes })])[0]
-      ?.reached
+    libraryBars([
+      ...sample('heap', 'lru-cache', { filledBytes: 100 }),
+      ...sample('heap', 'tidemark', { filledBytes }),
+    ])[0]?.reached
   assert.equal(heap(130), true)
   assert.equal(heap(131), false)
+  const queries = (loads: number): boolean | undefined =>
+    libraryBars(sample('misses', 'as many keys', { loads })).find(({ reached }) => reached !== undefined)?.reached
+  assert.equal(queries(10), true)
+  assert.equal(queries(11), false)
 })
 
 test('keys are drawn evenly, or the k-th likeliest as often as 1 / k', () => {
