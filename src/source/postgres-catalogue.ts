@@ -38,6 +38,11 @@ function layoutSql(log: PostgresLog): string {
     ${log.kind === 'publication' ? publicationSql : outboxSql})`
 }
 
+// In one order, whoever made the object: servers and services come to the same epoch.
+function logParts(log: PostgresLog): readonly string[] {
+  return log.kind === 'publication' ? [log.kind, log.publication, log.slot] : [log.kind, log.schema]
+}
+
 export class PostgresCatalogue {
   readonly #name: string
   readonly #keyspaces: readonly PostgresKeyspace[]
@@ -102,7 +107,7 @@ export class PostgresCatalogue {
       run,
       lanes: this.#lanes,
       keyspaces: [...this.#mappings.values()].map(mapping => epochKeyspace(mapping)),
-      publication: JSON.stringify([this.#log, this.#layout]),
+      publication: JSON.stringify([logParts(this.#log), this.#layout]),
     })
     return this.#epoch
   }
