@@ -5,7 +5,7 @@ import { TidemarkError } from '../base/errors.ts'
 import { limits } from '../base/limits.ts'
 import { Encryption } from '../codec/encryption.ts'
 import type { Source } from '../source/source.ts'
-import { SharedValues } from './shared-values.ts'
+import { TierValues } from './tier-values.ts'
 import { sharedPlaceOf, type SharedPlace } from './tier-place.ts'
 import { systemRandom, type Random } from '../base/random.ts'
 import { NO_PROOF } from '../coherence/freshness.ts'
@@ -83,7 +83,7 @@ export class Tidemark implements AsyncDisposable {
   readonly #behind: BehindKeyspace[] = []
   readonly #place: SharedPlace | undefined
   readonly #encryption: Encryption | undefined
-  readonly #shared: SharedValues | undefined
+  readonly #shared: TierValues | undefined
   #values: Keyspace | undefined
   #lanes = 0
   #sweeping: Timer | undefined
@@ -132,7 +132,7 @@ export class Tidemark implements AsyncDisposable {
       return
     }
     this.#place = place
-    const shared = new SharedValues({ ...this.#parts, place, range: this.#take(place.lanes), encryption, tags })
+    const shared = new TierValues({ ...this.#parts, place, range: this.#take(place.lanes), encryption, tags })
     this.#shared = shared
     this.#book = shared.book
     this.#closing.push(() => shared.close())

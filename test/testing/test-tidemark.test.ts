@@ -182,6 +182,8 @@ void test('one journal has one cache at a time', async t => {
 })
 
 void test('mistakes are said', () => {
+  // @ts-expect-error An address is of the real world.
+  assert.throws(() => createTestTidemark({ tier: 'valkey://127.0.0.1:6379' }), { code: 'OPTION_INVALID' })
   const clock = new ManualClock()
   const tier = new MemoryTier({ clock })
   const refused = (options: TestTidemarkOptions, surroundings: TestSurroundings, message: RegExp): void => {

@@ -21,7 +21,7 @@ import { ValueCodecs } from './payload-codecs.ts'
 import { SharedTags, TAGS, type TagBook, type TagValues } from './tag-book.ts'
 import type { SharedPlace } from './tier-place.ts'
 
-export interface SharedValuesParts extends OpenParts {
+export interface TierValuesParts extends OpenParts {
   readonly place: SharedPlace
   readonly range: LaneRange
   readonly encryption: Encryption | undefined
@@ -40,13 +40,13 @@ interface Opened extends OpenedValues, TagValues {
 /** A tag that was just drawn is near once its fill is through. */
 const TAG_PAUSES_MS = [0, 1, 2, 5, 10, 20] as const
 
-export class SharedValues {
+export class TierValues {
   readonly codecs: ValueCodecs
   readonly book: TagBook
-  readonly #parts: SharedValuesParts
+  readonly #parts: TierValuesParts
   #opening: Promise<Opened> | undefined
 
-  constructor(parts: SharedValuesParts) {
+  constructor(parts: TierValuesParts) {
     const { tags, random, clock, encryption } = parts
     this.#parts = parts
     const values: TagValues = {
