@@ -141,6 +141,21 @@ test('several writes at fault among many', async t => {
   assert.equal(values.stats().behind!.pending, 0)
 })
 
+test('a write that is at fault and not given up yet makes nobody wait', async t => {
+  const scene = new BehindScene(t)
+  const { values } = scene.start({ write: { retry: { first: '100ms', max: '1m', attempts: Infinity } } })
+  refuse(scene, ['bad'], () => new Error('no'))
+  await values.set('bad', 1)
+  for (let minute = 0; minute < 10; minute++) await scene.pass(60_000)
+  assert.ok(scene.refusals > 5)
+  for (let at = 0; at < 10; at++) {
+    await values.set('good', at)
+    await scene.pass(100)
+    assert.equal(scene.functions.rows.get('good'), at)
+    await scene.pass(20_000)
+  }
+})
+
 test('a newer write of a key that is given up is sent all the same', async t => {
   const scene = new BehindScene(t)
   const { values, errors } = scene.start({ write: { retry: { ...retry, attempts: 1 } } })
