@@ -100,6 +100,22 @@ void test('messages come late, in their order', async t => {
   assert.equal(await b.get('key'), 3)
 })
 
+void test('messages that are under way when they are lost, or when the connection is closed, never come', async t => {
+  const { a, b, toB, clock } = await scene(t)
+  const heard: number[] = []
+  await toB.subscribe({ message: lane => void heard.push(lane), lost: () => {} })
+  toB.delayMessages('1s')
+  await a.set('key', 2)
+  const end = toB.loseMessages({ unnoticed: true })
+  await clock.pass('1s')
+  end()
+  assert.equal(b.values.peek('key'), 1)
+  await a.set('key', 3)
+  await toB.close()
+  await clock.pass('1s')
+  assert.deepEqual(heard, [])
+})
+
 void test('a reply that is lost has had its effect', async t => {
   const { a, toA, clock } = await scene(t)
   toA.fail(1, { on: 'putFenced', after: true })

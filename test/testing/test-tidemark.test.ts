@@ -2,8 +2,10 @@
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 import type { Tidemark } from '../../src/library/tidemark.ts'
+import { postgres } from '../../src/postgres.ts'
 import {
   createTestTidemark,
+  faultyTier,
   ManualClock,
   MemoryStorage,
   MemoryTier,
@@ -138,6 +140,18 @@ void test('what the tier itself goes through, all caches go through', async t =>
   tier.moveToShard('another')
   const { tide: fresh } = open(t, { tier }, { clock })
   assert.equal(await fresh.getOrSet('key', () => 3), 3, 'what was on the other primary is gone')
+})
+
+void test('values and rows have lanes of their own, and one tier alone has none for rows', async t => {
+  const clock = new ManualClock()
+  const [rows, values] = [new MemoryTier({ clock }), new MemoryTier({ clock })].map(tier => faultyTier(tier, { clock }))
+  const { tide } = open(t, { tier: { rows: rows!, values: values! } }, { clock })
+  await tide.set('key', 1)
+  assert.ok(values!.count() > 0)
+  assert.equal(rows!.count(), 0)
+  const { tide: alone } = open(t, { tier: values! }, { clock })
+  const users = alone.keyspace('users', { source: postgres('postgres://127.0.0.1:1/nowhere').table('users') })
+  await assert.rejects(users.get('1'), { code: 'OPTION_INVALID', message: /\{ rows, values \}/ })
 })
 
 void test('journals are in memory, and found by a cache that is opened again', async t => {
