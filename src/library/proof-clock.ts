@@ -12,12 +12,16 @@ import type { SuspendWatch } from '../cache/suspend-watch.ts'
 /** The finest step of the wall clock. */
 const STEP_MS = 1
 
+const WALL = 0
+const NOW = 1
+const TRUSTED = 2
+
 export class ProofClock {
   readonly #clock: Clock
   readonly #watch: SuspendWatch
   readonly #onJump: () => void
-  #wallMs = NaN
-  #nowMs = 0
+  /** Numbers of a class's fields are boxed, which a call would feel: what WALL, NOW and TRUSTED name, in ms. */
+  readonly #times = Float64Array.of(NaN, 0, -Infinity)
 
   /** `onJump` is called when all proofs of before are void. */
   constructor(clock: Clock, watch: SuspendWatch, onJump: () => void) {
@@ -29,8 +33,8 @@ export class ProofClock {
   /** Monotonic ms: now, or up to a millisecond later. */
   nowMs(): number {
     const wallMs = this.#clock.wallMs()
-    if (wallMs !== this.#wallMs) this.#read(wallMs)
-    return this.#nowMs
+    if (wallMs !== this.#times[WALL]) this.#read(wallMs)
+    return this.#times[NOW]!
   }
 
   /**
@@ -38,13 +42,17 @@ export class ProofClock {
    * samples that nobody has dropped yet. To be asked after `nowMs`.
    */
   trustedMs(boundMs: number): number {
-    return Math.min(boundMs, this.#nowMs - this.#watch.trustedFromMs)
+    const sinceMs = this.#times[NOW]! - this.#times[TRUSTED]!
+    return sinceMs < boundMs ? sinceMs : boundMs
   }
 
   #read(wallMs: number): void {
     const monotonicMs = this.#clock.monotonicMs()
-    this.#wallMs = wallMs
-    this.#nowMs = monotonicMs + STEP_MS
-    if (this.#watch.jumped(monotonicMs, wallMs)) this.#onJump()
+    this.#times[WALL] = wallMs
+    this.#times[NOW] = monotonicMs + STEP_MS
+    const jumped = this.#watch.jumped(monotonicMs, wallMs)
+    // Others may have asked the watch before.
+    this.#times[TRUSTED] = this.#watch.trustedFromMs
+    if (jumped) this.#onJump()
   }
 }
