@@ -7,6 +7,9 @@ import { nothing, type FunctionsScene } from './functions-scene.ts'
 
 export type FunctionsRules = Readonly<Record<string, (scene: FunctionsScene) => Promise<void>>>
 
+/** Of fixtures with `hold`. */
+export const whileHeld = 'a call that is held up rejects once its signal is aborted'
+
 /** How long a function may take to heed its signal, in ms of the real clock. */
 const HEEDS_WITHIN_MS = 2_000
 const TOGETHER = 20
@@ -122,10 +125,9 @@ export const signalRules: FunctionsRules = {
       await assert.rejects(call, `'${name}' goes on though nobody waits for it`)
     }
   },
-  'a call that is held up rejects once its signal is aborted': async s => {
-    if (s.fixture.hold === undefined) return
+  [whileHeld]: async s => {
     const ids = s.ids(1)
-    const release = await s.fixture.hold()
+    const release = await s.fixture.hold!()
     try {
       const controller = new AbortController()
       const calls = callsOf(s, ids, controller.signal).map(async ([name, call]) => {
