@@ -6,11 +6,8 @@
 //   a write        that was acknowledged was visible before
 //   in the end     every node answers what the database holds, from memory, and fresh
 import { limits } from '../../src/base/limits.ts'
-import type { ReadAnswer } from '../../src/cache/reader.ts'
-import { NO_PROOF } from '../../src/coherence/freshness.ts'
 import { mergeTickets, type SessionTicket } from '../../src/coherence/session.ts'
 import type { Node } from './node.ts'
-import { valueOf } from './row.ts'
 import type { Truth, Value } from './truth.ts'
 import type { VirtualTime } from './virtual-time.ts'
 
@@ -24,6 +21,18 @@ export class Session {
     if ((this.seen.get(key) ?? -1) < version) this.seen.set(key, version)
     this.ticket = mergeTickets(this.ticket, called, seen)
   }
+}
+
+/** A read's answer. */
+export interface Told {
+  readonly value: Value
+  /** In the simulation's time; -Infinity: nobody knows. Of a call that does not tell it: the bound before now, at the latest. */
+  readonly asOfMs: number
+  /** 'untold': the call does not say. */
+  readonly tier: 'near' | 'tier' | 'source' | 'untold'
+  readonly stale: boolean
+  /** The session's ticket after this; undefined outside of one. */
+  readonly session: SessionTicket | undefined
 }
 
 /** A read as it was called. */
@@ -55,15 +64,14 @@ export class Checker {
     this.#violated = violated
   }
 
-  answered(asked: Asked, result: ReadAnswer): void {
-    const { node, key, calledMs, session } = asked
+  answered(asked: Asked, result: Told): void {
+    const { key, calledMs, session } = asked
     const { nowMs } = this.#time
-    const value = valueOf(result.value)
-    const asOfMs = result.asOfMs === NO_PROOF ? -Infinity : node.process.worldMs(result.asOfMs)
+    const { value, asOfMs } = result
     this.#count(`read ${result.tier}`)
     if (result.stale) this.#count('read stale')
     // A load that was under way before the call may be shared: it is as old as the answer says.
-    if (result.tier === 'source' && asked.isolatedSource(Math.min(calledMs, asOfMs))) {
+    if (mayBeSource(result) && asked.isolatedSource(Math.min(calledMs, asOfMs))) {
       this.#count('read from an isolated database')
       return
     }
@@ -82,7 +90,7 @@ export class Checker {
       }
       this.#count('checked: session')
     }
-    if (session !== undefined) {
+    if (session !== undefined && result.session !== undefined) {
       session.see(
         key,
         this.#truth.firstVersion(key, value, Math.min(asOfMs, calledMs)) ?? version,
@@ -92,16 +100,16 @@ export class Checker {
     }
   }
 
-  #checkAge(asked: Asked, result: ReadAnswer, value: Value, asOfMs: number): void {
+  #checkAge(asked: Asked, result: Told, value: Value, asOfMs: number): void {
     const { boundMs, calledMs } = asked
     const { nowMs } = this.#time
-    const oldestMs = result.tier === 'source' ? Math.min(calledMs, nowMs - boundMs) : nowMs - boundMs
+    const oldestMs = mayBeSource(result) ? Math.min(calledMs, nowMs - boundMs) : nowMs - boundMs
     this.#count('checked: age')
     if (asOfMs >= oldestMs - CLOCK_SLACK_MS) return
     this.#report(asked, result, value, `is as of ${asOfMs.toFixed(2)}, older than the bound of ${boundMs} ms`, asOfMs)
   }
 
-  #report(asked: Asked, result: ReadAnswer, value: Value, what: string, fromMs: number): void {
+  #report(asked: Asked, result: Told, value: Value, what: string, fromMs: number): void {
     const { node, key, calledMs } = asked
     this.#violated(
       `${node.name} read ${key} = ${value} from ${result.tier}${result.stale ? ', stale' : ''} ` +
@@ -142,8 +150,8 @@ export class Checker {
   }
 
   /** Long after the last fault. */
-  settled(node: Node, key: string, result: ReadAnswer, again: boolean): void {
-    const value = valueOf(result.value)
+  settled(node: Node, key: string, result: Told, again: boolean): void {
+    const { value } = result
     const latest = this.#truth.latest(key)
     this.#count('checked: end')
     if (value !== latest)
@@ -151,7 +159,7 @@ export class Checker {
         `in the end ${node.name} reads ${key} = ${value} from ${result.tier}, not ${latest}: ${this.#truth.describe(key, this.#truth.sinceMs(key))}`,
       )
     if (!again) return
-    const ageMs = this.#time.nowMs - node.process.worldMs(result.asOfMs)
+    const ageMs = this.#time.nowMs - result.asOfMs
     if (result.tier === 'source' || result.stale || ageMs > AGE_IN_THE_END_MS) {
       this.#violated(`in the end ${node.name} reads ${key} from ${result.tier}, ${ageMs.toFixed(0)} ms old`)
     }
@@ -159,3 +167,7 @@ export class Checker {
 }
 
 const AGE_IN_THE_END_MS = 400
+
+function mayBeSource({ tier }: Told): boolean {
+  return tier === 'source' || tier === 'untold'
+}

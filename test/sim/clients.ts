@@ -1,8 +1,9 @@
-// Users of the nodes: they read and write through the product's own reader and writer, some of them in sessions that move
-// from node to node. Every answer goes to the checker.
+// Users of the nodes: they read and write through the product's own reader and writer, or its library, some of them in sessions
+// that move from node to node. Every answer goes to the checker. Not for: calls that only the library has (library-clients.ts).
 import type { ReadOptions } from '../../src/cache/reader.ts'
 import type { CacheWrite } from '../../src/cache/writer.ts'
-import type { Session } from './checker.ts'
+import type { Asked, Session } from './checker.ts'
+import { getFrom } from './library-clients.ts'
 import type { Node } from './node.ts'
 import type { ClientKind } from './plan.ts'
 import { PLAIN, rowOf } from './row.ts'
@@ -27,6 +28,8 @@ export class Clients {
       else if (kind === 'remove') this.write(node, [key], undefined, true)
       else if (kind === 'session write') this.write(node, [key], session, dice[3]! < 0.2)
       else if (kind === 'write several') this.write(node, [...this.#several(dice[3]!), key], undefined, false)
+      else if (kind === 'read' && node.library !== undefined && dice[4]! < 0.5)
+        getFrom(this.#world, node.library, this.asked(node, key, {}, undefined))
       else this.read(node, key, this.#optionsOf(kind, dice[3]!), kind === 'session read' ? session : undefined)
     })
   }
@@ -43,24 +46,30 @@ export class Clients {
     return keys.filter((_, index) => Math.floor(die * 2 ** keys.length) & (1 << index))
   }
 
-  read(node: Node, key: string, options: ReadOptions, session: Session | undefined): void {
+  /** A read as it is called now. */
+  asked(node: Node, key: string, options: ReadOptions, session: Session | undefined): Asked {
     const world = this.#world
-    const calledMs = world.time.nowMs
-    const asked = {
+    return {
       node,
       key,
       boundMs: options.maxStalenessMs ?? world.config.maxStalenessMs,
-      calledMs,
+      calledMs: world.time.nowMs,
       session,
       ticket: session?.ticket,
       seen: session === undefined ? undefined : new Map(session.seen),
       isolatedSource: (sinceMs: number) => world.isolated.size > 0 || world.isolatedUntilMs >= sinceMs,
     }
+  }
+
+  read(node: Node, key: string, options: ReadOptions, session: Session | undefined): void {
+    const world = this.#world
+    const asked = this.asked(node, key, options, session)
     const withTicket = session?.ticket === undefined ? options : { ...options, session: session.ticket }
-    node.reader.read(key, withTicket).then(
-      result => {
-        world.say(() => `${node.name} read ${key}: ${Buffer.from(result.value ?? []).toString()} from ${result.tier}`)
-        world.checker.answered(asked, result)
+    node.read(key, withTicket, session !== undefined).then(
+      told => {
+        world.say(() => `${node.name} read ${key}: ${told.value} from ${told.tier}`)
+        if (node.library !== undefined) world.count('library read')
+        world.checker.answered(asked, told)
       },
       (error: unknown) => world.broken('read', error),
     )
@@ -77,13 +86,13 @@ export class Clients {
       const row = rowOf(key.slice(key.indexOf(':') + 1), value)
       return { key, operation: row === null ? { kind: 'remove' } : { kind: 'replace', row } }
     })
-    node.writer.write(writes).then(
-      answer => {
+    node.write(writes, called).then(
+      ticket => {
         world.say(() => `${node.name} wrote ${[...values].join('; ')}`)
         for (const [key, value] of values) {
           // What a known trigger made of it, nobody is told.
           if (!key.startsWith(`${PLAIN}:`) && !remove) continue
-          world.checker.acknowledged(node, key, value, calledMs, session, called, answer.session)
+          world.checker.acknowledged(node, key, value, calledMs, session, called, ticket)
         }
       },
       (error: unknown) => world.broken('write', error),

@@ -24,7 +24,8 @@ class ProcessClock implements Clock {
   }
 
   wallMs(): number {
-    return WALL_BEGINS_MS + this.#time.nowMs + this.wallJumpMs
+    // In whole milliseconds, as the system's.
+    return Math.floor(WALL_BEGINS_MS + this.#time.nowMs + this.wallJumpMs)
   }
 
   timer(delayMs: number, callback: () => void): Timer {

@@ -24,6 +24,12 @@ const operations = 'coherence/operations.ts'
 const lane = 'coherence/lane.ts'
 const near = 'coherence/near-lane.ts'
 
+/** The library's own path is what is looked at. */
+const everyNodeALibrary: Focus = {
+  library: { kinds: ['library peek', 'library get'], steps: 300 },
+  config: { library: { nodes: [true, true, true] } },
+}
+
 function patch(file: string, find: string, replace: string): Patch {
   return { file, find, replace }
 }
@@ -296,6 +302,7 @@ export const mutations: Readonly<Record<string, Mutation>> = {
       patch(near, 'if (compareMarks(near.mark, laneAsRead.mark) > 0) return false', ''),
       patch(near, 'if (!generationsEqual(near.generation, laneAsRead.generation)) return false', ''),
       patch('cache/map-near.ts', 'if (entry.ticket !== this.begin(key)) return false', ''),
+      patch('cache/object-near.ts', 'if (entry.ticket !== this.begin(key)) return false', ''),
     ],
     seeds: 250,
     schedules: ['one transaction that changes very many rows is applied in parts, and nothing in between is wrong'],
@@ -543,6 +550,60 @@ export const mutations: Readonly<Record<string, Mutation>> = {
         'return false',
       ),
     ],
+    seeds: 20,
+    schedules: [],
+  },
+  'library: proof of a hit': {
+    patches: [patch('near/room.ts', 'if (!(nowMs - this.asOfMsOf(meta) <= boundMs)) return false', '')],
+    focus: { ...everyNodeALibrary, faults: ['node stops'], faultSteps: 8 },
+    seeds: 20,
+    schedules: [],
+  },
+  'library: time of a hit': {
+    patches: [patch('library/proof-clock.ts', 'if (wallMs !== this.#wallMs) this.#read(wallMs)', 'if (Number.isNaN(this.#wallMs)) this.#read(wallMs)')], // prettier-ignore
+    focus: { ...everyNodeALibrary, faults: ['node stops'], faultSteps: 8 },
+    seeds: 20,
+    schedules: [],
+  },
+  'library: suspended machines': {
+    patches: [
+      patch('library/proof-clock.ts', 'return Math.min(boundMs, this.#nowMs - this.#watch.trustedFromMs)', 'return boundMs'), // prettier-ignore
+      patch('library/proof-clock.ts', 'if (this.#watch.jumped(monotonicMs, wallMs)) this.#onJump()', ''),
+    ],
+    focus: { ...everyNodeALibrary, faults: ['node is suspended'], faultSteps: 8 },
+    seeds: 100,
+    schedules: [],
+  },
+  'library: samples of before a suspension': {
+    patches: [patch('library/proof-clock.ts', 'return Math.min(boundMs, this.#nowMs - this.#watch.trustedFromMs)', 'return boundMs')], // prettier-ignore
+    focus: { ...everyNodeALibrary, faults: ['node is suspended'], faultSteps: 8 },
+    seeds: 100,
+    schedules: [],
+  },
+  'library: lanes that are dropped': {
+    patches: [patch('cache/object-near.ts', 'this.#places.pool.dropLane(this.#firstLane + lane)', '')],
+    focus: { ...everyNodeALibrary, statements: ['update'] },
+    seeds: 100,
+    schedules: [],
+  },
+  'library: changes in memory': {
+    patches: [patch('cache/object-near.ts', 'if (held === undefined || !staysNear(held.stamp, event)) this.#places.remove(event.key)', '')], // prettier-ignore
+    seeds: 20,
+    schedules: [],
+  },
+  'library: near rule and generation, and tickets': {
+    patches: [
+      patch(near, 'if (compareMarks(near.mark, laneAsRead.mark) > 0) return false', ''),
+      patch(near, 'if (!generationsEqual(near.generation, laneAsRead.generation)) return false', ''),
+      patch('cache/object-near.ts', 'if (entry.ticket !== this.begin(key)) return false', ''),
+    ],
+    focus: everyNodeALibrary,
+    seeds: 500,
+    schedules: [],
+  },
+  'library: compare-and-set of an update': {
+    patches: [patch('source/json-source.ts', ": { kind: 'replace', row: next, expected: before }", ": { kind: 'replace', row: next }")], // prettier-ignore
+    focus: { ...everyNodeALibrary, library: { kinds: ['library update'], steps: 100 } },
     seeds: 20,
     schedules: [],
   },

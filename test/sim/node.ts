@@ -1,22 +1,23 @@
-// One process of a deployment: the product's own reader, writer, near cache, sampler and tide keeper, over the simulated
-// database and tier. Not for: what is asked of it (world.ts).
-import { messageOf } from '../../src/base/errors.ts'
+// One process of a deployment, over the simulated database and tier: a server, or a service with the library in it.
+// Not for: what is asked of it (world.ts).
+import assert from 'node:assert/strict'
 import { seededRandom, type Random } from '../../src/base/random.ts'
-import { Keyspaces, type Backing } from '../../src/cache/keyspaces.ts'
-import { MapNear } from '../../src/cache/map-near.ts'
-import { NearSubscription } from '../../src/cache/near-subscription.ts'
-import { Reader } from '../../src/cache/reader.ts'
-import { Sampler } from '../../src/cache/sampler.ts'
-import { TideKeeper } from '../../src/cache/tide-keeper.ts'
-import type { TideObserver } from '../../src/cache/tide-observer.ts'
-import { Writer } from '../../src/cache/writer.ts'
+import type { MapNear } from '../../src/cache/map-near.ts'
+import type { ReadAnswer, ReadOptions, Reader } from '../../src/cache/reader.ts'
+import type { TideKeeper } from '../../src/cache/tide-keeper.ts'
+import type { CacheWrite, Writer } from '../../src/cache/writer.ts'
+import { NO_PROOF } from '../../src/coherence/freshness.ts'
+import type { SessionTicket } from '../../src/coherence/session.ts'
+import type { Told } from './checker.ts'
 import type { Cluster } from './cluster.ts'
+import { LibraryNode } from './library-node.ts'
 import type { LoglessNode } from './logless-node.ts'
 import type { LoglessWorld } from './logless-world.ts'
 import { SimProcess } from './machine.ts'
 import type { Network } from './network.ts'
 import type { Postgres } from './postgres.ts'
-import { describeKeyspace, PLAIN, TRIGGERED } from './row.ts'
+import { valueOf } from './row.ts'
+import { ServerNode } from './server-node.ts'
 import { SimFeed } from './sim-feed.ts'
 import { SimSource, type SourceShape } from './sim-source.ts'
 import type { MessageFaults } from './sim-subscription.ts'
@@ -34,6 +35,8 @@ export interface NodeOptions {
   readonly tierTimeoutMs: number
   readonly maxStalenessMs: number
   readonly nearEntries: number
+  /** Whether it is a service with the library in it. */
+  readonly library: boolean
   /** Whether it may run the tide. */
   readonly tide: boolean
   readonly formats: number
@@ -51,23 +54,19 @@ export class Node {
   readonly process: SimProcess
   readonly source: SimSource
   readonly tier: SimTier
-  readonly reader: Reader
-  readonly writer: Writer
-  readonly near: MapNear
-  readonly sampler: Sampler
-  readonly keeper: TideKeeper | undefined
+  readonly library: LibraryNode | undefined
   readonly logless: LoglessNode | undefined
+  readonly #server: ServerNode | undefined
   /** The database server that new connections go to. */
   postgres: Postgres
 
   constructor(options: NodeOptions) {
-    const { name, network, cluster, count, broken } = options
+    const { name, network, cluster, count, broken, maxStalenessMs, nearEntries, tide } = options
     const random = seededRandom(options.seed)
     this.name = name
     this.postgres = options.postgres
     this.process = new SimProcess(name, network.time, 1_000 + random.below(1_000_000))
     const { process } = this
-    const { clock } = process
     const directory = { primary: () => this.postgres, lanes: cluster.shape.lanes, layout: options.layout }
     this.source = new SimSource({ process, network, directory, shape: options.source, random: fork(random), newValue: options.newValue }) // prettier-ignore
     this.tier = new SimTier({
@@ -80,52 +79,68 @@ export class Node {
       formats: options.formats,
       count,
     })
-    this.near = new MapNear({ lanes: this.tier.lanes, clock, entriesMax: options.nearEntries })
-    this.sampler = new Sampler({ source: this.source, clock, onSamples: samples => this.near.prove(samples) })
-    const backing: Backing = { source: this.source, tier: this.tier, near: this.near, proofs: this.sampler }
-    const whenStale = 'source'
-    const keyspaces = new Keyspaces(
-      [PLAIN, TRIGGERED].map(keyspace => {
-        return { description: describeKeyspace(keyspace), backing, maxStalenessMs: options.maxStalenessMs, whenStale }
-      }),
-      clock,
-      (rows, failed) => count(failed ? 'load failed' : 'load'),
-    )
-    this.reader = new Reader(keyspaces, clock, fork(random))
-    this.writer = new Writer(keyspaces, clock, fork(random))
-    this.sampler.start()
-    NearSubscription.open({ tier: this.tier, near: this.near, clock }).catch((error: unknown) =>
-      broken('subscription', error),
-    )
+    const { source, tier } = this
+    let feedRandom = random
+    const feed = (): SimFeed =>
+      new SimFeed({ process, network, directory, timeoutMs: options.source.timeoutMs, random: feedRandom, confirmed: options.confirmed }) // prettier-ignore
+    const common = { process, source, tier, feed, maxStalenessMs, nearEntries, broken }
+    if (options.library) this.library = new LibraryNode({ ...common, random: fork(random), tide })
+    else this.#server = new ServerNode({ ...common, fork: () => fork(random), count })
     this.logless = options.logless?.newNode(process, options.formats)
-    if (!options.tide) return
-    const feedRandom = fork(random)
-    this.keeper = new TideKeeper({
-      tier: this.tier,
-      source: this.source,
-      feed: () => new SimFeed({ process, network, directory, timeoutMs: options.source.timeoutMs, random: feedRandom, confirmed: options.confirmed }), // prettier-ignore
-      clock,
-      random: fork(random),
-      observer: observe(count),
-    })
-    this.keeper.run().catch((error: unknown) => broken('tide keeper', error))
+    if (!tide) return
+    feedRandom = fork(random)
+    this.#server?.runTide()
+  }
+
+  get reader(): Reader {
+    return this.#own().reader
+  }
+
+  get writer(): Writer {
+    return this.#own().writer
+  }
+
+  get near(): MapNear {
+    return this.#own().near
+  }
+
+  get keeper(): TideKeeper | undefined {
+    return this.#server?.keeper
   }
 
   /** Brings a rejection of the product to light only while the process is there to have one. */
   get running(): boolean {
     return this.process.running
   }
+
+  async read(key: string, options: ReadOptions, inSession: boolean): Promise<Told> {
+    if (this.library !== undefined) return this.library.read(key, options, inSession)
+    return toldBy(this, await this.reader.read(key, options))
+  }
+
+  /** Returns a session's ticket after it. */
+  async write(writes: readonly CacheWrite[], session: SessionTicket | undefined): Promise<SessionTicket | undefined> {
+    if (this.library !== undefined) return this.library.write(writes, session)
+    return (await this.writer.write(writes)).session
+  }
+
+  #own(): ServerNode {
+    assert.ok(this.#server !== undefined, `${this.name} is a server`)
+    return this.#server
+  }
+}
+
+/** What a server's reader answered, for the checker. */
+export function toldBy({ process }: Node, { value, asOfMs, tier, stale, session }: ReadAnswer): Told {
+  return {
+    value: valueOf(value),
+    asOfMs: asOfMs === NO_PROOF ? -Infinity : process.worldMs(asOfMs),
+    tier,
+    stale,
+    session,
+  }
 }
 
 function fork(random: Random): Random {
   return seededRandom(random.uint32())
-}
-
-function observe(count: (what: string) => void): Partial<TideObserver> {
-  return {
-    opened: () => count('tide opened'),
-    ended: end => count(`tide ended: ${end.kind}${end.kind === 'lost' ? `, ${messageOf(end.error)}` : ''}`),
-    reset: (_lane, reason) => count(`tide reset: ${reason}`),
-    mismatch: () => count('tide mismatch'),
-  }
 }

@@ -14,6 +14,13 @@ import {
   type LoglessFocus,
   type LoglessKind,
 } from './logless-plan.ts'
+import {
+  drawLibrary,
+  drawLibrarySteps,
+  type LibraryConfig,
+  type LibraryFocus,
+  type LibraryKind,
+} from './library-plan.ts'
 import { drawLimits, type LimitValues } from './scaled-limits.ts'
 
 export const clientKinds = ['read', 'strong read', 'patient read', 'stale read', 'session read', 'session write', 'write', 'remove', 'write several'] as const // prettier-ignore
@@ -46,7 +53,7 @@ export const faultKinds = [
 export type ClientKind = (typeof clientKinds)[number]
 export type StatementKind = (typeof statementKinds)[number]
 export type FaultKind = (typeof faultKinds)[number]
-export type StepKind = ClientKind | StatementKind | FaultKind | LoglessKind
+export type StepKind = ClientKind | StatementKind | FaultKind | LoglessKind | LibraryKind
 
 /** What happens at an instant. `dice` are numbers in [0, 1) that say the rest: who, which key, for how long. */
 export interface Step {
@@ -78,6 +85,8 @@ export interface Config {
   readonly limits: LimitValues
   /** Keyspaces without a log, beside the others; undefined: none. */
   readonly logless?: LoglessConfig
+  /** Which nodes have the library in them; undefined: none. */
+  readonly library?: LibraryConfig
   /** When the last fault is over, and when everything is. */
   readonly faultsUntilMs: number
   readonly endMs: number
@@ -95,6 +104,7 @@ export interface Focus {
   readonly statementSteps?: number
   readonly clientSteps?: number
   readonly logless?: LoglessFocus
+  readonly library?: LibraryFocus
   readonly config?: Parts<Config>
 }
 
@@ -111,7 +121,8 @@ export function drawPlan(seed: number, focus: Focus = {}): Plan {
   const random = seededRandom(seed)
   const drawn = drawConfig(seed, random)
   const logless = drawLogless(seed)
-  const whole = { ...drawn, limits: { ...drawn.limits, ...logless.limits }, logless: logless.config }
+  const library = drawLibrary(seed)
+  const whole = { ...drawn, limits: { ...drawn.limits, ...logless.limits }, logless: logless.config, library: library.config } // prettier-ignore
   const config = focused(whole, focus.config ?? {})
   const clients = focus.clients ?? chooseKinds(random, clientKinds, 2)
   const clientSteps = drawSteps(random, clients, 'client', focus.clientSteps ?? 100 + random.below(300))
@@ -121,6 +132,7 @@ export function drawPlan(seed: number, focus: Focus = {}): Plan {
   const faults = focus.faults ?? chooseFaults(random, config)
   const steps: Step[] = [...clientSteps, ...statementSteps, ...drawSteps(random, faults, 'fault', focus.faultSteps ?? random.below(10))] // prettier-ignore
   steps.push(...drawLoglessSteps(logless, config.logless ?? logless.config, focus.logless ?? {}, FAULTS_UNTIL_MS + 300))
+  steps.push(...drawLibrarySteps(library, config.library ?? library.config, focus.library ?? {}, FAULTS_UNTIL_MS + 300))
   return { config, steps: steps.toSorted((a, b) => a.atMs - b.atMs) }
 }
 

@@ -1,6 +1,7 @@
 // What a run of many seeds came to, as lines. A run in which little is checked proves nothing, so all that was checked, tried
 // and broken is counted.
 import { clientKinds, faultKinds, statementKinds } from './plan.ts'
+import { libraryKinds } from './library-plan.ts'
 import { loglessKinds } from './logless-plan.ts'
 import type { SwarmResult } from './swarm.ts'
 
@@ -52,17 +53,18 @@ export function reportOf(result: SwarmResult, cpuMs: number, wallMs: number): st
       .toSorted()
   const operations = ['lease ', 'fill ', 'put ', 'void ', 'apply ', 'reset ', 'begin ', 'fenced put '].flatMap(named)
   const refused = operations.filter(name => !taken.includes(name))
-  const answers = ['read near', 'read tier', 'read source']
+  const answers = ['read near', 'read tier', 'read source', 'read untold']
   return [
     `${number(seeds)} seeds, ${number(events)} events, ${(cpuMs / seeds).toFixed(1)} ms of CPU a seed, ${(wallMs / 1_000).toFixed(0)} s`,
     list(`reads checked ${number(sum(counts, answers))}`, counts, [...answers, 'read stale', 'read from an isolated database', 'read of what a trigger overwrote'], name => name.slice('read '.length)), // prettier-ignore
+    `of them by the library ${number(counts['library read'] ?? 0)}, by its synchronous path ${number(counts['library read at once'] ?? 0)}`,
     list('rules', counts, named('checked: '), name => name.slice('checked: '.length)),
     list(`operations taken ${number(sum(counts, taken))}`, counts, taken),
     list(`operations refused ${number(sum(counts, refused))}`, counts, refused),
     list('tier', counts, named('tier ')),
     list('tide', counts, [...named('tide opened'), ...named('tide ended'), ...named('tide reset'), ...named('tide mismatch')]), // prettier-ignore
     list('errors told', counts, [...named('read SOURCE'), ...named('read S'), ...named('write S')].filter((name, at, all) => all.indexOf(name) === at)), // prettier-ignore
-    list('users', counts, clientKinds),
+    list('users', counts, [...clientKinds, ...libraryKinds]),
     ...loglessLines(counts, named),
     list('statements', counts, statementKinds),
     list('faults', counts, faultKinds),

@@ -1,9 +1,12 @@
-// Rows of the simulation as bytes: `{"id":"3","v":17}`. One keyspace of plain rows, one whose table has a trigger.
+// Rows of the simulation as bytes: `{"id":"3","v":17}`. One keyspace of plain rows, one whose table has a trigger, one of
+// counters.
 import type { KeyspaceDescription } from '../../src/source/source.ts'
 import type { Value } from './truth.ts'
 
 export const PLAIN = 'k'
 export const TRIGGERED = 't'
+/** Rows that nobody writes but `update` of the library, which adds 1. */
+export const COUNTERS = 'c'
 
 export function describeKeyspace(name: string): KeyspaceDescription {
   return {

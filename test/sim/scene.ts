@@ -6,7 +6,7 @@ import type { ReadAnswer, ReadOptions } from '../../src/cache/reader.ts'
 import type { WriteAnswer } from '../../src/cache/writer.ts'
 import { keyHash, laneOf, type LaneState } from '../../src/coherence/lane.ts'
 import type { Session } from './checker.ts'
-import type { Node } from './node.ts'
+import { toldBy, type Node } from './node.ts'
 import type { Config } from './plan.ts'
 import type { Postgres, Transaction } from './postgres.ts'
 import { rowOf, valueOf } from './row.ts'
@@ -153,7 +153,7 @@ export class Scene {
     }
     const answer = this.nodes[node]!.reader.read(key, session?.ticket === undefined ? options : { ...options, session: session.ticket }) // prettier-ignore
     answer.then(
-      result => world.checker.answered(asked, result),
+      result => world.checker.answered(asked, toldBy(asked.node, result)),
       () => {},
     )
     return answer

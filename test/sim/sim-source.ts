@@ -4,11 +4,19 @@ import { TidemarkError } from '../../src/base/errors.ts'
 import type { Random } from '../../src/base/random.ts'
 import { epochOf } from '../../src/coherence/epoch.ts'
 import { boundedSnapshot } from '../../src/coherence/stamp.ts'
-import type { LoadResult, RowOutcome, RowWrite, Source, SourcePosition, WriteResult } from '../../src/source/source.ts'
+import type {
+  LoadResult,
+  RowOperation,
+  RowOutcome,
+  RowWrite,
+  Source,
+  SourcePosition,
+  WriteResult,
+} from '../../src/source/source.ts'
 import { Connection, ConnectionLost, type Network } from './network.ts'
 import type { SimProcess } from './machine.ts'
 import type { Postgres, Transaction } from './postgres.ts'
-import { rowOf, TRIGGERED, valueOf } from './row.ts'
+import { COUNTERS, rowOf, TRIGGERED, valueOf } from './row.ts'
 
 /** What a process knows of the database: which server it would connect to now, and how lanes and keyspaces are laid out. */
 export interface Directory {
@@ -212,6 +220,7 @@ class WriteTransaction {
   #change(key: string, write: RowWrite): RowOutcome {
     const { operation, id } = write
     const before = rowOf(id, this.#postgres.seen(this.#tx, key))
+    if (!isAsExpected(operation, before)) return { changed: false, before, after: before, fields: 0, exact: true }
     if (operation.kind === 'remove') {
       if (before !== null) this.#postgres.change(this.#tx, key, null)
       return { changed: before !== null, before, after: null, fields: 0, exact: true }
@@ -238,8 +247,15 @@ class WriteTransaction {
     const { shape, random, newValue } = this.#options
     const hidden = shape.hiddenTriggerOneIn > 0 && random.below(shape.hiddenTriggerOneIn) === 0
     for (const { key, write } of this.#writes.toReversed()) {
-      if (write.operation.kind === 'remove') continue
+      if (write.operation.kind === 'remove' || write.keyspace === COUNTERS) continue
       if (write.keyspace === TRIGGERED || hidden) this.#postgres.change(this.#tx, key, newValue())
     }
   }
+}
+
+/** What `condition` and `expected` of a write ask of the row as it is. */
+function isAsExpected(operation: RowOperation, before: Uint8Array | null): boolean {
+  if (operation.kind === 'replace' && operation.condition === 'absent') return before === null
+  if ((operation.kind !== 'replace' && operation.kind !== 'remove') || operation.expected === undefined) return true
+  return before !== null && Buffer.compare(before, operation.expected) === 0
 }

@@ -4,9 +4,11 @@
 /** A row's content; every write has a number of its own. null: there is no row. */
 export type Value = number | null
 
-interface Shown {
+export interface Shown {
   readonly value: Value
   readonly sinceMs: number
+  /** Another server took over, which had not seen what was shown before. */
+  readonly tookOver: boolean
 }
 
 export class Truth {
@@ -17,15 +19,20 @@ export class Truth {
   versions = 0
 
   /** From now on every query sees this value. */
-  show(key: string, value: Value, nowMs: number): void {
+  show(key: string, value: Value, nowMs: number, tookOver = false): void {
     const history = this.#history.get(key)
-    if (history === undefined) this.#history.set(key, [{ value, sinceMs: nowMs }])
-    else history.push({ value, sinceMs: nowMs })
+    const shown = { value, sinceMs: nowMs, tookOver }
+    if (history === undefined) this.#history.set(key, [shown])
+    else history.push(shown)
     this.versions++
   }
 
   overwrite(value: Value, nowMs: number): void {
     if (value !== null) this.#overwritten.set(value, nowMs)
+  }
+
+  history(key: string): readonly Shown[] {
+    return this.#history.get(key) ?? []
   }
 
   latest(key: string): Value {

@@ -6,6 +6,8 @@ import { Checker, Session } from './checker.ts'
 import { Clients } from './clients.ts'
 import { Cluster } from './cluster.ts'
 import { Faults } from './faults.ts'
+import { COUNT_FROM, LibraryClients } from './library-clients.ts'
+import { libraryKinds, type LibraryKind } from './library-plan.ts'
 import { loglessKinds, type LoglessKind } from './logless-plan.ts'
 import { LoglessWorld } from './logless-world.ts'
 import { SimProcess } from './machine.ts'
@@ -13,7 +15,7 @@ import { Network } from './network.ts'
 import { Node } from './node.ts'
 import { clientKinds, faultKinds, statementKinds, type ClientKind, type Config, type FaultKind, type Plan, type StatementKind, type Step } from './plan.ts' // prettier-ignore
 import { Postgres } from './postgres.ts'
-import { PLAIN, TRIGGERED } from './row.ts'
+import { COUNTERS, PLAIN, TRIGGERED } from './row.ts'
 import { withLimits } from './scaled-limits.ts'
 import { Statements } from './statements.ts'
 import { Truth, type Value } from './truth.ts'
@@ -40,6 +42,8 @@ export class World {
   readonly cluster: Cluster
   readonly checker: Checker
   readonly keys: readonly string[]
+  /** A row that is only ever raised by one. */
+  readonly counter = `${COUNTERS}:1`
   readonly sessions: readonly Session[]
   readonly nodes: Node[] = []
   /** Sources without a log, if there are any. */
@@ -54,7 +58,7 @@ export class World {
   /** When the last of them was gone. */
   isolatedUntilMs = -Infinity
   readonly #random: Random
-  readonly #initial: ReadonlyMap<string, Value>
+  readonly #initial: Map<string, Value>
   #values = 0
   #nodesMade = 0
   #serversMade = 0
@@ -75,6 +79,7 @@ export class World {
     const names = (keyspace: string, count: number): string[] => Array.from({ length: count }, (_, id) => `${keyspace}:${id + 1}`) // prettier-ignore
     this.keys = [...names(PLAIN, config.plainKeys), ...names(TRIGGERED, config.triggeredKeys)].toSorted()
     this.#initial = new Map(this.keys.map((key, index) => [key, index % 3 === 2 ? null : this.newValue()]))
+    this.#initial.set(this.counter, config.library?.counterExists === false ? null : COUNT_FROM)
     for (const [key, value] of this.#initial) this.truth.show(key, value, 0)
     this.postgres = this.newServer({ timeline: 1, run: 1, wal: BEGIN_WAL, nextXid: BEGIN_XID, log: [], initial: this.#initial }) // prettier-ignore
     this.sessions = Array.from({ length: config.sessions }, () => new Session())
@@ -111,6 +116,7 @@ export class World {
       tierTimeoutMs: config.tierTimeoutMs,
       maxStalenessMs: config.maxStalenessMs,
       nearEntries: config.nearEntries,
+      library: config.library?.nodes[index] === true,
       tide: index < config.tides,
       formats: config.mixedFormats && index % 2 === 1 ? 2 : 1,
       layout: this.#layoutOf(index),
@@ -154,15 +160,16 @@ export class World {
   /** Another server answers from now on: what it shows is what is true. */
   takeOver(next: Postgres): void {
     this.postgres = next
-    for (const key of this.keys) {
+    for (const key of [...this.keys, this.counter]) {
       const value = next.value(key)
-      if (this.truth.latest(key) !== value) this.truth.show(key, value, this.time.nowMs)
+      if (this.truth.latest(key) !== value) this.truth.show(key, value, this.time.nowMs, true)
     }
   }
 
   /** Runs the steps and everything after them. */
   async run(steps: readonly Step[]): Promise<Outcome> {
     const clients = new Clients(this)
+    const library = new LibraryClients(this, clients)
     const statements = new Statements(this)
     const faults = new Faults(this)
     if (!steps.some(({ kind }) => isFault(kind))) this.logless?.expectNoFaults()
@@ -171,6 +178,7 @@ export class World {
         this.count(kind)
         this.say(() => `-- ${kind} ${dice.map(die => die.toFixed(3)).join(' ')}`)
         if (isClient(kind)) clients.begin(kind, dice)
+        else if (isLibrary(kind)) library.begin(kind, dice)
         else if (isLogless(kind)) this.logless?.begin(kind, dice)
         else if (isStatement(kind)) statements.begin(kind, dice)
         else faults.begin(kind, dice)
@@ -186,6 +194,7 @@ export class World {
     this.postgres.terminateAll()
     await this.time.run(endMs)
     await this.#settled()
+    library.settled()
     await this.logless?.settled()
     return this.outcome()
   }
@@ -208,8 +217,8 @@ export class World {
   async #settled(): Promise<void> {
     for (const again of [false, true]) {
       for (const node of this.nodes) {
-        for (const key of this.keys) {
-          node.reader.read(key).then(
+        for (const key of [...this.keys, this.counter]) {
+          node.read(key, {}, false).then(
             result => {
               // Nodes that do not understand each other's records do not profit from them.
               this.checker.settled(node, key, result, again && !this.config.mixedFormats)
@@ -220,7 +229,7 @@ export class World {
       }
       await this.time.run(this.config.endMs + (again ? 500 : 400))
     }
-    const expected = 2 * this.nodes.length * this.keys.length
+    const expected = 2 * this.nodes.length * (this.keys.length + 1)
     const answered = this.counts['checked: end'] ?? 0
     if (answered < expected) this.violated(`in the end ${expected - answered} of ${expected} reads are not answered`)
   }
@@ -232,6 +241,10 @@ function isClient(kind: Step['kind']): kind is ClientKind {
 
 function isFault(kind: Step['kind']): kind is FaultKind {
   return (faultKinds as readonly string[]).includes(kind)
+}
+
+function isLibrary(kind: Step['kind']): kind is LibraryKind {
+  return (libraryKinds as readonly string[]).includes(kind)
 }
 
 function isLogless(kind: Step['kind']): kind is LoglessKind {

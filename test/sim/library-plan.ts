@@ -1,0 +1,56 @@
+// What one seed stands for, of processes with the library in them: which ones those are, and what their users do beside reading
+// and writing as all others do. Drawn from a stream of its own, so that what happens in a seed otherwise does not depend on it.
+// Not for: what the steps do (library-clients.ts).
+import { seededRandom, type Random } from '../../src/base/random.ts'
+
+export const libraryKinds = ['library peek', 'library get', 'library update', 'counter read'] as const
+export type LibraryKind = (typeof libraryKinds)[number]
+
+export interface LibraryConfig {
+  /** By node; for those beyond it, none. */
+  readonly nodes: readonly boolean[]
+  /** Whether the counter is there at first. */
+  readonly counterExists: boolean
+}
+
+/** What all seeds have in common, for a hole that needs one kind of thing again and again. */
+export interface LibraryFocus {
+  readonly kinds?: readonly LibraryKind[]
+  readonly steps?: number
+}
+
+export interface LibraryStep {
+  readonly atMs: number
+  readonly kind: LibraryKind
+  readonly dice: readonly number[]
+}
+
+export interface LibraryDraw {
+  readonly config: LibraryConfig
+  readonly random: Random
+}
+
+const NODES_MAX = 3
+
+export function drawLibrary(seed: number): LibraryDraw {
+  const random = seededRandom(seed * 6_271 + 15_485_863)
+  // In every other seed no process; else all of them, or some.
+  const [none, all] = [random.below(2) === 0, random.below(3) === 0]
+  const nodes = Array.from({ length: NODES_MAX }, () => !none && (all || random.below(2) === 0))
+  return { config: { nodes, counterExists: random.below(2) === 0 }, random }
+}
+
+export function drawLibrarySteps(
+  { random }: LibraryDraw,
+  { nodes }: LibraryConfig,
+  focus: LibraryFocus,
+  untilMs: number,
+): LibraryStep[] {
+  if (!nodes.includes(true)) return []
+  const chosen = focus.kinds ?? libraryKinds.filter(() => random.below(3) > 0)
+  if (chosen.length === 0) return []
+  return Array.from({ length: focus.steps ?? 20 + random.below(60) }, () => {
+    const kind = chosen[random.below(chosen.length)]!
+    return { atMs: random.fraction() * untilMs, kind, dice: Array.from({ length: 3 }, () => random.fraction()) }
+  })
+}
