@@ -116,9 +116,8 @@ export class ObjectSpace<V> {
       }
     }
     if (slot === undefined) {
-      room.makeRoom(bytes)
       // Whoever was told what left may have set this key.
-      if (room.reports) this.#removeIfThere(key)
+      if (room.makeRoom(bytes)) this.#removeIfThere(key)
       slot = room.insert(this.#number, key, bytes)
       this.#slots.set(key, slot)
     }

@@ -85,7 +85,7 @@ export class Room<V> extends Slots<V> {
     return this.#smallBytes + this.#mainBytes
   }
 
-  /** Whether a callback may have changed anything while room was made. */
+  /** Whether a callback is told of what leaves. It may use the pool. */
   get reports(): boolean {
     return this.#onReclaim !== undefined && (this.#isHeard === undefined || this.#isHeard())
   }
@@ -196,13 +196,16 @@ export class Room<V> extends Slots<V> {
     this.giveSlot(slot)
   }
 
-  /** Evicts until one more entry of so many bytes, at most `bytesMax`, finds room. */
-  makeRoom(bytes: number): void {
+  /** Evicts until one more entry of so many bytes, at most `bytesMax`, finds room. True: somebody was told of what left. */
+  makeRoom(bytes: number): boolean {
+    let told = false
     if (this.#orphans > 0) this.#sweepOrphans(ORPHAN_SLOTS, ORPHANS_AT_ONCE)
-    while (this.entries >= this.entriesMax || this.totalBytes + bytes > this.bytesMax) this.#evict()
+    while (this.entries >= this.entriesMax || this.totalBytes + bytes > this.bytesMax) told = this.#evict() || told
+    return told
   }
 
-  #evict(): void {
+  // Whether somebody was told.
+  #evict(): boolean {
     for (let spared = 0; ; spared++) {
       const queue = this.sized
         ? queueToReclaim(this.#smallBytes, this.#mainBytes)
@@ -212,8 +215,10 @@ export class Room<V> extends Slots<V> {
       const frequency = frequencyAfterReclaim(queue, meta & FREQUENCY_MASK)
       if (frequency < 0 || spared === SPARED_MAX || !this.isKept(slot, this.clock.read())) {
         if (queue === 'small' && this.isOfItsEra(meta)) this.#remember(this.key(slot)!)
-        this.#reclaim(slot, this.reports ? (this.#reasonOfDeath(slot, this.clock.read()) ?? 'room') : 'room')
-        return
+        const reports = this.reports
+        const reason = reports ? (this.#reasonOfDeath(slot, this.clock.read()) ?? 'room') : 'room'
+        this.#reclaim(slot, reason, reports)
+        return reports
       }
       this.unlink(slot)
       this.link(slot, MAIN_END)
@@ -232,7 +237,7 @@ export class Room<V> extends Slots<V> {
     this.#ghosts.add(hashOfKey(key))
   }
 
-  #reclaim(slot: number, reason: Reason): void {
+  #reclaim(slot: number, reason: Reason, reports: boolean = this.reports): void {
     const space = this.space(slot)
     const slots = this.#slotsOf[space]
     const key = this.key(slot)!
@@ -244,7 +249,7 @@ export class Room<V> extends Slots<V> {
       return
     }
     slots.delete(key)
-    if (this.reports) this.#onReclaim!(space, key, value, reason)
+    if (reports) this.#onReclaim!(space, key, value, reason)
   }
 
   #count(main: boolean, entries: number, bytes: number): void {
