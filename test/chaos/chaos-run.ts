@@ -59,12 +59,24 @@ export interface FaultOutcome {
   readonly servers: readonly ServerOutcome[]
 }
 
+/** What services with the library in them read and wrote. */
+export interface LibraryOutcome {
+  /** Answers checked, by call. */
+  readonly reads: Readonly<Record<string, number>>
+  /** Of those that say so: by where they came from. */
+  readonly tiers: Readonly<Record<string, number>>
+  readonly writes: number
+  /** Reads that were refused, by code. */
+  readonly refused: Readonly<Record<string, number>>
+}
+
 export interface ChaosOutcome {
   readonly seed: number
   readonly seconds: number
   readonly reads: number
   readonly readsOf: Readonly<Record<string, number>>
   readonly sessionSteps: number
+  readonly library: LibraryOutcome
   readonly readErrors: number
   readonly acknowledged: number
   readonly unknown: number
@@ -148,6 +160,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosOutcome> {
     reads: history.reads,
     readsOf: Object.fromEntries(history.readsOf),
     sessionSteps: load.sessions.reduce((sum, { steps }) => sum + steps, 0),
+    library: libraryOf(load),
     readErrors: load.readErrors,
     acknowledged: history.acknowledged,
     unknown: history.unknown,
@@ -166,6 +179,21 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosOutcome> {
     untried: faults.map(({ name }) => name).filter(name => outcomes.every(({ fault }) => fault !== name)),
     faults: outcomes,
   }
+}
+
+function libraryOf({ libraries }: Load): LibraryOutcome {
+  return {
+    reads: sumOf(libraries.map(({ reads }) => reads)),
+    tiers: sumOf(libraries.map(({ tiers }) => tiers)),
+    writes: libraries.reduce((sum, { writes }) => sum + writes, 0),
+    refused: sumOf(libraries.map(({ refused }) => refused)),
+  }
+}
+
+function sumOf(all: readonly Readonly<Record<string, number>>[]): Record<string, number> {
+  const sums: Record<string, number> = {}
+  for (const [name, count] of all.flatMap(each => Object.entries(each))) sums[name] = (sums[name] ?? 0) + count
+  return sums
 }
 
 /** A light load, and the probe beside it. */

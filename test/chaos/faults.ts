@@ -303,6 +303,26 @@ export const faults: readonly Fault[] = [
     lastsMs: 4_000,
     begin: scene => loseServer(scene, pick(scene.random, scene.grid.servers), true),
   },
+  {
+    name: 'kill-library',
+    help: 'kill -9 of a service with the library in it',
+    lastsMs: 1_000,
+    begin: async ({ grid, random }) => {
+      const library = pick(random, grid.libraries)
+      await library.kill()
+      return ongoing(library.name, () => library.start())
+    },
+  },
+  {
+    name: 'stop-library',
+    help: 'SIGSTOP of a service with the library in it',
+    lastsMs: 3_000,
+    begin: ({ grid, random }) => {
+      const library = pick(random, grid.libraries)
+      library.pause()
+      return Promise.resolve(ongoing(library.name, () => library.resume()))
+    },
+  },
   { name: 'kill-holder', help: 'kill -9 of the server that runs the tide', lastsMs: 4_000, begin: scene => loseHolder(scene, false) }, // prettier-ignore
   { name: 'stop-holder', help: 'SIGSTOP of the server that runs the tide', lastsMs: 5_000, begin: scene => loseHolder(scene, true) }, // prettier-ignore
   {
@@ -369,6 +389,24 @@ export const faults: readonly Fault[] = [
     partition: true,
     lastsMs: 4_000,
     begin: scene => cutServer(scene, { postgres: true, cluster: true, hears: true }),
+  },
+  {
+    name: 'cut-library',
+    help: 'a service with the library in it is cut off from Postgres, or the cluster, or both',
+    partition: true,
+    lastsMs: 4_000,
+    begin: ({ grid, random }) => {
+      const namespaces = grid.namespaces as Namespaces
+      const library = pick(random, grid.libraries)
+      const cuts = random.below(3)
+      const hosts = [
+        ...(cuts === 0 ? [] : [namespaces.outside.host]),
+        ...(cuts === 1 ? [] : grid.cluster.nodes.map(node => node.host)),
+      ]
+      for (const host of hosts) namespaces.cut(library.place, host)
+      const from = ['the cluster', 'Postgres', 'both'][cuts]!
+      return Promise.resolve(ongoing(`${library.name} from ${from}`, () => namespaces.heal(library.place)))
+    },
   },
   {
     name: 'mute-primary',

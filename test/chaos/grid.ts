@@ -1,5 +1,6 @@
 // A whole deployment from the machine's own binaries: a cluster of three primaries with a replica each, a Postgres with
-// wal_level=logical, and three Tidemark servers over both. Where the machine allows network namespaces every node and every
+// wal_level=logical, three Tidemark servers over both, and services with the library in them.
+// Where the machine allows network namespaces every node and every
 // server has one of its own, so that they can be cut off from each other.
 // Not for: what goes wrong with it (faults.ts), and who starts it by hand (grid-main.ts).
 import { appendFileSync, mkdirSync } from 'node:fs'
@@ -12,6 +13,7 @@ import { redisInstalled } from '../support/redis-server.ts'
 import { TidemarkProcess } from '../support/tidemark-process.ts'
 import { demoTableSql, keyspace } from './demo-table.ts'
 import type { DemoTable } from './demo-table.ts'
+import { LibraryProcess } from './library-process.ts'
 
 export interface GridOptions {
   /** For logs and state. It has to be there. */
@@ -22,6 +24,8 @@ export interface GridOptions {
   /** cluster-node-timeout of the cluster. */
   readonly nodeTimeoutMs?: number
   readonly threads?: number
+  /** Services with the library in them, beside the servers; none unless said otherwise. */
+  readonly libraries?: number
   readonly progress: (line: string) => void
   /** Told of everything that runs so far, and of its folders, each time that there is more. */
   readonly started?: (parts: readonly GridPart[], folders: readonly string[]) => void
@@ -37,6 +41,8 @@ export interface GridPart {
 const PRIMARIES = 3
 const NODES = 6
 const SERVERS = 3
+/** Of nodes of the cluster that a library process is told of. */
+const SEEDS = 3
 const PASSWORD = 'grid'
 export const slot = 'tidemark'
 
@@ -54,6 +60,7 @@ export class Grid {
   readonly cluster: RedisCluster
   readonly postgres: PostgresServer
   readonly servers: readonly TidemarkProcess[]
+  readonly libraries: readonly LibraryProcess[]
   /** Why there are none, as text. */
   readonly namespaces: Namespaces | string
   /** Where the load comes from: cuts between the grid's parts do not concern it. */
@@ -64,11 +71,13 @@ export class Grid {
     cluster: RedisCluster,
     postgres: PostgresServer,
     servers: readonly TidemarkProcess[],
+    libraries: readonly LibraryProcess[],
     namespaces: Namespaces | string,
   ) {
     this.cluster = cluster
     this.postgres = postgres
     this.servers = servers
+    this.libraries = libraries
     this.namespaces = namespaces
     this.loadHost = typeof namespaces === 'string' ? undefined : namespaces.aside
     this.password = typeof namespaces === 'string' ? undefined : PASSWORD
@@ -108,7 +117,15 @@ export class Grid {
         servers.push(server)
         started([{ name: server.name, pid: server.pid, host: server.place.host, port: server.port }])
       }
-      return new Grid(cluster, postgres, servers, namespaces)
+      const libraries: LibraryProcess[] = []
+      closers.push(async () => void (await Promise.all(libraries.map(library => library.close()))))
+      for (let number = 1; number <= (options.libraries ?? 0); number++) {
+        options.progress(`starting library process ${number} of ${options.libraries}`)
+        const library = await startLibrary(options, open, number, cluster, url)
+        libraries.push(library)
+        started([{ name: library.name, pid: library.pid, host: library.place.host, port: 0 }])
+      }
+      return new Grid(cluster, postgres, servers, libraries, namespaces)
     } catch (error) {
       for (const close of closers.reverse()) await close()
       throw error
@@ -118,7 +135,7 @@ export class Grid {
   async close(): Promise<void> {
     this.postgres.resume()
     for (const node of this.cluster.nodes) node.process.resume()
-    await Promise.all(this.servers.map(server => server.close()))
+    await Promise.all([...this.servers, ...this.libraries].map(each => each.close()))
     await this.cluster.close()
     await this.postgres.close()
     if (typeof this.namespaces !== 'string') this.namespaces.close()
@@ -165,5 +182,22 @@ function startServer(
     args: [...seeds, '--source', url, '--keyspace', keyspace, ...shape],
     place: namespaces?.make() ?? loopback,
     password: namespaces === undefined ? undefined : PASSWORD,
+  })
+}
+
+function startLibrary(
+  options: GridOptions,
+  namespaces: Namespaces | undefined,
+  number: number,
+  cluster: RedisCluster,
+  database: string,
+): Promise<LibraryProcess> {
+  const { rows, passing } = options.table
+  const tier = cluster.addresses.slice(0, SEEDS).map(address => `valkey://${address}`)
+  return LibraryProcess.start({
+    name: `library-${number}`,
+    folder: join(options.folder, 'servers'),
+    place: namespaces?.make() ?? loopback,
+    setup: { tier, database, keys: rows + passing, rows, seed: number },
   })
 }

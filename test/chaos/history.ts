@@ -168,6 +168,11 @@ export class History {
     if (this.#whole(id, id, version, seal, writer, 'the database')) this.known(id, version, nowMs)
   }
 
+  /** A change that was made of another row than the one that it took the place of. */
+  lostUpdate(text: string): void {
+    this.#report('lost', text)
+  }
+
   /** An answer that is wrong by itself. */
   wrong(text: string): void {
     this.#report('answer', text)

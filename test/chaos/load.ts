@@ -10,6 +10,7 @@ import type { DemoTable } from './demo-table.ts'
 import type { Endpoint } from './endpoint.ts'
 import type { Grid } from './grid.ts'
 import type { History } from './history.ts'
+import { LibraryLoad } from './library-load.ts'
 import { Prober } from './prober.ts'
 import { witness } from './witness.ts'
 import { PassingRows, writeBySql, writeInTransactions, writeThrough } from './writers.ts'
@@ -40,6 +41,7 @@ const SESSION_KEYS = 40
 export class Load {
   readonly probers: readonly Prober[]
   readonly sessions: readonly SessionReader[]
+  readonly libraries: readonly LibraryLoad[]
   readonly #bulk: readonly BulkReader[]
   readonly #running: Promise<unknown>
   #stopped = false
@@ -71,10 +73,14 @@ export class Load {
       const keys = Array.from({ length: SESSION_KEYS }, () => random.below(table.rows))
       return new SessionReader(`session ${i + 1}`, keys, { ...reading, pauseMs: 10 * slowness })
     })
+    this.libraries = grid.libraries.map(library => {
+      return new LibraryLoad({ library, history, table, clock, random, boundMs, slowness, stopped })
+    })
     this.#running = Promise.all([
       ...each(1, endpoint => readWithBounds(endpoint, { ...reading, pauseMs: 50 * slowness })),
       ...this.sessions.map(session => session.run()),
       ...this.probers.map(prober => prober.run()),
+      ...this.libraries.map(library => library.run()),
       ...each(2, endpoint => writeThrough(endpoint, { ...writing, pauseMs: 20 * slowness })),
       ...Array.from({ length: 2 }, () => writeBySql({ ...writing, pauseMs: 20 * slowness })),
       ...Array.from({ length: 2 }, () => writeInTransactions({ ...writing, pauseMs: 50 * slowness })),

@@ -20,8 +20,8 @@ const usage = `npm run test:chaos -- [options]
   --json FILE       the raw figures too
   --no-namespaces   everything on loopback: no partitions
 
-Starts a cluster of six redis-server, a Postgres and three Tidemark servers, reads and writes through them and by SQL while one
-fault follows another, and checks every answer. Ends with 1 when anything was wrong.
+Starts a cluster of six redis-server, a Postgres, three Tidemark servers and two services with the library in them, reads and
+writes through all of them and by SQL while one fault follows another, and checks every answer. Ends with 1 when anything was wrong.
 `
 
 const options = {
@@ -34,6 +34,8 @@ const options = {
   'no-namespaces': { type: 'boolean', default: false },
   help: { type: 'boolean', default: false, short: 'h' },
 } as const
+
+const LIBRARIES = 2
 
 const table = { rows: 2_000, passing: 200 }
 
@@ -67,7 +69,14 @@ async function run(values: Values): Promise<number> {
     console.log(`${((clock.monotonicMs() - startMs) / 1000).toFixed(1).padStart(6)} s  ${line}`)
   }
   const folder = mkdtempSync(join(tmpdir(), 'tidemark-chaos-'))
-  const grid = await Grid.start({ folder, table, namespaces: !values['no-namespaces'], nodeTimeoutMs: 1_500, progress })
+  const grid = await Grid.start({
+    folder,
+    table,
+    namespaces: !values['no-namespaces'],
+    libraries: LIBRARIES,
+    nodeTimeoutMs: 1_500,
+    progress,
+  })
   let wrong = true
   try {
     if (typeof grid.namespaces === 'string')

@@ -48,6 +48,12 @@ function tableOf(rows: readonly (readonly string[])[]): string[] {
   return [line(columns), `| ${widths.map(width => '-'.repeat(width)).join(' | ')} |`, ...rows.map(line)]
 }
 
+function libraryLine({ library: { reads, tiers, writes, refused } }: ChaosOutcome): string {
+  const counts = (of: Readonly<Record<string, number>>): string => Object.entries(of).map(([name, count]) => `${count} ${name}`).join(', ') // prettier-ignore
+  const all = Object.values(reads).reduce((sum, count) => sum + count, 0)
+  return `${all} reads checked from the library (${counts(reads)}; from ${counts(tiers)}), ${writes} writes acknowledged; refused: ${counts(refused) || 'none'}`
+}
+
 export function reportOf(outcome: ChaosOutcome): string {
   const names = [...new Set(outcome.faults.map(({ fault }) => fault))].sort()
   const rows = names.map(name => row(name, outcome.faults.filter(({ fault }) => fault === name))) // prettier-ignore
@@ -66,6 +72,7 @@ export function reportOf(outcome: ChaosOutcome): string {
     `True staleness: ${staleness.join(', ')}; ${outcome.contested} reads were of rows that had changed in the 500 ms before`,
     `The checker knew of a commit after it was sent: ${millis(outcome.slack)}; its own event loop was late by ${millis(outcome.loopDelay)}`,
     `Of answers that say where they come from: ${from.join(', ')}; ${outcome.sessionSteps} steps of sessions`,
+    libraryLine(outcome),
     `${outcome.acknowledged} writes acknowledged, ${outcome.unknown} of unknown outcome, ${outcome.readErrors} requests for rows refused or cut off`,
     `${outcome.reads} reads checked, ${outcome.violationCount} violations`,
     ...outcome.violations.map(({ kind, text }) => `VIOLATION (${kind}): ${text}`),
