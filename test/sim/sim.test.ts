@@ -2,6 +2,7 @@
 // schedule. The long runs are `npm run test:sim`; that it finds holes is in mutations.test.ts.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { libraryKinds } from './library-plan.ts'
 import { loglessKinds } from './logless-plan.ts'
 import { faultKinds, statementKinds } from './plan.ts'
 import { simulate } from './simulate.ts'
@@ -25,6 +26,9 @@ test(`nothing is wrong in ${SEEDS} seeds, and every rule, operation and fault wa
     'checked: write': 10_000,
     'checked: retention': 10_000,
     'checked: end': 4_000,
+    'checked: increment': 1_000,
+    'library read': 15_000,
+    'library read at once': 1_500,
     'read near': 10_000,
     'read tier': 10_000,
     'lease granted': 8_000,
@@ -59,7 +63,7 @@ test(`nothing is wrong in ${SEEDS} seeds, and every rule, operation and fault wa
   for (const [what, times] of Object.entries(atLeast)) {
     assert.ok((counts[what] ?? 0) >= times, `'${what}' came ${counts[what] ?? 0} times, not ${times}`)
   }
-  for (const kind of [...faultKinds, ...statementKinds, ...loglessKinds]) {
+  for (const kind of [...faultKinds, ...statementKinds, ...loglessKinds, ...libraryKinds]) {
     assert.ok((counts[kind] ?? 0) >= 20, `'${kind}' came ${counts[kind] ?? 0} times`)
   }
 })
