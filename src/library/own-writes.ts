@@ -54,7 +54,8 @@ export class OwnWrites {
 
   /** The value is there from now on; one that is larger than all memory, or that has no time, is not, and none is. */
   put(id: string, value: unknown, facts: EntryFacts): void {
-    const nowMs = this.#clock.monotonicMs()
+    // No clock is read: the time is at most as old as what ran without yielding, and a value over as much earlier.
+    const nowMs = this.#places.pool.nowMs()
     let ttlMs = facts.ttlMs ?? this.#ttlMs
     if (this.#ttlJitter > 0) ttlMs *= 1 - this.#ttlJitter * this.#random.fraction()
     this.#tier.giveUpPending(this.#name, id)

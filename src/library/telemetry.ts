@@ -1,10 +1,55 @@
 // Spans and metrics of OpenTelemetry, where its API is installed: a span for each call to a source, under whatever span is
 // active; the keyspaces' counters, and how long loads take. Without an SDK that collects them, the API throws all of it away.
 // Not for: our own counters (stats.ts) and events.
-import type * as otel from '@opentelemetry/api'
 import type { Stats } from './stats.ts'
 
-export type TelemetryApi = typeof otel
+/**
+ * Of `@opentelemetry/api`, what is used. Not its own types: those who have not installed it could not compile ours.
+ */
+export interface TelemetryApi {
+  readonly trace: { getTracer(name: string): Tracer }
+  readonly metrics: { getMeter(name: string): Meter }
+  readonly SpanKind: { readonly CLIENT: number }
+  readonly SpanStatusCode: { readonly ERROR: number }
+}
+
+type Attributes = Record<string, string | number | boolean>
+
+interface Span {
+  setStatus(status: { code: number }): unknown
+  recordException(error: Error): void
+  end(): void
+}
+
+interface Tracer {
+  startActiveSpan<T>(
+    name: string,
+    options: { kind: number; attributes: Attributes },
+    call: (span: Span) => Promise<T>,
+  ): Promise<T>
+}
+
+interface Histogram {
+  record(value: number, attributes: Attributes): void
+}
+
+type ObservableCallback = (result: { observe(value: number, attributes: Attributes): void }) => void
+
+interface Observable {
+  addCallback(callback: ObservableCallback): void
+  removeCallback(callback: ObservableCallback): void
+}
+
+interface MetricOptions {
+  readonly description: string
+  readonly unit?: string
+}
+
+interface Meter {
+  createHistogram(name: string, options: MetricOptions): Histogram
+  createObservableCounter(name: string, options: MetricOptions): Observable
+  createObservableGauge(name: string, options: MetricOptions): Observable
+}
 
 const NAME = 'tidemark'
 
@@ -20,8 +65,8 @@ const counters = {
 
 export class Telemetry {
   readonly #api: TelemetryApi
-  readonly #tracer: otel.Tracer
-  readonly #durations: otel.Histogram
+  readonly #tracer: Tracer
+  readonly #durations: Histogram
   readonly #unregister: (() => void)[] = []
 
   /** `stats` is asked for each keyspace's when metrics are collected. */
@@ -42,11 +87,11 @@ export class Telemetry {
   }
 
   #observe(
-    instrument: otel.Observable,
+    instrument: Observable,
     of: (stats: Stats) => number,
     stats: () => Iterable<readonly [string, Stats]>,
   ): void {
-    const callback: otel.ObservableCallback = result => {
+    const callback: ObservableCallback = result => {
       for (const [keyspace, each] of stats()) result.observe(of(each), { 'tidemark.keyspace': keyspace })
     }
     instrument.addCallback(callback)
