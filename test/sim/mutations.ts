@@ -560,22 +560,22 @@ export const mutations: Readonly<Record<string, Mutation>> = {
     schedules: [],
   },
   'library: time of a hit': {
-    patches: [patch('library/proof-clock.ts', 'if (wallMs !== this.#wallMs) this.#read(wallMs)', 'if (Number.isNaN(this.#wallMs)) this.#read(wallMs)')], // prettier-ignore
+    patches: [patch('library/proof-clock.ts', 'if (wallMs !== this.#times[WALL]) this.#read(wallMs)', 'if (Number.isNaN(this.#times[WALL])) this.#read(wallMs)')], // prettier-ignore
     focus: { ...everyNodeALibrary, faults: ['node stops'], faultSteps: 8 },
     seeds: 20,
     schedules: [],
   },
   'library: suspended machines': {
     patches: [
-      patch('library/proof-clock.ts', 'return Math.min(boundMs, this.#nowMs - this.#watch.trustedFromMs)', 'return boundMs'), // prettier-ignore
-      patch('library/proof-clock.ts', 'if (this.#watch.jumped(monotonicMs, wallMs)) this.#onJump()', ''),
+      patch('library/proof-clock.ts', 'return sinceMs < boundMs ? sinceMs : boundMs', 'return boundMs'), // prettier-ignore
+      patch('library/proof-clock.ts', 'if (jumped) this.#onJump()', ''),
     ],
     focus: { ...everyNodeALibrary, faults: ['node is suspended'], faultSteps: 8 },
     seeds: 100,
     schedules: [],
   },
   'library: samples of before a suspension': {
-    patches: [patch('library/proof-clock.ts', 'return Math.min(boundMs, this.#nowMs - this.#watch.trustedFromMs)', 'return boundMs')], // prettier-ignore
+    patches: [patch('library/proof-clock.ts', 'return sinceMs < boundMs ? sinceMs : boundMs', 'return boundMs')], // prettier-ignore
     focus: { ...everyNodeALibrary, faults: ['node is suspended'], faultSteps: 8 },
     seeds: 100,
     schedules: [],
