@@ -397,12 +397,20 @@ export class Keyspace<V = unknown, K extends Key = string> {
   }
 
   #answer(id: string, { value, asOfMs, tier, stale }: Found): Answer<V> {
-    const age = Math.max(0, this.#clock.monotonicMs() - asOfMs)
+    const age = this.#ageOf(asOfMs, tier)
     if (stale) {
       this.#counts.stale++
       if (this.#events.has('stale')) this.#events.emit('stale', { keyspace: this.name, key: id, ageMs: age })
     }
     return { value: value === null ? undefined : this.#out(valueOf(value)), age, tier, stale }
+  }
+
+  // Where the machine was suspended while the source was asked, nobody knows for how long: the clock of `asOfMs` stood still.
+  #ageOf(asOfMs: number, tier: Found['tier']): number {
+    const ageMs = Math.max(0, this.#clock.monotonicMs() - asOfMs)
+    if (tier !== 'source') return ageMs
+    this.#proofClock.nowMs()
+    return ageMs <= this.#proofClock.trustedMs(Infinity) ? ageMs : Infinity
   }
 
   async #buildAndSet(id: string, build: Build<V>, options: BuildOptions): Promise<V> {

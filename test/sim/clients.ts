@@ -2,7 +2,7 @@
 // that move from node to node. Every answer goes to the checker. Not for: calls that only the library has (library-clients.ts).
 import type { ReadOptions } from '../../src/cache/reader.ts'
 import type { CacheWrite } from '../../src/cache/writer.ts'
-import type { Asked, Session } from './checker.ts'
+import type { Asked, Session, Told } from './checker.ts'
 import { getFrom } from './library-clients.ts'
 import type { Node } from './node.ts'
 import type { ClientKind } from './plan.ts'
@@ -69,10 +69,16 @@ export class Clients {
       told => {
         world.say(() => `${node.name} read ${key}: ${told.value} from ${told.tier}`)
         if (node.library !== undefined) world.count('library read')
-        world.checker.answered(asked, told)
+        world.checker.answered(asked, { ...told, asOfMs: this.#asOf(asked, told) })
       },
       (error: unknown) => world.broken('read', error),
     )
+  }
+
+  /** An answer of the database that does not know its age is as of the call, or of the bound. */
+  #asOf(asked: Asked, { asOfMs, tier, stale }: Told): number {
+    if (asOfMs !== -Infinity || stale || tier !== 'source') return asOfMs
+    return Math.min(asked.calledMs, this.#world.time.nowMs - asked.boundMs)
   }
 
   write(node: Node, keys: readonly string[], session: Session | undefined, remove: boolean): void {

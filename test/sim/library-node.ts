@@ -26,6 +26,8 @@ export interface LibraryNodeOptions {
   readonly tier: SimTier | undefined
   readonly feed: () => ChangeFeed
   readonly random: Random
+  /** In the simulation's time, which no suspension stops. */
+  readonly nowMs: () => number
   readonly maxStalenessMs: number
   readonly nearEntries: number
   readonly tide: boolean
@@ -159,8 +161,7 @@ export class LibraryNode {
   }
 
   #told({ value, age, tier, stale }: Answer<Row>): Told {
-    const { process } = this.#options
-    const asOfMs = age === Infinity ? -Infinity : process.worldMs(process.clock.monotonicMs() - age)
+    const asOfMs = age === Infinity ? -Infinity : this.#options.nowMs() - age
     return { value: value?.v ?? null, asOfMs, tier, stale, session: undefined }
   }
 

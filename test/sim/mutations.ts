@@ -580,6 +580,12 @@ export const mutations: Readonly<Record<string, Mutation>> = {
     seeds: 100,
     schedules: [],
   },
+  'library: age of a load': {
+    patches: [patch('library/keyspace.ts', 'return ageMs <= this.#proofClock.trustedMs(Infinity) ? ageMs : Infinity', 'return ageMs')], // prettier-ignore
+    focus: { ...everyNodeALibrary, faults: ['node is suspended'], faultSteps: 8 },
+    seeds: 100,
+    schedules: [],
+  },
   'library: lanes that are dropped': {
     patches: [patch('cache/object-near.ts', 'this.#places.pool.dropLane(this.#firstLane + lane)', '')],
     focus: { ...everyNodeALibrary, statements: ['update'] },

@@ -84,7 +84,8 @@ export class Node {
     const feed = (): SimFeed =>
       new SimFeed({ process, network, directory, timeoutMs: options.source.timeoutMs, random: feedRandom, confirmed: options.confirmed }) // prettier-ignore
     const common = { process, source, tier, feed, maxStalenessMs, nearEntries, broken }
-    if (options.library) this.library = new LibraryNode({ ...common, random: fork(random), tide })
+    if (options.library)
+      this.library = new LibraryNode({ ...common, nowMs: () => network.time.nowMs, random: fork(random), tide })
     else this.#server = new ServerNode({ ...common, fork: () => fork(random), count })
     this.logless = options.logless?.newNode(process, options.formats)
     if (!tide) return
