@@ -11,7 +11,7 @@ import { isDeepStrictEqual } from 'node:util'
 import { TidemarkError } from '../base/errors.ts'
 import { limits } from '../base/limits.ts'
 import { LOGLESS_EPOCH } from '../coherence/epoch.ts'
-import type { SourceLoadStamp, WriteStamp } from '../coherence/stamp.ts'
+import { LOGLESS_LOAD, LOGLESS_WRITE } from '../coherence/logless-stamp.ts'
 import type { PendingWrite, Write } from '../journal/pending-writes.ts'
 import {
   RowFailure,
@@ -50,17 +50,6 @@ export interface BehindStats {
   readonly journalBytes: number
 }
 
-// No mark and no record reaches as far: whoever brings a session's ticket is answered by a load.
-const PAST_ALL_MARKS = 1n
-const LOAD_STAMP: SourceLoadStamp = {
-  kind: 'load',
-  snapshot: { xmin: 0n, xmax: 0n, inProgress: [], exact: true },
-  flush: 0n,
-  epoch: LOGLESS_EPOCH,
-  upto: PAST_ALL_MARKS,
-}
-const WRITE_STAMP: WriteStamp = { kind: 'write', xid: 0n, at: 0n, epoch: LOGLESS_EPOCH, upto: PAST_ALL_MARKS }
-
 export class BehindSource implements Source<unknown> {
   readonly name: string
   readonly epoch: bigint = LOGLESS_EPOCH
@@ -97,7 +86,7 @@ export class BehindSource implements Source<unknown> {
       const write = this.#journal.pending.get(id) ?? before[at]
       return write === undefined ? found.get(id) : this.#shown(id, write)
     })
-    return { rows, stamp: LOAD_STAMP }
+    return { rows, stamp: LOGLESS_LOAD }
   }
 
   /**
@@ -118,7 +107,7 @@ export class BehindSource implements Source<unknown> {
       const after = operation.kind === 'replace' ? this.#after(id, write, operation.row) : null
       return { changed: true, before: null, after, fields: 0, exact: true }
     })
-    return { outcomes, stamp: WRITE_STAMP }
+    return { outcomes, stamp: LOGLESS_WRITE }
   }
 
   /** See BehindSender.flush. */

@@ -2,6 +2,7 @@
 // (`getOrSet`), and what is written is written nowhere else.
 import { limits } from '../base/limits.ts'
 import { LOGLESS_EPOCH } from '../coherence/epoch.ts'
+import { LOGLESS_LOAD, LOGLESS_WRITE } from '../coherence/logless-stamp.ts'
 import { payloadOf, type EntryFacts } from '../near/entry.ts'
 import {
   RowFailure,
@@ -26,8 +27,6 @@ export interface ExpectedBuild {
   /** Nobody waits for this build any more. */
   forget(): void
 }
-
-const PAST_ALL_MARKS = 1n
 
 export class BuiltValues implements Source<unknown> {
   readonly name: string
@@ -62,8 +61,7 @@ export class BuiltValues implements Source<unknown> {
 
   async load(_keyspace: string, ids: readonly RowId[]): Promise<LoadResult<unknown>> {
     const rows = await Promise.all(ids.map(id => this.#built(id)))
-    const snapshot = { xmin: 0n, xmax: 0n, inProgress: [], exact: true }
-    return { rows, stamp: { kind: 'load', snapshot, flush: 0n, epoch: LOGLESS_EPOCH, upto: PAST_ALL_MARKS } }
+    return { rows, stamp: LOGLESS_LOAD }
   }
 
   async #built(id: RowId): Promise<unknown> {
@@ -85,8 +83,7 @@ export class BuiltValues implements Source<unknown> {
       // That a value is not there is not worth a place: whoever asks next builds it.
       return { changed: true, before: null, after, fields: 0, exact: after !== null }
     })
-    const stamp = { kind: 'write', xid: 0n, at: 0n, epoch: LOGLESS_EPOCH, upto: PAST_ALL_MARKS } as const
-    return { outcomes, stamp }
+    return { outcomes, stamp: LOGLESS_WRITE }
   }
 
   position(): Promise<SourcePosition> {

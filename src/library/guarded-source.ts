@@ -10,7 +10,8 @@ import { messageOf, TidemarkError, type ErrorCode } from '../base/errors.ts'
 import { limits } from '../base/limits.ts'
 import type { Random } from '../base/random.ts'
 import { Backoff } from '../cache/backoff.ts'
-import type { LoadResult, RowId, RowWrite, Source, SourcePosition, WriteResult } from '../source/source.ts'
+import type { LoadResult, RowId, Source } from '../source/source.ts'
+import { WrappedSource } from '../source/wrapped-source.ts'
 import { Breaker, type BreakerSettings } from './breaker.ts'
 
 export interface Guards {
@@ -41,66 +42,36 @@ const final: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
 /** What says nothing of the source. */
 const harmless: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['ROW_KEY_INVALID', 'SHUTTING_DOWN'])
 
-export class GuardedSource implements Source<unknown> {
-  readonly #source: Source<unknown>
+export class GuardedSource extends WrappedSource {
   readonly #loads: ReadonlyMap<string, Load>
   readonly #clock: Clock
   readonly #random: Random
-  /** With all attempts. */
-  readonly leaseMs: number
+  readonly #leaseMs: number
 
   constructor({ source, guards, clock, random }: GuardedSourceOptions) {
-    this.#source = source
+    super(source)
     this.#clock = clock
     this.#random = random
     this.#loads = new Map([...guards].map(([keyspace, own]) => [keyspace, this.#guarded(keyspace, own)]))
-    const ownMs = source.leaseMs ?? limits.leaseMs
+    const ownMs = super.leaseMs
     const loadsMs = [...guards.values()].map(({ timeoutMs = ownMs, retries }) => {
       return timeoutMs + retries * (timeoutMs + limits.loadRetryMaxMs)
     })
-    this.leaseMs = Math.max(ownMs, ...loadsMs)
+    this.#leaseMs = Math.max(ownMs, ...loadsMs)
   }
 
-  get name(): string {
-    return this.#source.name
-  }
-
-  get epoch(): bigint {
-    return this.#source.epoch
-  }
-
-  get log(): false | undefined {
-    return this.#source.log
-  }
-
-  get fenceMs(): number {
-    return this.#source.fenceMs ?? limits.fenceMs
-  }
-
-  get change(): Source<unknown>['change'] {
-    const source = this.#source
-    return source.change && ((keyspace, id, change) => source.change!(keyspace, id, change))
+  /** With all attempts. */
+  override get leaseMs(): number {
+    return this.#leaseMs
   }
 
   /** Rejects as the source does, with SOURCE_TIMEOUT, or with SOURCE_BREAKER. */
-  load(keyspace: string, ids: readonly RowId[]): Promise<LoadResult<unknown>> {
-    return this.#loads.get(keyspace)?.(ids) ?? this.#source.load(keyspace, ids)
-  }
-
-  write(writes: readonly RowWrite<unknown>[]): Promise<WriteResult<unknown>> {
-    return this.#source.write(writes)
-  }
-
-  position(): Promise<SourcePosition> {
-    return this.#source.position()
-  }
-
-  close(): Promise<void> {
-    return this.#source.close()
+  override load(keyspace: string, ids: readonly RowId[]): Promise<LoadResult<unknown>> {
+    return this.#loads.get(keyspace)?.(ids) ?? super.load(keyspace, ids)
   }
 
   #guarded(keyspace: string, { timeoutMs, retries, breaker }: Guards): Load {
-    let load: Load = ids => this.#source.load(keyspace, ids)
+    let load: Load = ids => super.load(keyspace, ids)
     if (timeoutMs !== undefined) load = this.#limited(load, keyspace, timeoutMs)
     if (breaker !== undefined) load = this.#broken(load, keyspace, new Breaker(breaker))
     return retries === 0 ? load : this.#retried(load, retries)

@@ -4,7 +4,7 @@
 // Not for: values that processes share, nor those of a source (cache/writer.ts).
 import type { Clock } from '../base/clock.ts'
 import type { Random } from '../base/random.ts'
-import { LOGLESS_EPOCH } from '../coherence/epoch.ts'
+import { LOGLESS_WRITE } from '../coherence/logless-stamp.ts'
 import type { WriteStamp } from '../coherence/stamp.ts'
 import type { EntryFacts } from '../near/entry.ts'
 import type { ObjectPlaces } from '../near/object-places.ts'
@@ -77,7 +77,7 @@ export class OwnWrites {
   #stampAt(nowMs: number): WriteStamp {
     if (this.#stamp === undefined || nowMs - this.#stampedMs >= STAMP_MS) {
       const upto = BigInt(Math.floor(this.#clock.wallMs()))
-      this.#stamp = { kind: 'write', xid: 0n, at: 0n, epoch: LOGLESS_EPOCH, upto }
+      this.#stamp = { ...LOGLESS_WRITE, upto }
       this.#stampedMs = nowMs
     }
     return this.#stamp

@@ -1,9 +1,9 @@
 // Schemas of any library that keeps to Standard Schema (zod, valibot, arktype and others): values are checked against one on
 // their way in and out. The interface is https://standardschema.dev, version 1, of which this is the part that is used.
 import { TidemarkError } from '../base/errors.ts'
-import { limits } from '../base/limits.ts'
-import type { LoadResult, RowId, RowWrite, Source, SourcePosition, WriteResult } from '../source/source.ts'
+import type { LoadResult, RowId, RowWrite, Source, WriteResult } from '../source/source.ts'
 import { RowFailure } from '../source/source.ts'
+import { WrappedSource } from '../source/wrapped-source.ts'
 import { Entry } from '../near/entry.ts'
 
 export interface StandardSchema<Output> {
@@ -39,38 +39,17 @@ export async function checked<V>(schema: StandardSchema<V>, key: string, value: 
 }
 
 /** A source whose rows are checked as they come. A row that is not as the schema says fails alone. */
-export class CheckedSource implements Source<unknown> {
-  readonly #source: Source<unknown>
+export class CheckedSource extends WrappedSource {
   readonly #schemas: ReadonlyMap<string, StandardSchema<unknown>>
 
   /** `schemas` by keyspace; a keyspace without one is not checked. */
   constructor(source: Source<unknown>, schemas: ReadonlyMap<string, StandardSchema<unknown>>) {
-    this.#source = source
+    super(source)
     this.#schemas = schemas
   }
 
-  get name(): string {
-    return this.#source.name
-  }
-
-  get epoch(): bigint {
-    return this.#source.epoch
-  }
-
-  get log(): false | undefined {
-    return this.#source.log
-  }
-
-  get fenceMs(): number {
-    return this.#source.fenceMs ?? limits.fenceMs
-  }
-
-  get leaseMs(): number {
-    return this.#source.leaseMs ?? limits.leaseMs
-  }
-
-  async load(keyspace: string, ids: readonly RowId[]): Promise<LoadResult<unknown>> {
-    const loaded = await this.#source.load(keyspace, ids)
+  override async load(keyspace: string, ids: readonly RowId[]): Promise<LoadResult<unknown>> {
+    const loaded = await super.load(keyspace, ids)
     const schema = this.#schemas.get(keyspace)
     if (schema === undefined) return loaded
     const rows = await Promise.all(loaded.rows.map((row, i) => check(schema, `${keyspace}:${ids[i]!}`, row)))
@@ -78,8 +57,8 @@ export class CheckedSource implements Source<unknown> {
   }
 
   /** What the database made of a row that was checked before is checked too: it is what readers are going to get. */
-  async write(writes: readonly RowWrite<unknown>[]): Promise<WriteResult<unknown>> {
-    return this.#checkWritten(writes, await this.#source.write(writes))
+  override async write(writes: readonly RowWrite<unknown>[]): Promise<WriteResult<unknown>> {
+    return this.#checkWritten(writes, await super.write(writes))
   }
 
   async #checkWritten(
@@ -97,27 +76,19 @@ export class CheckedSource implements Source<unknown> {
   }
 
   /** What is changed is checked before and after. A row that is not as the schema says cannot be changed. */
-  get change(): Source<unknown>['change'] {
-    const source = this.#source
-    if (source.change === undefined) return undefined
-    return async (keyspace, id, change) => {
+  override get change(): Source<unknown>['change'] {
+    const change = super.change
+    if (change === undefined) return undefined
+    return async (keyspace, id, make) => {
       const schema = this.#schemas.get(keyspace)
-      if (schema === undefined) return source.change!(keyspace, id, change)
+      if (schema === undefined) return change(keyspace, id, make)
       const key = `${keyspace}:${id}`
-      const write = await source.change!(keyspace, id, async row => {
-        const next = await change(row === null ? null : await checked(schema, key, row))
+      const write = await change(keyspace, id, async row => {
+        const next = await make(row === null ? null : await checked(schema, key, row))
         return next === null ? null : checked(schema, key, next)
       })
       return write && this.#checkWritten([{ keyspace, id }], write)
     }
-  }
-
-  position(): Promise<SourcePosition> {
-    return this.#source.position()
-  }
-
-  close(): Promise<void> {
-    return this.#source.close()
   }
 }
 

@@ -12,8 +12,8 @@ import type { Clock } from '../base/clock.ts'
 import { messageOf, TidemarkError } from '../base/errors.ts'
 import { limits } from '../base/limits.ts'
 import { LOGLESS_EPOCH } from '../coherence/epoch.ts'
+import { LOGLESS_LOAD, LOGLESS_WRITE } from '../coherence/logless-stamp.ts'
 import { valueOf } from '../near/entry.ts'
-import type { SourceLoadStamp, WriteStamp } from '../coherence/stamp.ts'
 import { callWithin, valuesOf, type FunctionContext, type LoadedValues } from './function-calls.ts'
 import { NULL_VALUE } from '../base/null-value.ts'
 import type {
@@ -47,19 +47,6 @@ export interface FunctionsSourceOptions {
   readonly loadTimeoutMs?: number | undefined
 }
 
-// No mark and no record reaches as far: whoever brings a session's ticket is answered by the functions themselves.
-const PAST_ALL_MARKS = 1n
-
-const LOAD_STAMP: SourceLoadStamp = {
-  kind: 'load',
-  snapshot: { xmin: 0n, xmax: 0n, inProgress: [], exact: true },
-  flush: 0n,
-  epoch: LOGLESS_EPOCH,
-  upto: PAST_ALL_MARKS,
-}
-
-const WRITE_STAMP: WriteStamp = { kind: 'write', xid: 0n, at: 0n, epoch: LOGLESS_EPOCH, upto: PAST_ALL_MARKS }
-
 /** Rows are users' values, `null` among them as NULL_VALUE. Errors of the functions are rejected with as they are. */
 export class FunctionsSource implements Source<unknown> {
   readonly name: string
@@ -88,7 +75,7 @@ export class FunctionsSource implements Source<unknown> {
     const what = `'load' of '${this.name}'`
     const answer = await this.#call(what, context => this.#functions.load(ids, context), this.#loadTimeoutMs)
     const rows = valuesOf(what, ids, answer).map(value => (value === undefined ? null : (value ?? NULL_VALUE)))
-    return { rows, stamp: LOAD_STAMP }
+    return { rows, stamp: LOGLESS_LOAD }
   }
 
   /**
@@ -116,7 +103,7 @@ export class FunctionsSource implements Source<unknown> {
     } catch (error) {
       throw entries.size > 0 ? partly(this.name, entries.size, removed.size, error) : error
     }
-    return { outcomes, stamp: WRITE_STAMP }
+    return { outcomes, stamp: LOGLESS_WRITE }
   }
 
   /** There is no log: always the same. */
