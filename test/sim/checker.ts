@@ -70,6 +70,7 @@ export class Checker {
     const { value, asOfMs } = result
     this.#count(`read ${result.tier}`)
     if (result.stale) this.#count('read stale')
+    if (asked.node.ownSlot !== undefined) this.#count(`alone: read ${result.tier}`)
     // A load that was under way before the call may be shared: it is as old as the answer says.
     if (mayBeSource(result) && asked.isolatedSource(Math.min(calledMs, asOfMs))) {
       this.#count('read from an isolated database')

@@ -23,7 +23,7 @@ export class Faults {
       'database is isolated': dice => this.#failOverDatabase(dice, true),
       'database stops': ([, long]) => this.#for(20 + long! * 600, this.#world.postgres.process.stop()),
       'standby stalls': ([, long]) => this.#for(20 + long! * 400, this.#world.postgres.stallStandby()),
-      'slot is lost': () => this.#world.postgres.loseSlot(),
+      'slot is lost': dice => this.#loseSlot(dice),
       'primary dies': dice => this.#replacePrimary(dice, 'dies'),
       'primary is isolated': dice => this.#replacePrimary(dice, 'is isolated'),
       'primary is replaced while it stops': dice => this.#replacePrimary(dice, 'stops'),
@@ -80,12 +80,19 @@ export class Faults {
     if (!old.process.alive || old.frozen) return
     old.process.die()
     this.#for(20 + long! * 200, () => {
-      const { history, slot } = old.afterCrash()
+      const { history, slots } = old.afterCrash()
       const next = world.newServer(history)
-      next.slot = slot
+      for (const [name, slot] of slots) next.slots.set(name, slot)
       world.takeOver(next)
       for (const node of world.nodes) if (node.postgres === old) node.postgres = next
     })
+  }
+
+  #loseSlot([which]: Dice): void {
+    const { postgres } = this.#world
+    const names = [...postgres.slots.keys()]
+    const name = names[Math.floor(which! * names.length)]
+    if (name !== undefined) postgres.loseSlot(name)
   }
 
   /** The standby takes over; each node notices in its own time. */

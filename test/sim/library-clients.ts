@@ -110,6 +110,7 @@ export function getFrom(world: World, library: LibraryNode, asked: Asked): void 
 function hitAtOnce(world: World, asked: Asked, value: Value): void {
   world.count('library read')
   world.count('library read at once')
+  if (asked.node.ownSlot !== undefined) world.count('alone: read at once')
   world.say(() => `${asked.node.name} has ${asked.key}: ${value} in memory`)
   const asOfMs = world.time.nowMs - asked.boundMs
   world.checker.answered(asked, { value, asOfMs, tier: 'near', stale: false, session: undefined })

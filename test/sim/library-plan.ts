@@ -2,6 +2,7 @@
 // and writing as all others do. Drawn from a stream of its own, so that what happens in a seed otherwise does not depend on it.
 // Not for: what the steps do (library-clients.ts).
 import { seededRandom, type Random } from '../../src/base/random.ts'
+import type { LimitValues } from './scaled-limits.ts'
 
 export const libraryKinds = ['library peek', 'library get', 'library update', 'counter read'] as const
 export type LibraryKind = (typeof libraryKinds)[number]
@@ -9,8 +10,19 @@ export type LibraryKind = (typeof libraryKinds)[number]
 export interface LibraryConfig {
   /** By node; for those beyond it, none. */
   readonly nodes: readonly boolean[]
+  /** Those of them that share no tier. */
+  readonly alone?: readonly boolean[]
   /** Whether the counter is there at first. */
   readonly counterExists: boolean
+}
+
+/** Which processes are alone with their lanes, in this deployment. */
+export interface AloneDraw {
+  /** In place of the deployment's own number. */
+  readonly nodes: number
+  readonly alone: readonly boolean[]
+  readonly limits: LimitValues
+  readonly random: Random
 }
 
 /** What all seeds have in common, for a hole that needs one kind of thing again and again. */
@@ -38,6 +50,18 @@ export function drawLibrary(seed: number): LibraryDraw {
   const [none, all] = [random.below(2) === 0, random.below(3) === 0]
   const nodes = Array.from({ length: NODES_MAX }, () => !none && (all || random.below(2) === 0))
   return { config: { nodes, counterExists: random.below(2) === 0 }, random }
+}
+
+/** One process by itself, several, or one beside the `nodes` that share a tier. undefined, in three seeds of four: none. */
+export function drawAlone(seed: number, nodes: number, always: boolean): AloneDraw | undefined {
+  const random = seededRandom(seed * 9_973 + 32_452_843)
+  const any = random.below(4) === 0
+  if (!any && !always) return undefined
+  const shape = random.below(always ? 2 : 3)
+  const beside = shape === 2 ? nodes : 0
+  const own = shape === 0 || shape === 2 ? 1 : 2 + random.below(2)
+  const alone = Array.from({ length: beside + own }, (_, index) => index >= beside)
+  return { nodes: alone.length, alone, limits: { libraryLanes: [1, 2, 16][random.below(3)]! }, random }
 }
 
 export function drawLibrarySteps(

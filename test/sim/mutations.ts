@@ -30,6 +30,9 @@ const everyNodeALibrary: Focus = {
   config: { library: { nodes: [true, true, true] } },
 }
 
+/** One process, or several side by side, each with its lanes in its own memory. */
+const everyNodeAlone: Focus = { alone: true, library: { kinds: ['library peek', 'library get'], steps: 100 } }
+
 function patch(file: string, find: string, replace: string): Patch {
   return { file, find, replace }
 }
@@ -605,6 +608,23 @@ export const mutations: Readonly<Record<string, Mutation>> = {
     ],
     focus: everyNodeALibrary,
     seeds: 500,
+    schedules: [],
+  },
+  'alone: changes in its own lanes': {
+    patches: [patch('tier/object-tier.ts', "if (record === undefined || coherence.applyToRecord(header, record, event) === 'remove') this.#remove(event.key)", '')], // prettier-ignore
+    focus: everyNodeAlone,
+    seeds: 20,
+    schedules: [],
+  },
+  'alone: lanes that begin anew': {
+    patches: [patch('tier/object-tier.ts', 'this.#places.pool.dropLane(this.#firstLane + lane)', '')],
+    focus: {
+      ...everyNodeAlone,
+      statements: ['update'],
+      faults: ['slot is lost', 'database fails over', 'node stops'],
+      faultSteps: 8,
+    },
+    seeds: 100,
     schedules: [],
   },
   'library: compare-and-set of an update': {

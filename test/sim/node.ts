@@ -15,7 +15,7 @@ import type { LoglessNode } from './logless-node.ts'
 import type { LoglessWorld } from './logless-world.ts'
 import { SimProcess } from './machine.ts'
 import type { Network } from './network.ts'
-import type { Postgres } from './postgres.ts'
+import { TIDE_SLOT, type Postgres } from './postgres.ts'
 import { valueOf } from './row.ts'
 import { ServerNode } from './server-node.ts'
 import { SimFeed } from './sim-feed.ts'
@@ -37,6 +37,8 @@ export interface NodeOptions {
   readonly nearEntries: number
   /** Whether it is a service with the library in it. */
   readonly library: boolean
+  /** With the library in it, and by itself: its lanes are in its own memory, and it reads the log for itself, by this slot. */
+  readonly ownSlot: string | undefined
   /** Whether it may run the tide. */
   readonly tide: boolean
   readonly formats: number
@@ -56,14 +58,26 @@ export class Node {
   readonly tier: SimTier
   readonly library: LibraryNode | undefined
   readonly logless: LoglessNode | undefined
+  readonly ownSlot: string | undefined
   readonly #server: ServerNode | undefined
   /** The database server that new connections go to. */
   postgres: Postgres
 
   constructor(options: NodeOptions) {
-    const { name, network, cluster, count, broken, maxStalenessMs, nearEntries, tide } = options
+    const {
+      name,
+      network,
+      cluster,
+      count,
+      broken,
+      maxStalenessMs,
+      nearEntries,
+      tide,
+      ownSlot: slot = TIDE_SLOT,
+    } = options
     const random = seededRandom(options.seed)
     this.name = name
+    this.ownSlot = options.ownSlot
     this.postgres = options.postgres
     this.process = new SimProcess(name, network.time, 1_000 + random.below(1_000_000))
     const { process } = this
@@ -82,11 +96,13 @@ export class Node {
     const { source, tier } = this
     let feedRandom = random
     const feed = (): SimFeed =>
-      new SimFeed({ process, network, directory, timeoutMs: options.source.timeoutMs, random: feedRandom, confirmed: options.confirmed }) // prettier-ignore
-    const common = { process, source, tier, feed, maxStalenessMs, nearEntries, broken }
-    if (options.library)
-      this.library = new LibraryNode({ ...common, nowMs: () => network.time.nowMs, random: fork(random), tide })
-    else this.#server = new ServerNode({ ...common, fork: () => fork(random), count })
+      new SimFeed({ process, network, directory, slot, timeoutMs: options.source.timeoutMs, random: feedRandom, confirmed: options.confirmed }) // prettier-ignore
+    const common = { process, source, feed, maxStalenessMs, nearEntries, broken }
+    if (options.library) {
+      const nowMs = (): number => network.time.nowMs
+      const shared = options.ownSlot === undefined ? tier : undefined
+      this.library = new LibraryNode({ ...common, tier: shared, nowMs, random: fork(random), tide })
+    } else this.#server = new ServerNode({ ...common, tier, fork: () => fork(random), count })
     this.logless = options.logless?.newNode(process, options.formats)
     if (!tide) return
     feedRandom = fork(random)

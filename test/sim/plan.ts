@@ -15,8 +15,10 @@ import {
   type LoglessKind,
 } from './logless-plan.ts'
 import {
+  drawAlone,
   drawLibrary,
   drawLibrarySteps,
+  type AloneDraw,
   type LibraryConfig,
   type LibraryFocus,
   type LibraryKind,
@@ -105,6 +107,8 @@ export interface Focus {
   readonly clientSteps?: number
   readonly logless?: LoglessFocus
   readonly library?: LibraryFocus
+  /** Every process has the library in it, and shares no tier. */
+  readonly alone?: boolean
   readonly config?: Parts<Config>
 }
 
@@ -122,7 +126,11 @@ export function drawPlan(seed: number, focus: Focus = {}): Plan {
   const drawn = drawConfig(seed, random)
   const logless = drawLogless(seed)
   const library = drawLibrary(seed)
-  const whole = { ...drawn, limits: { ...drawn.limits, ...logless.limits }, logless: logless.config, library: library.config } // prettier-ignore
+  // What looks for something else has its deployments as they are.
+  const mayBeAlone = focus.alone === true || Object.keys(focus).length === 0
+  const alone = mayBeAlone ? drawAlone(seed, drawn.nodes, focus.alone === true) : undefined
+  const limits = { ...drawn.limits, ...logless.limits, ...alone?.limits }
+  const whole = { ...drawn, limits, logless: logless.config, library: library.config, ...(alone && withAlone(library.config, alone)) } // prettier-ignore
   const config = focused(whole, focus.config ?? {})
   const clients = focus.clients ?? chooseKinds(random, clientKinds, 2)
   const clientSteps = drawSteps(random, clients, 'client', focus.clientSteps ?? 100 + random.below(300))
@@ -143,6 +151,13 @@ function focused(config: Config, parts: Parts<Config>): Config {
     merged[name] = typeof whole === 'object' ? { ...whole, ...(part as object) } : part
   }
   return merged as unknown as Config
+}
+
+function withAlone(library: LibraryConfig, { nodes, alone }: AloneDraw): Pick<Config, 'nodes' | 'library'> {
+  return {
+    nodes,
+    library: { ...library, nodes: alone.map((own, index) => own || library.nodes[index] === true), alone },
+  }
 }
 
 function drawConfig(seed: number, random: Random): Config {

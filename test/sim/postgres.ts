@@ -1,5 +1,5 @@
 // A Postgres as the protocol sees it: transactions with row locks, a log whose commit records come before visibility (with
-// a synchronous standby: long before), snapshots, a flushed position, one replication slot, a crash that forgets what was
+// a synchronous standby: long before), snapshots, a flushed position, replication slots, a crash that forgets what was
 // not flushed, a standby that takes over without the last commits. Not for: SQL, and how others talk to it (sim-source.ts,
 // sim-feed.ts).
 import assert from 'node:assert/strict'
@@ -64,6 +64,9 @@ export interface PostgresShape {
   readonly runIsKnown: boolean
 }
 
+/** The slot of the deployment's tide. Processes that read the log for themselves have one each. */
+export const TIDE_SLOT = 'tide'
+
 interface History {
   readonly timeline: number
   readonly run: number
@@ -90,7 +93,7 @@ export class Postgres {
   /** Where the next record of the log goes. */
   wal: bigint
   flushed: bigint
-  slot: Slot | undefined
+  readonly slots = new Map<string, Slot>()
   /** Cut off from its standby, which may have taken over: no commit becomes visible any more. */
   frozen = false
   readonly log: Commit[]
@@ -129,6 +132,11 @@ export class Postgres {
     this.#initial = history.initial
     this.#rows = new Map(history.initial)
     for (const { changes } of history.log) for (const { key, value } of changes) this.#rows.set(key, value)
+  }
+
+  /** That of the tide. */
+  get slot(): Slot | undefined {
+    return this.slots.get(TIDE_SLOT)
   }
 
   /** The run as processes see it. */
@@ -304,12 +312,14 @@ export class Postgres {
     return this.log.findLast(commit => commit.lsn <= lsn)?.atMs
   }
 
-  // ---- the slot
+  // ---- the slots
 
-  /** Sends what is flushed, and not sent yet, to whoever holds the slot. */
+  /** Sends what is flushed, and not sent yet, to whoever holds a slot. */
   send(): void {
-    const holder = this.slot?.holder
-    if (holder === undefined) return
+    for (const { holder } of this.slots.values()) if (holder !== undefined) this.#sendTo(holder)
+  }
+
+  #sendTo(holder: SlotHolder): void {
     const from = firstAfter(this.log, holder.sent)
     let to = from
     while (to < this.log.length && this.log[to]!.lsn <= this.flushed) to++
@@ -320,17 +330,18 @@ export class Postgres {
     if (told.length > 0) holder.deliver(told)
   }
 
-  createSlot(): Slot {
+  createSlot(name: string): Slot {
     // What is not flushed yet is flushed by the record that the creation itself writes.
     this.wal += 8n
     this.#flush(this.wal)
-    this.slot = { confirmed: this.wal, confirmedOnDisk: this.wal, holder: undefined }
-    return this.slot
+    const slot: Slot = { confirmed: this.wal, confirmedOnDisk: this.wal, holder: undefined }
+    this.slots.set(name, slot)
+    return slot
   }
 
-  loseSlot(): void {
-    const holder = this.slot?.holder
-    this.slot = undefined
+  loseSlot(name: string = TIDE_SLOT): void {
+    const holder = this.slots.get(name)?.holder
+    this.slots.delete(name)
     holder?.connection.endAtServer()
   }
 
@@ -346,13 +357,11 @@ export class Postgres {
   }
 
   /** After a crash of the process: as it comes up again. */
-  afterCrash(): { readonly history: History; readonly slot: Slot | undefined } {
-    const { slot } = this
-    const kept =
-      slot === undefined
-        ? undefined
-        : { confirmed: slot.confirmedOnDisk, confirmedOnDisk: slot.confirmedOnDisk, holder: undefined }
-    return { history: this.#history(this.flushed, this.timeline, this.run + 1), slot: kept }
+  afterCrash(): { readonly history: History; readonly slots: ReadonlyMap<string, Slot> } {
+    const slots = new Map<string, Slot>()
+    for (const [name, { confirmedOnDisk }] of this.slots)
+      slots.set(name, { confirmed: confirmedOnDisk, confirmedOnDisk, holder: undefined })
+    return { history: this.#history(this.flushed, this.timeline, this.run + 1), slots }
   }
 
   /** As its standby takes over. */

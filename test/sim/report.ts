@@ -58,6 +58,9 @@ export function reportOf(result: SwarmResult, cpuMs: number, wallMs: number): st
     `${number(seeds)} seeds, ${number(events)} events, ${(cpuMs / seeds).toFixed(1)} ms of CPU a seed, ${(wallMs / 1_000).toFixed(0)} s`,
     list(`reads checked ${number(sum(counts, answers))}`, counts, [...answers, 'read stale', 'read from an isolated database', 'read of what a trigger overwrote'], name => name.slice('read '.length)), // prettier-ignore
     `of them by the library ${number(counts['library read'] ?? 0)}, by its synchronous path ${number(counts['library read at once'] ?? 0)}`,
+    list('of them by processes that share no tier', counts, named('alone: '), name =>
+      name.slice('alone: read '.length),
+    ),
     list('rules', counts, named('checked: '), name => name.slice('checked: '.length)),
     list(`operations taken ${number(sum(counts, taken))}`, counts, taken),
     list(`operations refused ${number(sum(counts, refused))}`, counts, refused),

@@ -12,6 +12,7 @@ export interface SimFeedOptions {
   readonly process: SimProcess
   readonly network: Network
   readonly directory: Directory
+  readonly slot: string
   readonly timeoutMs: number
   readonly random: Random
   /** Told of every position that is confirmed how long ago it was committed. */
@@ -43,7 +44,8 @@ export class SimFeed implements ChangeFeed {
     const postgres = this.#postgres
     const epoch = epochOfServer(postgres, this.#options.directory)
     return this.#call<FeedStart>(this.#stream, (answer, refuse) => {
-      const slot = postgres.slot ?? postgres.createSlot()
+      const { slot: name } = this.#options
+      const slot = postgres.slots.get(name) ?? postgres.createSlot(name)
       if (slot.holder !== undefined) {
         refuse(new TidemarkError('FEED_TAKEN', 'the slot is active'))
         return
@@ -84,12 +86,12 @@ export class SimFeed implements ChangeFeed {
   }
 
   confirm(position: bigint): void {
-    const { slot } = this.#postgres
-    const { random, confirmed, network } = this.#options
+    const { random, confirmed, network, slot: name } = this.#options
+    const slot = this.#postgres.slots.get(name)
     const committedAtMs = this.#postgres.committedAtMs(position)
     if (committedAtMs !== undefined) confirmed?.(network.time.nowMs - committedAtMs)
     this.#stream.tell(() => {
-      if (slot === undefined || this.#postgres.slot !== slot) return
+      if (slot === undefined || this.#postgres.slots.get(name) !== slot) return
       // The slot reaches the disk only now and then.
       if (random.below(4) === 0) slot.confirmedOnDisk = slot.confirmed
       if (position > slot.confirmed) slot.confirmed = position
@@ -98,7 +100,7 @@ export class SimFeed implements ChangeFeed {
 
   evict(): Promise<void> {
     return this.#call<void>(this.#queries, answer => {
-      this.#postgres.slot?.holder?.connection.endAtServer()
+      this.#postgres.slots.get(this.#options.slot)?.holder?.connection.endAtServer()
       answer(undefined)
     })
   }

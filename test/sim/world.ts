@@ -105,6 +105,7 @@ export class World {
   newNode(index: number): Node {
     const { config } = this
     const made = ++this.#nodesMade
+    const isAlone = config.library?.alone?.[index] === true
     return new Node({
       name: `node-${index}${made > config.nodes ? `-${made}` : ''}`,
       seed: config.seed * 17 + made,
@@ -117,7 +118,8 @@ export class World {
       maxStalenessMs: config.maxStalenessMs,
       nearEntries: config.nearEntries,
       library: config.library?.nodes[index] === true,
-      tide: index < config.tides,
+      ownSlot: isAlone ? `own-${index}` : undefined,
+      tide: isAlone || index < config.tides,
       formats: config.mixedFormats && index % 2 === 1 ? 2 : 1,
       layout: this.#layoutOf(index),
       logless: this.logless,
@@ -199,6 +201,12 @@ export class World {
     return this.outcome()
   }
 
+  /** Whether all that was read is in memory after that: that of others, if they understand each other's records, or its own. */
+  #remembers({ ownSlot }: Node): boolean {
+    const { mixedFormats, nearEntries } = this.config
+    return ownSlot === undefined ? !mixedFormats : nearEntries > this.keys.length
+  }
+
   outcome(): Outcome {
     return { violation: this.#violation, counts: this.counts, events: this.time.events, trace: this.trace }
   }
@@ -219,10 +227,7 @@ export class World {
       for (const node of this.nodes) {
         for (const key of [...this.keys, this.counter]) {
           node.read(key, {}, false).then(
-            result => {
-              // Nodes that do not understand each other's records do not profit from them.
-              this.checker.settled(node, key, result, again && !this.config.mixedFormats)
-            },
+            result => this.checker.settled(node, key, result, again && this.#remembers(node)),
             (error: unknown) => this.violated(`in the end ${node.name} cannot read ${key}: ${String(error)}`),
           )
         }
