@@ -20,6 +20,7 @@ import { FailedLoads } from './failed-loads.ts'
 import { Fallback, type Found } from './fallback.ts'
 import { OldValues, type OldValue } from './old-values.ts'
 import type { ResolvedKeyspace } from './options.ts'
+import type { ProofClock } from './proof-clock.ts'
 import { RefreshAhead } from './refresh-ahead.ts'
 
 export interface LoadCall {
@@ -37,6 +38,7 @@ export interface LoadingParts {
   readonly settings: ResolvedKeyspace
   readonly places: ObjectPlaces
   readonly clock: Clock
+  readonly proofClock: ProofClock
   readonly random: Random
   readonly events: Events
 }
@@ -64,12 +66,12 @@ export class Loading {
   /** undefined: values are not loaded before their time is over. */
   readonly ahead: RefreshAhead | undefined
 
-  constructor({ settings, places, clock, random, events }: LoadingParts) {
+  constructor({ settings, places, clock, proofClock, random, events }: LoadingParts) {
     const { name, load, swrMs, staleIfErrorMs, refreshAhead } = settings
     this.#settings = settings
     this.#clock = clock
     this.#events = events
-    this.#old = new OldValues(settings, places, clock)
+    this.#old = new OldValues(settings, places, clock, proofClock)
     this.#failed = new FailedLoads(clock, random, load.cacheErrorsMs)
     this.#fallback = load.fallback && new Fallback(settings, load.fallback, clock)
     this.ahead = refreshAhead > 0 ? new RefreshAhead(refreshAhead, name, places, random) : undefined

@@ -7,11 +7,12 @@ import { ABSENT } from '../near/entry.ts'
 import type { ObjectPlaces } from '../near/object-places.ts'
 import type { ObjectSpace } from '../near/object-space.ts'
 import type { ResolvedKeyspace } from './options.ts'
+import type { ProofClock } from './proof-clock.ts'
 import { TableSource } from './table-source.ts'
 
 export interface OldValue {
   readonly value: unknown
-  /** How long ago it surely was what the source showed, in ms. */
+  /** How long ago it surely was what the source showed, in ms; Infinity when nobody knows. */
   readonly ageMs: number
   /** Ms since its time was over; below 0: it is not. */
   readonly pastMs: number
@@ -23,13 +24,15 @@ export class OldValues {
   readonly #space: ObjectSpace<unknown>
   readonly #pool: ObjectPlaces['pool']
   readonly #clock: Clock
+  readonly #proofClock: ProofClock
   readonly #hasLog: boolean
   readonly #boundMs: number
 
-  constructor(settings: ResolvedKeyspace, places: ObjectPlaces, clock: Clock) {
+  constructor(settings: ResolvedKeyspace, places: ObjectPlaces, clock: Clock, proofClock: ProofClock) {
     this.#space = places.space(settings.name)
     this.#pool = places.pool
     this.#clock = clock
+    this.#proofClock = proofClock
     this.#hasLog = settings.source instanceof TableSource && settings.behind === undefined
     this.#boundMs = settings.maxStalenessMs
   }
@@ -46,7 +49,14 @@ export class OldValues {
       const { upto } = this.#pool.stamp(slot) as Stamp
       return { value, ageMs: Math.max(0, this.#clock.wallMs() - Number(upto)), pastMs: pastTtlMs, proved: true }
     }
-    const ageMs = nowMs - this.#pool.asOfMs[this.#pool.lane(slot)]!
+    const ageMs = this.#laneAgeMs(slot, nowMs)
     return { value, ageMs, pastMs: Math.max(pastTtlMs, ageMs - this.#boundMs), proved: ageMs <= this.#boundMs }
+  }
+
+  // What was proved before a suspension of the machine says nothing: its clock stood still.
+  #laneAgeMs(slot: number, nowMs: number): number {
+    const latestMs = this.#proofClock.nowMs()
+    const asOfMs = this.#pool.asOfMs[this.#pool.lane(slot)]!
+    return latestMs - asOfMs <= this.#proofClock.trustedMs(Infinity) ? nowMs - asOfMs : Infinity
   }
 }

@@ -2,6 +2,7 @@
 //
 //   an answer      was visible at some instant between its `asOf` and now
 //   a fresh one    has an `asOf` no older than its bound; from the source, no older than the call
+//   an old one     that is marked stale has one too, where the call did not say that anything will do; none where none is allowed
 //   a session      never goes back, in the order in which the database showed a key's values
 //   a write        that was acknowledged was visible before
 //   in the end     every node answers what the database holds, from memory, and fresh
@@ -40,6 +41,8 @@ export interface Asked {
   readonly node: Node
   readonly key: string
   readonly boundMs: number
+  /** Whether the answer may be marked stale: not at all, if it is within the bound all the same, or however old it is. */
+  readonly old: 'never' | 'bounded' | 'any'
   readonly calledMs: number
   readonly session: Session | undefined
   /** Both as of the call. */
@@ -84,6 +87,7 @@ export class Checker {
     }
     this.#count('checked: visible')
     if (!result.stale) this.#checkAge(asked, result, value, asOfMs)
+    else if (asked.old !== 'any') this.#checkOld(asked, result, value, asOfMs)
     const seen = asked.seen?.get(key)
     if (seen !== undefined) {
       if (version < seen) {
@@ -108,6 +112,13 @@ export class Checker {
     this.#count('checked: age')
     if (asOfMs >= oldestMs - CLOCK_SLACK_MS) return
     this.#report(asked, result, value, `is as of ${asOfMs.toFixed(2)}, older than the bound of ${boundMs} ms`, asOfMs)
+  }
+
+  #checkOld(asked: Asked, result: Told, value: Value, asOfMs: number): void {
+    this.#count('checked: old')
+    if (asked.old === 'never') this.#report(asked, result, value, 'was not to be old', asOfMs)
+    else if (!(asOfMs >= this.#time.nowMs - asked.boundMs - CLOCK_SLACK_MS))
+      this.#report(asked, result, value, `is as of ${asOfMs.toFixed(2)}, past the bound of ${asked.boundMs} ms`, asOfMs)
   }
 
   #report(asked: Asked, result: Told, value: Value, what: string, fromMs: number): void {

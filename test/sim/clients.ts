@@ -36,7 +36,10 @@ export class Clients {
 
   #optionsOf(kind: ClientKind, die: number): ReadOptions {
     if (kind === 'strong read') return { maxStalenessMs: 0 }
-    if (kind === 'patient read') return { maxStalenessMs: 5_000 }
+    if (kind === 'patient read') {
+      const { old } = this.#world.config.library ?? {}
+      return { maxStalenessMs: old === undefined ? 5_000 : die * 3_000 }
+    }
     if (kind === 'stale read') return { maxStalenessMs: die * 200, whenStale: 'serve' }
     return {}
   }
@@ -53,6 +56,7 @@ export class Clients {
       node,
       key,
       boundMs: options.maxStalenessMs ?? world.config.maxStalenessMs,
+      old: oldFor(options, session !== undefined),
       calledMs: world.time.nowMs,
       session,
       ticket: session?.ticket,
@@ -104,4 +108,10 @@ export class Clients {
       (error: unknown) => world.broken('write', error),
     )
   }
+}
+
+/** Whether what is answered may be marked stale. */
+export function oldFor({ maxStalenessMs, whenStale }: ReadOptions, inSession: boolean): Asked['old'] {
+  if (whenStale === 'serve') return 'any'
+  return inSession || maxStalenessMs === 0 ? 'never' : 'bounded'
 }

@@ -7,12 +7,15 @@ import type { ReadOptions } from '../../src/cache/reader.ts'
 import type { CacheWrite } from '../../src/cache/writer.ts'
 import type { Answer, Keyspace } from '../../src/library/keyspace.ts'
 import type { Duration } from '../../src/config/units.ts'
+import type { OldValueOptions } from '../../src/library/load-options.ts'
+import type { KeyspaceOptions } from '../../src/library/options.ts'
 import { openRows } from '../../src/library/open-rows.ts'
 import { Tidemark } from '../../src/library/tidemark.ts'
 import { TidemarkError } from '../../src/base/errors.ts'
 import { postgres } from '../../src/postgres.ts'
 import type { ChangeFeed } from '../../src/source/change-feed.ts'
 import type { Told } from './checker.ts'
+import type { OldConfig } from './library-plan.ts'
 import type { SimProcess } from './machine.ts'
 import { COUNTERS, describeKeyspace, PLAIN, TRIGGERED, valueOf } from './row.ts'
 import type { SimSource } from './sim-source.ts'
@@ -31,6 +34,7 @@ export interface LibraryNodeOptions {
   readonly maxStalenessMs: number
   readonly nearEntries: number
   readonly tide: boolean
+  readonly old: OldConfig | undefined
   /** What the product never is to reject with. */
   readonly broken: (what: string, error: unknown) => void
 }
@@ -102,7 +106,10 @@ export class LibraryNode {
     this.#options = options
     const database = postgres(DATABASE)
     this.#keyspaces = new Map(
-      [PLAIN, TRIGGERED, COUNTERS].map(name => [name, tide.keyspace<Row>(name, { source: database.table(name) })]),
+      [PLAIN, TRIGGERED, COUNTERS].map(name => [
+        name,
+        tide.keyspace<Row>(name, { source: database.table(name), ...(options.old && oldOptions(options.old)) }),
+      ]),
     )
     // Sources are opened when they are first asked for; its tide is to run before that.
     this.#of(`${PLAIN}:1`)
@@ -167,6 +174,16 @@ export class LibraryNode {
 
   #of(key: string): { readonly keyspace: Keyspace<Row>; readonly id: string } {
     return { keyspace: this.#keyspaces.get(key.slice(0, key.indexOf(':')))!, id: idOf(key) }
+  }
+}
+
+/** Of a keyspace that may answer old values. */
+export function oldOptions(old: OldConfig): OldValueOptions & Pick<KeyspaceOptions<unknown>, 'ttl' | 'load'> {
+  return {
+    ttl: durationOf(old.ttlMs),
+    swr: durationOf(old.swrMs),
+    staleIfError: durationOf(old.staleIfErrorMs),
+    load: { softTimeout: durationOf(old.softTimeoutMs) },
   }
 }
 

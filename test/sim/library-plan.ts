@@ -14,6 +14,16 @@ export interface LibraryConfig {
   readonly alone?: readonly boolean[]
   /** Whether the counter is there at first. */
   readonly counterExists: boolean
+  /** Rows have a time to live, and are answered for a while after it. */
+  readonly old?: OldConfig | undefined
+}
+
+/** As a keyspace's options. */
+export interface OldConfig {
+  readonly ttlMs: number
+  readonly swrMs: number
+  readonly staleIfErrorMs: number
+  readonly softTimeoutMs: number
 }
 
 /** Which processes are alone with their lanes, in this deployment. */
@@ -21,8 +31,8 @@ export interface AloneDraw {
   /** In place of the deployment's own number. */
   readonly nodes: number
   readonly alone: readonly boolean[]
+  readonly old: OldConfig | undefined
   readonly limits: LimitValues
-  readonly random: Random
 }
 
 /** What all seeds have in common, for a hole that needs one kind of thing again and again. */
@@ -61,7 +71,19 @@ export function drawAlone(seed: number, nodes: number, always: boolean): AloneDr
   const beside = shape === 2 ? nodes : 0
   const own = shape === 0 || shape === 2 ? 1 : 2 + random.below(2)
   const alone = Array.from({ length: beside + own }, (_, index) => index >= beside)
-  return { nodes: alone.length, alone, limits: { libraryLanes: [1, 2, 16][random.below(3)]! }, random }
+  const limits = { libraryLanes: [1, 2, 16][random.below(3)]! }
+  return { nodes: alone.length, alone, limits, old: random.below(2) === 0 ? drawOld(random) : undefined }
+}
+
+/** Of a keyspace in which old values may be answered. */
+export function drawOld(random: Random): OldConfig {
+  const pick = (...values: readonly number[]): number => values[random.below(values.length)]!
+  return {
+    ttlMs: pick(50, 150, 400),
+    swrMs: pick(0, 100, 1_500),
+    staleIfErrorMs: pick(100, 500, 3_000),
+    softTimeoutMs: pick(5, 20, 100),
+  }
 }
 
 export function drawLibrarySteps(

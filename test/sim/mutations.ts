@@ -33,6 +33,16 @@ const everyNodeALibrary: Focus = {
 /** One process, or several side by side, each with its lanes in its own memory. */
 const everyNodeAlone: Focus = { alone: true, library: { kinds: ['library peek', 'library get'], steps: 100 } }
 
+/** As `everyNodeAlone`, and rows are old soon, and answered for long after that. */
+const everyRowOld: Focus = {
+  alone: true,
+  clients: ['patient read', 'session read', 'session write', 'write'],
+  config: {
+    nearEntries: 1_000,
+    library: { old: { ttlMs: 50, swrMs: 1_500, staleIfErrorMs: 3_000, softTimeoutMs: 5 } },
+  },
+}
+
 function patch(file: string, find: string, replace: string): Patch {
   return { file, find, replace }
 }
@@ -176,6 +186,7 @@ export const mutations: Readonly<Record<string, Mutation>> = {
   },
   "a put's own later change": {
     patches: [patch(lane, 'if (change.xid !== xid || change.change >= at) return false', 'if (change.xid !== xid) return false')], // prettier-ignore
+    focus: { clients: ['write', 'write several'], config: { source: { hiddenTriggerOneIn: 2 } } },
     seeds: 100,
     schedules: ['a put that comes after its own transaction was applied, which had changed the row again, is late'],
   },
@@ -624,6 +635,26 @@ export const mutations: Readonly<Record<string, Mutation>> = {
       faults: ['slot is lost', 'database fails over', 'node stops'],
       faultSteps: 8,
     },
+    seeds: 100,
+    schedules: [],
+  },
+  'old values: bound of the call': {
+    patches: [patch('library/loading.ts', 'if (old === undefined || old.pastMs < 0 || old.ageMs > boundMs) return undefined', 'if (old === undefined || old.pastMs < 0) return undefined')], // prettier-ignore
+    focus: { ...everyRowOld, faults: ['node stops', 'database stops'], faultSteps: 6 },
+    seeds: 20,
+    schedules: [],
+  },
+  'old values: sessions': {
+    patches: [
+      patch('library/loading.ts', 'if (session || (swrMs === 0 && staleIfErrorMs === 0)) return undefined', ''),
+    ],
+    focus: everyRowOld,
+    seeds: 20,
+    schedules: [],
+  },
+  'old values: suspended machines': {
+    patches: [patch('library/old-values.ts', 'return latestMs - asOfMs <= this.#proofClock.trustedMs(Infinity) ? nowMs - asOfMs : Infinity', 'return nowMs - asOfMs + 0 * latestMs')], // prettier-ignore
+    focus: { ...everyRowOld, faults: ['node is suspended'], faultSteps: 8 },
     seeds: 100,
     schedules: [],
   },

@@ -11,6 +11,7 @@ import type { SessionTicket } from '../../src/coherence/session.ts'
 import type { Told } from './checker.ts'
 import type { Cluster } from './cluster.ts'
 import { LibraryNode } from './library-node.ts'
+import type { OldConfig } from './library-plan.ts'
 import type { LoglessNode } from './logless-node.ts'
 import type { LoglessWorld } from './logless-world.ts'
 import { SimProcess } from './machine.ts'
@@ -37,6 +38,8 @@ export interface NodeOptions {
   readonly nearEntries: number
   /** Whether it is a service with the library in it. */
   readonly library: boolean
+  /** Of its rows, if it has the library in it. */
+  readonly old: OldConfig | undefined
   /** With the library in it, and by itself: its lanes are in its own memory, and it reads the log for itself, by this slot. */
   readonly ownSlot: string | undefined
   /** Whether it may run the tide. */
@@ -101,7 +104,7 @@ export class Node {
     if (options.library) {
       const nowMs = (): number => network.time.nowMs
       const shared = options.ownSlot === undefined ? tier : undefined
-      this.library = new LibraryNode({ ...common, tier: shared, nowMs, random: fork(random), tide })
+      this.library = new LibraryNode({ ...common, tier: shared, nowMs, random: fork(random), tide, old: options.old })
     } else this.#server = new ServerNode({ ...common, tier, fork: () => fork(random), count })
     this.logless = options.logless?.newNode(process, options.formats)
     if (!tide) return

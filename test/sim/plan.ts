@@ -153,10 +153,10 @@ function focused(config: Config, parts: Parts<Config>): Config {
   return merged as unknown as Config
 }
 
-function withAlone(library: LibraryConfig, { nodes, alone }: AloneDraw): Pick<Config, 'nodes' | 'library'> {
+function withAlone(library: LibraryConfig, { nodes, alone, old }: AloneDraw): Pick<Config, 'nodes' | 'library'> {
   return {
     nodes,
-    library: { ...library, nodes: alone.map((own, index) => own || library.nodes[index] === true), alone },
+    library: { ...library, nodes: alone.map((own, index) => own || library.nodes[index] === true), alone, old },
   }
 }
 

@@ -6,6 +6,7 @@ import type { ReadAnswer, ReadOptions } from '../../src/cache/reader.ts'
 import type { WriteAnswer } from '../../src/cache/writer.ts'
 import { keyHash, laneOf, type LaneState } from '../../src/coherence/lane.ts'
 import type { Session } from './checker.ts'
+import { oldFor } from './clients.ts'
 import { toldBy, type Node } from './node.ts'
 import type { Config } from './plan.ts'
 import type { Postgres, Transaction } from './postgres.ts'
@@ -145,6 +146,7 @@ export class Scene {
       node: this.nodes[node]!,
       key,
       boundMs: options.maxStalenessMs ?? world.config.maxStalenessMs,
+      old: oldFor(options, session !== undefined),
       calledMs,
       session,
       ticket: session?.ticket,

@@ -22,6 +22,7 @@ test(`nothing is wrong in ${SEEDS} seeds, and every rule, operation and fault wa
   const atLeast = {
     'checked: visible': 40_000,
     'checked: age': 40_000,
+    'checked: old': 100,
     'checked: session': 2_000,
     'checked: write': 10_000,
     'checked: retention': 10_000,
@@ -29,6 +30,9 @@ test(`nothing is wrong in ${SEEDS} seeds, and every rule, operation and fault wa
     'checked: increment': 1_000,
     'library read': 15_000,
     'library read at once': 1_500,
+    'alone: read near': 4_000,
+    'alone: read source': 3_000,
+    'alone: read at once': 1_500,
     'read near': 10_000,
     'read tier': 10_000,
     'lease granted': 8_000,
@@ -70,6 +74,11 @@ test(`nothing is wrong in ${SEEDS} seeds, and every rule, operation and fault wa
 
 test('a session whose calls overlap while the database becomes another one does not go back', async () => {
   const { output, code } = await simulate(['--seed', '7101545', '--seeds', '1'])
+  assert.equal(code, 0, output)
+})
+
+test('an old value of before a suspension of the machine is not answered as younger than it is', async () => {
+  const { output, code } = await simulate(['--seed', '910098', '--seeds', '1', '--focus', 'old values: sessions'])
   assert.equal(code, 0, output)
 })
 

@@ -118,6 +118,7 @@ export class World {
       maxStalenessMs: config.maxStalenessMs,
       nearEntries: config.nearEntries,
       library: config.library?.nodes[index] === true,
+      old: config.library?.old,
       ownSlot: isAlone ? `own-${index}` : undefined,
       tide: isAlone || index < config.tides,
       formats: config.mixedFormats && index % 2 === 1 ? 2 : 1,
@@ -202,8 +203,10 @@ export class World {
   }
 
   /** Whether all that was read is in memory after that: that of others, if they understand each other's records, or its own. */
-  #remembers({ ownSlot }: Node): boolean {
+  #remembers({ ownSlot, library }: Node): boolean {
     const { mixedFormats, nearEntries } = this.config
+    // What is past its time is answered as old, and loaded anew behind that.
+    if (library !== undefined && this.config.library?.old !== undefined) return false
     return ownSlot === undefined ? !mixedFormats : nearEntries > this.keys.length
   }
 

@@ -3,9 +3,12 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { limits } from '../../../src/base/limits.ts'
 import { seededRandom } from '../../../src/base/random.ts'
+import { SuspendWatch } from '../../../src/cache/suspend-watch.ts'
+import { NO_PROOF } from '../../../src/coherence/freshness.ts'
 import { Events } from '../../../src/library/events.ts'
 import { Loading, type LoadCall } from '../../../src/library/loading.ts'
 import { resolveKeyspace, type KeyspaceOptions } from '../../../src/library/options.ts'
+import { ProofClock } from '../../../src/library/proof-clock.ts'
 import { TableSource } from '../../../src/library/table-source.ts'
 import { ObjectCache } from '../../../src/near/object-cache.ts'
 import { ObjectPlaces } from '../../../src/near/object-places.ts'
@@ -18,7 +21,9 @@ function open(options: Partial<KeyspaceOptions<unknown>>) {
   const clock = new ManualClock()
   const settings = resolveKeyspace('users', { source, ...options }, {})
   const places = new ObjectPlaces(new ObjectCache<unknown>({ clock, lanes: 2 }), clock)
-  const loading = new Loading({ settings, places, clock, random: seededRandom(1), events: new Events() })
+  const { pool } = places
+  const proofClock = new ProofClock(clock, new SuspendWatch(clock), () => pool.asOfMs.fill(NO_PROOF))
+  const loading = new Loading({ settings, places, clock, proofClock, random: seededRandom(1), events: new Events() })
   places.put('users:1', { payload: { name: 'a' }, stamp: {}, lane: 1 })
   places.pool.asOfMs[1] = clock.monotonicMs()
   let loads = 0
@@ -30,7 +35,7 @@ function open(options: Partial<KeyspaceOptions<unknown>>) {
       return Promise.reject(down)
     })
   }
-  return { clock, places, ask, loads: () => loads }
+  return { clock, places, proofClock, ask, loads: () => loads }
 }
 
 await test('staleIfError begins where the default bound ends, and goes by the age of the proof', async () => {
@@ -79,4 +84,23 @@ await test('that a row was not there is no old value either', async () => {
   places.put('users:1', { payload: null, stamp: {}, lane: 1 })
   clock.advance(1_000)
   await assert.rejects(ask(), down)
+})
+
+await test('after the machine was suspended nobody knows how old a row is, and it is not answered as an old one', async () => {
+  for (const isSampled of [false, true]) {
+    const { clock, places, proofClock, ask } = open({ staleIfError: '10s' })
+    clock.advance(limits.maxStalenessMsDefault + 100)
+    const asOfMs = places.pool.asOfMs[1]!
+    clock.jumpWall(60_000)
+    if (isSampled) {
+      // Somebody has noticed, and then comes what was proved before.
+      proofClock.nowMs()
+      places.pool.asOfMs[1] = asOfMs
+    }
+    await assert.rejects(ask(), down)
+    clock.advance(2)
+    places.pool.asOfMs[1] = clock.monotonicMs()
+    clock.advance(limits.maxStalenessMsDefault + 100)
+    assert.equal((await ask()).stale, true, 'what is proved since is known')
+  }
 })
