@@ -72,6 +72,8 @@ export class DropNotes {
       lanes: tier.lanes,
       read: keys => tier.read(keys),
       lease: (key, options) => tier.lease(key, options),
+      renew: (key, options) => tier.renew(key, options),
+      hold: (key, token, leaseMs) => tier.hold(key, token, leaseMs),
       fill: (key, token, value) => tier.fill(key, token, value),
       put: (key, value) => tier.put(key, value),
       voidKey: key => tier.voidKey(key),

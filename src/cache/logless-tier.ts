@@ -12,6 +12,7 @@ import type {
   ApplyRequest,
   BeginOutcome,
   FillOutcome,
+  HoldOutcome,
   PutFencedOutcome,
   PutOutcome,
   ResetOutcome,
@@ -24,6 +25,7 @@ import type {
   LaneListener,
   LaneSubscription,
   LeaseOptions,
+  RenewOptions,
   ResetOptions,
   SharedTier,
   TierLane,
@@ -73,6 +75,15 @@ export class LoglessTier<V = Uint8Array> implements SharedTier<V> {
     let lease = await this.#tier.lease(key, options)
     if (lease.outcome === 'no-lane' && (await this.#mended(lane))) lease = await this.#tier.lease(key, options)
     return this.#isOwn(lane, lease.lane) ? lease : { outcome: 'no-lane', ...NOTHING }
+  }
+
+  async renew(key: string, options: RenewOptions): Promise<TierLease<V>> {
+    const lease = await this.#tier.renew(key, options)
+    return this.#isOwn(this.#laneOf(key), lease.lane) ? lease : { outcome: 'no-lane', ...NOTHING }
+  }
+
+  hold(key: string, token: Token, leaseMs: number): Awaitable<HoldOutcome> {
+    return this.#tier.hold(key, token, leaseMs)
   }
 
   async begin(key: string, id: Token, fenceMs: number): Promise<BeginOutcome> {

@@ -26,6 +26,7 @@ import type { LoadedRow } from './source-loads.ts'
 import { SuspendWatch } from './suspend-watch.ts'
 import { TimesToLive } from './time-to-live.ts'
 import type { TierLook } from './tier-reads.ts'
+import type { Awaitable, TierLease } from '../tier/tier.ts'
 
 export interface ReadOptions {
   /** Instead of the keyspace's. 0: what the source shows after the call. */
@@ -55,8 +56,12 @@ interface Call<V> extends PlacedKey<V> {
   readonly session: SessionTicket | undefined
   readonly whenStale: WhenStale
   readonly calledMs: number
-  /** What was there was given up for it. */
-  readonly isAnew?: boolean
+}
+
+/** What came of asking for a value's renewal. */
+interface RenewLook<V> extends TierLook<V> {
+  readonly read: TierLease<V> | undefined
+  readonly token: Token
 }
 
 /** A load under a lease, until it is filled. */
@@ -99,30 +104,62 @@ export class Reader<V = Uint8Array> {
   }
 
   /**
-   * Loads what is there anew, before it has to be, while it goes on being answered. False: somebody loads it already, or the
-   * tier cannot do that. Rejects as the source does.
+   * Loads what is there anew, before it has to be, while it goes on being answered, here and by all who share the tier. False:
+   * somebody loads it already, or has; what a shared tier has that is newer is near then. Rejects as the source does.
    */
   async renew(key: string): Promise<boolean> {
-    const renewing = this.#renew(this.#call(key, {}))
-    await renewing
-    return renewing !== undefined
+    const call = this.#call(key, {})
+    const asked = this.#askAnew(call, call.keyspace.backing.near?.find(key)?.record.stamp)
+    const look = asked instanceof Promise ? await asked : asked
+    const { read, token } = look
+    if (read?.lane === undefined) return false
+    const { outcome, lane, record } = read
+    if (outcome === 'present' && record?.type === 'value') this.#admit(call, look.ticket, lane, record)
+    if (outcome !== 'granted') return false
+    await this.#fly(call, look, token, lane)
+    return true
   }
 
   // Without a log what is there is not going to be fresher: what is loaded now takes its place.
-  async #loadAnew(call: Call<V>): Promise<ReadAnswer<V>> {
-    const { source, tier } = call.keyspace.backing
-    if (source.log !== false || call.isAnew) return this.#load(call)
-    if (tier.renew !== undefined) return this.#renew(call) ?? this.#load(call)
-    const outcome = await call.keyspace.calls.call(call.lane, () => tier.voidKey(call.key))
-    return outcome === 'voided' ? this.#readTier({ ...call, isAnew: true }, undefined) : this.#load(call)
+  async #loadAnew(call: Call<V>, stamp: Stamp): Promise<ReadAnswer<V>> {
+    if (call.keyspace.backing.source.log !== false) return this.#load(call)
+    let pauseMs = 0
+    for (let than = stamp; ;) {
+      const asked = this.#askAnew(call, than)
+      // Without a wait where there is none: whoever comes next in this turn waits for this load.
+      const look = asked instanceof Promise ? await asked : asked
+      const { read, token } = look
+      if (read?.lane === undefined) return this.#load(call)
+      const { outcome, lane, record } = read
+      if (outcome === 'granted') return this.#fly(call, look, token, lane)
+      if (outcome === 'present' && record?.type === 'value') {
+        this.#admit(call, look.ticket, lane, record)
+        const found = this.#result(call, call.keyspace.memory, record, NO_PROOF)
+        if (!found.stale && meetsTicket(call.session, lane, record.stamp)) return found
+        than = record.stamp
+      } else if (outcome !== 'leased' || !this.#isPatient(call)) return this.#load(call)
+      pauseMs = await this.#pause(pauseMs)
+    }
   }
 
-  #renew(call: Call<V>): Promise<ReadAnswer<V>> | undefined {
-    const { source, tier } = call.keyspace.backing
+  #askAnew(call: Call<V>, than: Stamp | undefined): Awaitable<RenewLook<V>> {
+    const { key, lane, keyspace } = call
+    const { source, tier, near, proofs } = keyspace.backing
     const token = this.#drawToken()
-    const read = tier.renew?.(call.key, { token, epoch: source.epoch, leaseMs: source.leaseMs ?? limits.leaseMs })
-    if (read?.lane === undefined || read.outcome !== 'granted') return undefined
-    return this.#fly(call, { ticket: 0, known: undefined, read, token }, token, read.lane)
+    const begun = { ticket: near?.begin(key) ?? 0, known: proofs.known(lane), token }
+    const { epoch, leaseMs = limits.leaseMs } = source
+    const asked = keyspace.calls.call(lane, () => tier.renew(key, { token, epoch, leaseMs, than }))
+    return asked instanceof Promise ? asked.then(read => ({ ...begun, read })) : { ...begun, read: asked }
+  }
+
+  #isPatient(call: Call<V>): boolean {
+    return this.#clock.monotonicMs() < call.calledMs + limits.fillWaitMs
+  }
+
+  async #pause(lastMs: number): Promise<number> {
+    const pauseMs = Math.min(PAUSE_MS_MAX, Math.max(FIRST_PAUSE_MS, lastMs * 2))
+    await sleep(this.#clock, pauseMs)
+    return pauseMs
   }
 
   /** What memory holds, here or in the tier, as fresh as the keyspace asks for; undefined: nothing. The source is not asked. */
@@ -215,9 +252,8 @@ export class Reader<V = Uint8Array> {
       const flight = this.#flights.get(key)
       if (flight?.token === record.token) return this.#join(call, look, read.lane, flight)
       if (own) return this.#fly(call, look, record.token, read.lane)
-      if (this.#clock.monotonicMs() >= call.calledMs + limits.fillWaitMs) return this.#load(call)
-      pauseMs = Math.min(PAUSE_MS_MAX, Math.max(FIRST_PAUSE_MS, pauseMs * 2))
-      await sleep(this.#clock, pauseMs)
+      if (!this.#isPatient(call)) return this.#load(call)
+      pauseMs = await this.#pause(pauseMs)
       // A value is what comes next as a rule.
       leases = false
     }
@@ -241,7 +277,7 @@ export class Reader<V = Uint8Array> {
     this.#admit(call, look.ticket, lane, record)
     if (!meetsTicket(call.session, lane, record.stamp)) return this.#load(call)
     if (!result.stale || call.whenStale === 'serve') return result
-    if (call.whenStale === 'source') return this.#loadAnew(call)
+    if (call.whenStale === 'source') return this.#loadAnew(call, record.stamp)
     throw this.#stale(call, this.#clock.monotonicMs() - result.asOfMs)
   }
 
@@ -288,14 +324,7 @@ export class Reader<V = Uint8Array> {
 
   // Nobody has to wait for a lease that is not going to be filled.
   #giveBack({ keyspace, key, lane }: Call<V>, token: Token): void {
-    const { tier, near } = keyspace.backing
-    if (tier.release !== undefined) {
-      tier.release(key, token)
-      return
-    }
-    // Everybody would hear that the key is void, and what is kept of it would go: the lease runs out.
-    if (near?.keeps?.(key) === true) return
-    void keyspace.calls.call(lane, () => tier.voidKey(key))
+    void keyspace.calls.call(lane, () => keyspace.backing.tier.hold(key, token, 0))
   }
 
   async #fill(

@@ -17,8 +17,8 @@ import {
   type LaneState,
 } from './lane.ts'
 import { compareMarks, type Mark, type Position } from './mark.ts'
-import { isLive, type RecordHead, type Token, type ValueHead } from './record.ts'
-import { snapshotSees, type ChangeEvent, type LoadStamp, type Stamp, type WriteStamp } from './stamp.ts'
+import { isLive, leaseOf, type LeaseRecord, type RecordHead, type Token, type ValueHead } from './record.ts'
+import { snapshotSees, stampsEqual, type ChangeEvent, type LoadStamp, type Stamp, type WriteStamp } from './stamp.ts'
 
 /** What near caches are told. One that does not continue the lane's generation, sequence and mark means: drop the lane. */
 export interface LaneMessage extends LaneState {
@@ -30,10 +30,18 @@ export interface LaneMessage extends LaneState {
   readonly voids: readonly string[]
 }
 
+/** The value that is there stays as it is, with this renewal; undefined: with none any more. */
+export interface RenewalChange {
+  readonly type: 'renewal'
+  readonly renewal: LeaseRecord | undefined
+}
+
+const NO_RENEWAL = { type: 'renewal', renewal: undefined } as const
+
 export interface Decision<Outcome> {
   readonly outcome: Outcome
   /** The record's new head; its payload, if it is a value, is the request's. */
-  readonly record: 'keep' | 'remove' | RecordHead
+  readonly record: 'keep' | 'remove' | RecordHead | RenewalChange
   readonly header: 'keep' | LaneHeader
   readonly message: LaneMessage | undefined
 }
@@ -68,6 +76,12 @@ function unchanged<Outcome>(outcome: Outcome): Decision<Outcome> {
   return { outcome, record: 'keep', header: 'keep', message: undefined }
 }
 
+// Something has happened to the key, and what is there stays all the same.
+function unrenewed<Outcome>(outcome: Outcome, record: RecordHead | undefined): Decision<Outcome> {
+  const renewed = record?.type === 'value' && record.renewal !== undefined
+  return { ...unchanged(outcome), record: renewed ? NO_RENEWAL : 'keep' }
+}
+
 /** Gives the right to fill an absent key. The caller loads after this, and stamps the load with the lane's mark as of now. */
 export function lease(
   header: LaneState | undefined,
@@ -82,6 +96,54 @@ export function lease(
   }
   const { token, untilMs } = request
   return { ...unchanged('granted'), record: { type: 'lease', generation, token, untilMs } }
+}
+
+export interface RenewRequest extends LeaseRequest {
+  /** Of the value that the caller has: another one that is there is newer, and not renewed. undefined: whatever is there. */
+  readonly than?: Stamp | undefined
+}
+
+/** Gives the right to fill a key whose value goes on being answered meanwhile; where there is none, as `lease`. */
+export function renew(
+  header: LaneState | undefined,
+  record: RecordHead | undefined,
+  request: RenewRequest,
+): Decision<LeaseOutcome> {
+  const leased = lease(header, record, request)
+  if (header === undefined || leased.outcome !== 'present' || record?.type !== 'value') return leased
+  const { than, token, untilMs, nowMs } = request
+  if (than !== undefined && !stampsEqual(record.stamp, than)) return leased
+  const there = record.renewal
+  if (there !== undefined && there.token !== token && isLive(there, header, nowMs)) return unchanged('leased')
+  const renewal = { type: 'lease', generation: header.generation, token, untilMs } as const
+  return { ...unchanged('granted'), record: { type: 'renewal', renewal } }
+}
+
+export type HoldOutcome =
+  /** The lease is the caller's for longer, or has been given back. */
+  | 'held'
+  /** It is not there any more: what is loaded under it will not be kept. */
+  | 'gone'
+  | 'no-lane'
+
+export interface HoldRequest {
+  readonly token: Token
+  /** undefined: it is given back. */
+  readonly untilMs: number | undefined
+}
+
+/** Prolongs a lease or renewal whose load is still under way, or gives back one that is not going to be filled. */
+export function hold(
+  header: LaneState | undefined,
+  record: RecordHead | undefined,
+  { token, untilMs }: HoldRequest,
+): Decision<HoldOutcome> {
+  if (header === undefined) return unchanged('no-lane')
+  const own = leaseOf(record)
+  if (own?.token !== token || !generationsEqual(own.generation, header.generation)) return unchanged('gone')
+  if (untilMs === undefined) return { ...unchanged('held'), record: record === own ? 'remove' : NO_RENEWAL }
+  const held = { ...own, untilMs }
+  return { ...unchanged('held'), record: record === own ? held : { type: 'renewal', renewal: held } }
 }
 
 export type FillOutcome =
@@ -105,8 +167,9 @@ export function fill(
   if (header === undefined) return unchanged('no-lane')
   const { generation } = header
   if (request.stamp.epoch !== generation.epoch) return unchanged('other-epoch')
-  if (record?.type !== 'lease' || record.token !== request.token) return unchanged('refused')
-  if (!generationsEqual(record.generation, generation)) return unchanged('refused')
+  const own = leaseOf(record)
+  if (own?.token !== request.token) return unchanged('refused')
+  if (!generationsEqual(own.generation, generation)) return unchanged('refused')
   return { ...unchanged('filled'), record: { type: 'value', generation, stamp: request.stamp } }
 }
 
@@ -146,9 +209,9 @@ export function put(
 
   if (!putIsInTime(header, key, stamp)) {
     const outdated = record?.type === 'lease' || (present !== undefined && (age === 'older' || age === 'uncertain'))
-    return outdated ? { outcome: 'late', record: 'remove', ...published } : unchanged('late')
+    return outdated ? { outcome: 'late', record: 'remove', ...published } : unrenewed('late', record)
   }
-  if (age === 'newer') return unchanged('newer')
+  if (age === 'newer') return unrenewed('newer', record)
   if (age === 'uncertain') return { outcome: 'uncertain', record: 'remove', ...published }
   return { outcome: 'stored', record: { type: 'value', generation, stamp }, ...published }
 }
@@ -278,11 +341,19 @@ export function applyToLane(header: LaneHeader | undefined, request: ApplyReques
   return { outcome: 'applied', header: moved, message: { ...laneState(moved), prev, events, voids: [] } }
 }
 
-/** What an applied change makes of the record under its key: only a value that surely reflects the change stays. */
-export function applyToRecord(header: LaneHeader, record: RecordHead, event: ChangeEvent): 'keep' | 'remove' {
+/**
+ * What an applied change makes of the record under its key: only a value that surely reflects the change stays, and its
+ * renewal does not.
+ */
+export function applyToRecord(
+  header: LaneHeader,
+  record: RecordHead,
+  event: ChangeEvent,
+): 'keep' | 'remove' | RenewalChange {
   if (record.type === 'fence') return 'keep'
   if (record.type === 'lease' || !generationsEqual(record.generation, header.generation)) return 'remove'
-  return reflectsChange(record.stamp, event) ? 'keep' : 'remove'
+  if (!reflectsChange(record.stamp, event)) return 'remove'
+  return record.renewal === undefined ? 'keep' : NO_RENEWAL
 }
 
 /** Whether a value with this stamp surely reflects the change, or something later. */

@@ -13,6 +13,8 @@ export interface ValueHead {
   readonly type: 'value'
   readonly generation: Generation
   readonly stamp: Stamp
+  /** Someone loads the key anew while this value is answered; what voids a lease voids it. Over with its own time. */
+  readonly renewal?: LeaseRecord
 }
 
 /** Someone is loading the key; only the holder of the token may fill it, until anything happens to the key. */
@@ -47,6 +49,12 @@ export type TierRecord<V = Uint8Array> = ValueRecord<V> | LeaseRecord | FenceRec
 export function isLive(record: RecordHead, lane: LaneState, nowMs: number): boolean {
   if (!generationsEqual(record.generation, lane.generation)) return false
   return record.type === 'value' || record.untilMs > nowMs
+}
+
+/** The lease that the record is, or that it carries; undefined: neither. */
+export function leaseOf(record: RecordHead | undefined): LeaseRecord | undefined {
+  if (record?.type === 'value') return record.renewal
+  return record?.type === 'lease' ? record : undefined
 }
 
 export function randomToken(random: Random): Token {

@@ -58,6 +58,18 @@ export function snapshotSees(snapshot: Snapshot, xid: bigint): 'yes' | 'no' | 'm
   return snapshot.inProgress.includes(xid) ? 'no' : 'yes'
 }
 
+/** Whether both are of one and the same write or load, as far as stamps tell. */
+export function stampsEqual(a: Stamp, b: Stamp): boolean {
+  if (a.epoch !== b.epoch || a.upto !== b.upto) return false
+  if (a.kind === 'write') return b.kind === 'write' && a.xid === b.xid && a.at === b.at
+  return b.kind === 'load' && a.lsn === b.lsn && a.flush === b.flush && snapshotsEqual(a.snapshot, b.snapshot)
+}
+
+function snapshotsEqual(a: Snapshot, b: Snapshot): boolean {
+  if (a.xmin !== b.xmin || a.xmax !== b.xmax || a.exact !== b.exact) return false
+  return a.inProgress.length === b.inProgress.length && a.inProgress.every((xid, i) => xid === b.inProgress[i])
+}
+
 /** A snapshot as a stamp may hold it: one with too many transactions in progress keeps xmin alone. */
 export function boundedSnapshot(xmin: bigint, xmax: bigint, inProgress: readonly bigint[]): Snapshot {
   if (inProgress.length > limits.snapshotInProgressMax) return { xmin, xmax, inProgress: [], exact: false }

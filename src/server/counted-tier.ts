@@ -8,6 +8,7 @@ import type {
   LaneListener,
   LaneSubscription,
   LeaseOptions,
+  RenewOptions,
   ResetOptions,
   SharedTier,
   TierLane,
@@ -48,6 +49,14 @@ export class CountedTier implements SharedTier {
 
   lease(key: string, options: LeaseOptions): Promise<TierLease> {
     return this.#counted(this.#tier.lease(key, options), leased => this.#looked([leased], false))
+  }
+
+  renew(key: string, options: RenewOptions): Promise<TierLease> {
+    return this.#counted(this.#tier.renew(key, options))
+  }
+
+  hold(key: string, token: Token, leaseMs: number): Promise<coherence.HoldOutcome> {
+    return this.#counted(this.#tier.hold(key, token, leaseMs))
   }
 
   // A key that a read finds nothing of is leased next, and counted then: once, as if both had been one.

@@ -45,6 +45,7 @@ export const RecordType = {
   absentRow: 4,
   lease: 5,
   fence: 6,
+  renewed: 7,
 } as const
 export type RecordType = (typeof RecordType)[keyof typeof RecordType]
 

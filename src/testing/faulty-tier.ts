@@ -14,6 +14,7 @@ import type {
   LaneListener,
   LaneSubscription,
   LeaseOptions,
+  RenewOptions,
   ResetOptions,
   SharedTier,
   TierLane,
@@ -25,7 +26,19 @@ import type {
 import { Faults, type EndFault } from './faults.ts'
 
 export type TierCall =
-  'read' | 'lease' | 'fill' | 'put' | 'voidKey' | 'begin' | 'putFenced' | 'lane' | 'apply' | 'reset' | 'subscribe'
+  | 'read'
+  | 'lease'
+  | 'renew'
+  | 'hold'
+  | 'fill'
+  | 'put'
+  | 'voidKey'
+  | 'begin'
+  | 'putFenced'
+  | 'lane'
+  | 'apply'
+  | 'reset'
+  | 'subscribe'
 
 export interface FaultyTierOptions {
   /** What delays are counted on: the one of the cache under test. */
@@ -138,6 +151,14 @@ export class FaultyTier extends Faults<TierCall> implements SharedTier {
 
   lease(key: string, options: LeaseOptions): Promise<TierLease> {
     return this.#ask('lease', [key], () => this.#tier.lease(key, options))
+  }
+
+  renew(key: string, options: RenewOptions): Promise<TierLease> {
+    return this.#ask('renew', [key], () => this.#tier.renew(key, options))
+  }
+
+  hold(key: string, token: Token, leaseMs: number): Promise<coherence.HoldOutcome> {
+    return this.#ask('hold', [key], () => this.#tier.hold(key, token, leaseMs))
   }
 
   fill(key: string, token: Token, value: TierValue<LoadStamp>): Promise<coherence.FillOutcome | TooLarge> {

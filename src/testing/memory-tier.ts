@@ -6,18 +6,20 @@ import { limits } from '../base/limits.ts'
 import { keyHash, laneOf, laneState, usableHeader, type LaneHeader, type LaneState } from '../coherence/lane.ts'
 import * as coherence from '../coherence/operations.ts'
 import type { ApplyRequest, Decision, LaneDecision, LaneMessage } from '../coherence/operations.ts'
-import { isLive, type RecordHead, type TierRecord, type Token } from '../coherence/record.ts'
+import { isLive, leaseOf, type LeaseRecord, type RecordHead, type TierRecord, type Token } from '../coherence/record.ts'
 import type { LoadStamp, WriteStamp } from '../coherence/stamp.ts'
-import type {
-  LaneListener,
-  LaneSubscription,
-  LeaseOptions,
-  ResetOptions,
-  SharedTier,
-  TierLane,
-  TierLease,
-  TierRead,
-  TierValue,
+import {
+  renewed,
+  type LaneListener,
+  type LaneSubscription,
+  type LeaseOptions,
+  type RenewOptions,
+  type ResetOptions,
+  type SharedTier,
+  type TierLane,
+  type TierLease,
+  type TierRead,
+  type TierValue,
 } from '../tier/tier.ts'
 
 /** The pure operations, for a test that puts broken ones in their place. */
@@ -75,6 +77,18 @@ export class MemoryTier implements SharedTier {
     return { outcome, ...this.#read(key) }
   }
 
+  renew(key: string, { token, epoch, leaseMs, than }: RenewOptions): TierLease {
+    const nowMs = this.#clock.monotonicMs()
+    const request = { token, epoch, than, nowMs, untilMs: nowMs + leaseMs }
+    const outcome = this.#decide(key, (header, record) => this.#operations.renew(header, record, request))
+    return renewed(outcome, this.#read(key))
+  }
+
+  hold(key: string, token: Token, leaseMs: number): coherence.HoldOutcome {
+    const untilMs = leaseMs > 0 ? this.#clock.monotonicMs() + leaseMs : undefined
+    return this.#decide(key, (header, record) => this.#operations.hold(header, record, { token, untilMs }))
+  }
+
   fill(key: string, token: Token, value: TierValue<LoadStamp>): coherence.FillOutcome {
     const { stamp } = value
     return this.#decide(key, (header, record) => this.#operations.fill(header, record, { token, stamp }), value)
@@ -113,7 +127,7 @@ export class MemoryTier implements SharedTier {
       for (const event of request.events) {
         const record = this.#record(event.key)
         if (record === undefined) continue
-        if (this.#operations.applyToRecord(header, record, event) === 'remove') this.#entries.delete(event.key)
+        this.#change(event.key, this.#operations.applyToRecord(header, record, event))
       }
     }
     const outcome = this.#decideLane(lane, decision)
@@ -181,7 +195,9 @@ export class MemoryTier implements SharedTier {
 
   #record(key: string): TierRecord | undefined {
     const entry = this.#entries.get(key)
-    return entry === undefined || entry.expiresAtMs <= this.#clock.monotonicMs() ? undefined : entry.record
+    if (entry === undefined || entry.expiresAtMs > this.#clock.monotonicMs()) return entry?.record
+    // Whoever loads it anew is waited for now.
+    return leaseOf(entry.record)
   }
 
   #decide<Outcome>(
@@ -191,10 +207,22 @@ export class MemoryTier implements SharedTier {
   ): Outcome {
     const lane = this.#laneOf(key)
     const decision = operation(this.#header(lane), this.#record(key))
-    const { record } = decision
-    if (record === 'remove') this.#entries.delete(key)
-    else if (record !== 'keep') this.#store(key, record, value)
+    this.#change(key, decision.record, value)
     return this.#decideLane(lane, decision)
+  }
+
+  #change(key: string, change: Decision<unknown>['record'], value?: TierValue<LoadStamp | WriteStamp>): void {
+    if (change === 'keep') return
+    if (change === 'remove') this.#entries.delete(key)
+    else if (change.type === 'renewal') this.#renewed(key, change.renewal)
+    else this.#store(key, change, value)
+  }
+
+  #renewed(key: string, renewal: LeaseRecord | undefined): void {
+    const { record, expiresAtMs } = this.#entries.get(key)!
+    assert(record.type === 'value', 'a value is renewed')
+    const { renewal: _, ...value } = record
+    this.#entries.set(key, { record: renewal === undefined ? value : { ...value, renewal }, expiresAtMs })
   }
 
   #store(key: string, head: RecordHead, value: TierValue<LoadStamp | WriteStamp> | undefined): void {

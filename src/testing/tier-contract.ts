@@ -5,6 +5,7 @@ import { describe, test } from 'node:test'
 import type { Awaitable } from '../tier/tier.ts'
 import { leaseRules } from './tier-leases.ts'
 import { messageRules } from './tier-messages.ts'
+import { holdRules, renewRules } from './tier-renewals.ts'
 import * as rules from './tier-rules.ts'
 import * as schedules from './tier-schedules.ts'
 import { TierScene, type TierFixture } from './tier-scene.ts'
@@ -23,6 +24,8 @@ export function tierContract(
   const groups: Record<string, rules.TierRules> = {
     read: rules.readRules,
     lease: leaseRules,
+    renew: renewRules,
+    hold: holdRules,
     fill: rules.fillRules,
     put: rules.putRules,
     'late put': rules.latePutRules,

@@ -5,8 +5,8 @@ import { keyHash, laneOf, type LaneState } from '../coherence/lane.ts'
 import type { Position } from '../coherence/mark.ts'
 import type { ApplyOutcome } from '../coherence/operations.ts'
 import type { TierRecord, Token } from '../coherence/record.ts'
-import { boundedSnapshot, type ChangeEvent, type LoadStamp, type WriteStamp } from '../coherence/stamp.ts'
-import type { Awaitable, Tier, TierLease } from '../tier/tier.ts'
+import { boundedSnapshot, type ChangeEvent, type LoadStamp, type Stamp, type WriteStamp } from '../coherence/stamp.ts'
+import type { Awaitable, LeaseOptions, Tier, TierLease } from '../tier/tier.ts'
 import type { ManualClock } from './clock.ts'
 
 /** What an implementer gives to the contract: a fresh tier, no lane of which has a header. */
@@ -29,7 +29,7 @@ const decoder = new TextDecoder()
 export const EPOCH: bigint = 7n
 /** Where the scene's lane starts. */
 export const START: bigint = 100n
-const LEASE_MS = 1_000
+export const LEASE_MS: number = 1_000
 const NEIGHBOURS = 4
 
 type LoadOptions = Partial<Pick<LoadStamp, 'lsn' | 'flush' | 'epoch'>> & {
@@ -107,7 +107,15 @@ export class TierScene {
 
   /** The whole answer to a lease. */
   async look(token: Token, key: string = this.key, epoch: bigint = EPOCH): Promise<TierLease> {
-    return await this.tier.lease(key, { token, epoch, leaseMs: LEASE_MS })
+    return await this.tier.lease(key, this.leaseOptions(token, epoch))
+  }
+
+  leaseOptions(token: Token, epoch: bigint = EPOCH): LeaseOptions {
+    return { token, epoch, leaseMs: LEASE_MS }
+  }
+
+  async renew(token: Token, than?: Stamp): Promise<string> {
+    return (await this.tier.renew(this.key, { ...this.leaseOptions(token), than })).outcome
   }
 
   fill(token: Token, text: string | null, stamp: LoadStamp, key: string = this.key): ReturnType<Tier['fill']> {

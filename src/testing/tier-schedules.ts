@@ -198,6 +198,8 @@ export async function nothingHasAnyEffect(s: TierScene): Promise<void> {
   assert.equal(await s.tier.lane(s.lane), undefined)
   const leased = await s.tier.lease(s.key, { token: 1n, epoch: EPOCH, leaseMs: 10 })
   assert.deepEqual(leased, { outcome: 'no-lane', lane: undefined, record: undefined })
+  assert.deepEqual(await s.tier.renew(s.key, s.leaseOptions(1n)), leased)
+  assert.equal(await s.tier.hold(s.key, 1n, 10), 'no-lane')
   assert.equal(await s.fill(1n, 'a', s.load()), 'no-lane')
   assert.equal(await s.put('a', write), 'no-lane')
   assert.equal(await s.tier.voidKey(s.key), 'no-lane')

@@ -13,6 +13,7 @@ import type {
   LaneListener,
   LaneSubscription,
   LeaseOptions,
+  RenewOptions,
   ResetOptions,
   SharedTier,
   TierLane,
@@ -59,6 +60,15 @@ export class CodecTier implements SharedTier<unknown> {
     // What was in the way is gone.
     const again = await this.#tier.lease(key, options)
     return { outcome: again.outcome, ...(await this.#decoded(key, again)) }
+  }
+
+  async renew(key: string, options: RenewOptions): Promise<TierLease<unknown>> {
+    const lease = await this.#tier.renew(key, options)
+    return { outcome: lease.outcome, ...(await this.#decoded(key, lease)) }
+  }
+
+  hold(key: string, token: Token, leaseMs: number): Awaitable<coherence.HoldOutcome> {
+    return this.#tier.hold(key, token, leaseMs)
   }
 
   async fill(

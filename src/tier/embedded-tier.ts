@@ -2,7 +2,9 @@
 // the lane's lock and then the record's shard lock. One instance a thread and source; all threads see the same records.
 // Not for: the path of a hit, which reads store and lane table by itself (cache/cache.ts).
 //
-// A record's payload is the row; a lease's or fence's value is its token and, in monotonic ms, its end: 16 bytes.
+// A record's payload is the row; a lease's or fence's value is its token and, in monotonic ms, its end: 16 bytes. A row that is
+// loaded anew is a record of another type, so that the path of a hit comes here for it: the renewal's token and end, the row's own end
+// in wall ms (0: none) and whether it is absent, 8 bytes each, and then the payload.
 import { assert } from '../base/assert.ts'
 import type { Clock } from '../base/clock.ts'
 import { limits } from '../base/limits.ts'
@@ -10,13 +12,32 @@ import type { Generation } from '../coherence/generation.ts'
 import { keyHash, keyHashOf, laneOf, type LaneHeader, type LaneState } from '../coherence/lane.ts'
 import * as coherence from '../coherence/operations.ts'
 import type { ApplyRequest, Decision, LaneMessage } from '../coherence/operations.ts'
-import { isLive, type RecordHead, type TierRecord, type Token } from '../coherence/record.ts'
+import {
+  isLive,
+  type LeaseRecord,
+  type RecordHead,
+  type TierRecord,
+  type Token,
+  type ValueRecord,
+} from '../coherence/record.ts'
 import { decodeStamp, writeStamp } from '../coherence/record-codec.ts'
-import type { LoadStamp, WriteStamp } from '../coherence/stamp.ts'
+import type { LoadStamp, Stamp, WriteStamp } from '../coherence/stamp.ts'
 import { RecordType } from '../store/layout.ts'
+import type { CoherentPart } from '../store/store-writer.ts'
 import type { Store } from '../store/store.ts'
 import { EMBEDDED_SHARD, type LaneTable } from './lane-table.ts'
-import type { LeaseOptions, ResetOptions, Tier, TierLane, TierLease, TierRead, TierValue, TooLarge } from './tier.ts'
+import {
+  renewed,
+  type LeaseOptions,
+  type RenewOptions,
+  type ResetOptions,
+  type Tier,
+  type TierLane,
+  type TierLease,
+  type TierRead,
+  type TierValue,
+  type TooLarge,
+} from './tier.ts'
 
 export interface EmbeddedTierOptions {
   readonly store: Store
@@ -34,6 +55,8 @@ export interface EmbeddedTierOptions {
 /** Of no lane: what a record of an earlier generation is given, whose own is not known any more. */
 const GONE: Generation = { epoch: -1n, nonce: -1 }
 const NOTHING = new Uint8Array(0)
+/** Before the payload of a row that is loaded anew. */
+const RENEWED_BYTES = 32
 
 /** Keys of so many characters are made bytes in a place of the tier's own: a buffer for each, and a view of it, cost as much as the rest. */
 const SHORT_KEY_MAX = 256
@@ -57,6 +80,8 @@ export class EmbeddedTier implements Tier {
   readonly #keyBytes = Buffer.alloc(3 * SHORT_KEY_MAX)
   readonly #stampBytes = new Uint8Array(limits.stampBytesMax)
   readonly #claimBytes = Buffer.alloc(16)
+  /** When the value that was found last is over, in wall ms; 0: never. */
+  #endsAtMs = 0
 
   constructor(options: EmbeddedTierOptions) {
     this.lanes = options.lanes
@@ -95,6 +120,21 @@ export class EmbeddedTier implements Tier {
         return { outcome, lane, record }
       })
     })
+  }
+
+  renew(key: string, { token, epoch, leaseMs, than }: RenewOptions): TierLease {
+    const nowMs = this.#clock.monotonicMs()
+    const request = { token, epoch, than, nowMs, untilMs: nowMs + leaseMs }
+    const outcome = this.#run(key, (header, record) => coherence.renew(header, record, request))
+    assert(outcome !== 'too-large', 'a lease fits')
+    return renewed(outcome, this.read([key])[0]!)
+  }
+
+  hold(key: string, token: Token, leaseMs: number): coherence.HoldOutcome {
+    const untilMs = leaseMs > 0 ? this.#clock.monotonicMs() + leaseMs : undefined
+    const outcome = this.#run(key, (header, record) => coherence.hold(header, record, { token, untilMs }))
+    assert(outcome !== 'too-large', 'a lease fits')
+    return outcome
   }
 
   fill(key: string, token: Token, value: TierValue<LoadStamp>): coherence.FillOutcome | TooLarge {
@@ -163,8 +203,10 @@ export class EmbeddedTier implements Tier {
     this.#store.withLock(place.hash, () => {
       this.#store.changes.changed(place.hash, place.key, 0, place.keyEnd)
       const record = this.#record(place, header, false)
-      if (record === undefined || coherence.applyToRecord(header, record, event) === 'keep') return
-      this.#store.remove(place.key, 0, place.keyEnd, place.hash)
+      if (record === undefined) return
+      const change = coherence.applyToRecord(header, record, event)
+      if (change === 'remove') this.#store.remove(place.key, 0, place.keyEnd, place.hash)
+      else if (change !== 'keep') this.#setRenewal(place, event.key, change.renewal)
     })
   }
 
@@ -229,8 +271,10 @@ export class EmbeddedTier implements Tier {
     return this.#store.withLock(place.hash, () => {
       const decision = operation(header, header === undefined ? undefined : this.#record(place, header, false))
       let fits = true
-      if (decision.record === 'remove') this.#store.remove(place.key, 0, place.keyEnd, place.hash)
-      else if (decision.record !== 'keep') fits = this.#write(place, key, decision.record, value)
+      const { record } = decision
+      if (record === 'remove') this.#store.remove(place.key, 0, place.keyEnd, place.hash)
+      else if (record !== 'keep' && record.type === 'renewal') fits = this.#setRenewal(place, key, record.renewal)
+      else if (record !== 'keep') fits = this.#write(place, key, record, value)
       if (decision.header !== 'keep') this.#table.setHeader(place.lane, decision.header)
       if (decision.message !== undefined) this.#publish?.(place.lane - this.#firstLane, decision.message)
       return fits ? decision.outcome : 'too-large'
@@ -250,11 +294,14 @@ export class EmbeddedTier implements Tier {
       return this.#store.put(key, 0, keyEnd, hash, type, bytes, 0, 16, 0, wallMs, coherent) === 'stored'
     }
     assert(value !== undefined, 'a value comes with its payload')
+    const expiresAtMs = value.ttlMs === undefined ? 0 : wallMs + value.ttlMs
+    return this.#writeValue(place, text, value, expiresAtMs)
+  }
+
+  #writeValue(place: Place, text: string, value: TierValue<LoadStamp | WriteStamp>, expiresAtMs: number): boolean {
+    const { key, keyEnd, hash, lane } = place
     const payload = value.payload ?? NOTHING
     const type = value.payload === null ? RecordType.absentRow : RecordType.row
-    const expiresAtMs = value.ttlMs === undefined ? 0 : wallMs + value.ttlMs
-    const stamp = this.#stampBytes.subarray(0, writeStamp(this.#stampBytes, 0, value.stamp))
-    const stamped = { ...coherent, stamp }
     const outcome = this.#store.put(
       key,
       0,
@@ -265,11 +312,39 @@ export class EmbeddedTier implements Tier {
       0,
       payload.length,
       expiresAtMs,
-      wallMs,
-      stamped,
+      this.#clock.wallMs(),
+      this.#stamped(lane, text, value.stamp),
     )
     if (outcome !== 'stored') this.#store.remove(key, 0, keyEnd, hash)
     return outcome === 'stored'
+  }
+
+  #stamped(lane: number, text: string, stamp: Stamp): CoherentPart {
+    const bytes = this.#stampBytes.subarray(0, writeStamp(this.#stampBytes, 0, stamp))
+    return { lane, keyspace: this.#keyspaceOf(text), generation: this.#table.tag(lane), stamp: bytes }
+  }
+
+  // The record is a value of the lane's generation.
+  #setRenewal(place: Place, text: string, renewal: LeaseRecord | undefined): boolean {
+    const { key, keyEnd, hash, lane } = place
+    const state = this.#table.state(lane)
+    const record = state && this.#record(place, state, true)
+    assert(record?.type === 'value', 'a value is renewed')
+    const { payload, stamp } = record
+    const endsAtMs = this.#endsAtMs
+    if (renewal === undefined) return this.#writeValue(place, text, { payload, stamp }, endsAtMs)
+    const bytes = Buffer.allocUnsafe(RENEWED_BYTES + (payload?.length ?? 0))
+    bytes.writeBigUInt64LE(renewal.token, 0)
+    bytes.writeDoubleLE(renewal.untilMs, 8)
+    bytes.writeDoubleLE(endsAtMs, 16)
+    bytes.writeDoubleLE(payload === null ? 1 : 0, 24)
+    bytes.set(payload ?? NOTHING, RENEWED_BYTES)
+    const stamped = this.#stamped(lane, text, stamp)
+    const wallMs = this.#clock.wallMs()
+    const renewedToMs = wallMs + renewal.untilMs - this.#clock.monotonicMs()
+    const keptToMs = endsAtMs === 0 ? 0 : Math.max(endsAtMs, renewedToMs)
+    const type = RecordType.renewed
+    return this.#store.put(key, 0, keyEnd, hash, type, bytes, 0, bytes.length, keptToMs, wallMs, stamped) === 'stored'
   }
 
   #liveRecord(place: Place, lane: LaneState): TierRecord | undefined {
@@ -300,11 +375,25 @@ export class EmbeddedTier implements Tier {
       store.remove(key, 0, keyEnd, hash)
       return undefined
     }
+    this.#endsAtMs = store.foundExpiresAtMs
+    if (type === RecordType.renewed) return this.#renewedRecord(generation, stamp)
     let payload: Buffer | null = null
     if (type === RecordType.row) {
       payload = Buffer.allocUnsafe(withPayload ? store.foundValueBytes : 0)
       if (withPayload) store.copyValue(payload, 0)
     }
     return { type: 'value', generation, stamp, payload }
+  }
+
+  #renewedRecord(generation: Generation, stamp: Stamp): ValueRecord | LeaseRecord {
+    const bytes = Buffer.allocUnsafe(this.#store.foundValueBytes)
+    this.#store.copyValue(bytes, 0)
+    const [token, untilMs] = [bytes.readBigUInt64LE(0), bytes.readDoubleLE(8)]
+    const renewal = { type: 'lease', generation, token, untilMs } as const
+    const endsAtMs = bytes.readDoubleLE(16)
+    if (endsAtMs !== 0 && endsAtMs <= this.#clock.wallMs()) return renewal
+    this.#endsAtMs = endsAtMs
+    const payload = bytes.readDoubleLE(24) === 1 ? null : bytes.subarray(RENEWED_BYTES)
+    return { type: 'value', generation, stamp, payload, renewal }
   }
 }

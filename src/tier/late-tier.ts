@@ -13,6 +13,7 @@ import type {
   LaneListener,
   LaneSubscription,
   LeaseOptions,
+  RenewOptions,
   ResetOptions,
   SharedTier,
   TierLane,
@@ -106,6 +107,14 @@ export class LateTier implements SharedTier {
 
   lease(key: string, options: LeaseOptions): Awaitable<TierLease> {
     return this.#ask(tier => tier.lease(key, options))
+  }
+
+  renew(key: string, options: RenewOptions): Awaitable<TierLease> {
+    return this.#ask(tier => tier.renew(key, options))
+  }
+
+  hold(key: string, token: Token, leaseMs: number): Awaitable<coherence.HoldOutcome> {
+    return this.#ask(tier => tier.hold(key, token, leaseMs))
   }
 
   fill(key: string, token: Token, value: TierValue<LoadStamp>): Awaitable<coherence.FillOutcome | TooLarge> {

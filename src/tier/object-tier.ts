@@ -21,7 +21,18 @@ import {
 } from '../coherence/record.ts'
 import type { LoadStamp, Stamp, WriteStamp } from '../coherence/stamp.ts'
 import type { ObjectPlaces } from '../near/object-places.ts'
-import type { LeaseOptions, ResetOptions, Tier, TierLane, TierLease, TierRead, TierValue, TooLarge } from './tier.ts'
+import {
+  renewed,
+  type LeaseOptions,
+  type RenewOptions,
+  type ResetOptions,
+  type Tier,
+  type TierLane,
+  type TierLease,
+  type TierRead,
+  type TierValue,
+  type TooLarge,
+} from './tier.ts'
 
 export interface ObjectTierOptions {
   readonly places: ObjectPlaces
@@ -76,30 +87,36 @@ export class ObjectTier implements Tier<unknown> {
     return { outcome, ...this.read([key])[0]! }
   }
 
-  renew(key: string, { token, epoch, leaseMs }: LeaseOptions): TierLease<unknown> {
-    const header = this.#headers[this.laneOf(key)]
-    if (header === undefined) return { outcome: 'no-lane', lane: undefined, record: undefined }
+  renew(key: string, { token, epoch, leaseMs, than }: RenewOptions): TierLease<unknown> {
     const nowMs = this.#clock.monotonicMs()
-    const { generation } = header
-    const renewal = { type: 'lease', generation, token, untilMs: nowMs + leaseMs } as const
-    const before = this.#pending.get(key) ?? this.#renewals.get(key)
-    if (before !== undefined && isLive(before, header, nowMs)) return { outcome: 'leased', ...this.read([key])[0]! }
-    if (epoch !== generation.epoch) return { outcome: 'other-epoch', ...this.read([key])[0]! }
-    this.#renewals.set(key, renewal)
-    return { outcome: 'granted', lane: laneState(header), record: renewal }
+    const request = { token, epoch, than, nowMs, untilMs: nowMs + leaseMs }
+    const outcome = this.#decide(key, (header, record) => coherence.renew(header, record, request))
+    assert(outcome !== 'too-large', 'a lease fits')
+    return renewed(outcome, this.read([key])[0]!)
   }
 
-  release(key: string, token: Token): void {
-    const pending = this.#pending.get(key)
-    if (pending?.type === 'lease' && pending.token === token) this.#pending.delete(key)
-    if (this.#renewals.get(key)?.token === token) this.#renewals.delete(key)
+  hold(key: string, token: Token, leaseMs: number): coherence.HoldOutcome {
+    const untilMs = leaseMs > 0 ? this.#clock.monotonicMs() + leaseMs : undefined
+    // What is kept after its time stays.
+    if (untilMs === undefined) return this.#giveBack(key, token)
+    const outcome = this.#decide(key, (header, record) => coherence.hold(header, record, { token, untilMs }))
+    assert(outcome !== 'too-large', 'a lease fits')
+    return outcome
+  }
+
+  #giveBack(key: string, token: Token): coherence.HoldOutcome {
+    for (const leases of [this.#pending, this.#renewals]) {
+      const own = leases.get(key)
+      if (own?.type !== 'lease' || own.token !== token) continue
+      leases.delete(key)
+      return 'held'
+    }
+    return 'gone'
   }
 
   fill(key: string, token: Token, value: TierValue<LoadStamp, unknown>): coherence.FillOutcome | TooLarge {
     const { stamp } = value
-    const renewal = this.#renewals.get(key)
-    const own = renewal?.token === token ? renewal : undefined
-    return this.#decide(key, (header, record) => coherence.fill(header, own ?? record, { token, stamp }), value)
+    return this.#decide(key, (header, record) => coherence.fill(header, record, { token, stamp }), value)
   }
 
   put(key: string, value: TierValue<WriteStamp, unknown>): coherence.PutOutcome | TooLarge {
@@ -235,6 +252,7 @@ export class ObjectTier implements Tier<unknown> {
     const { outcome, record, header: next } = operation(header, header && this.#record(key, header))
     let fits = true
     if (record === 'remove') this.#remove(key)
+    else if (record !== 'keep' && record.type === 'renewal') this.#setRenewal(key, record.renewal)
     else if (record !== 'keep') fits = this.#store(key, lane, record, value)
     if (next !== 'keep') this.#setHeader(lane, next)
     return fits ? outcome : 'too-large'
@@ -258,6 +276,12 @@ export class ObjectTier implements Tier<unknown> {
     return this.#places.put(key, { ...value, lane: this.#firstLane + lane })
   }
 
+  #setRenewal(key: string, renewal: LeaseRecord | undefined): void {
+    if (renewal === undefined) this.#renewals.delete(key)
+    else this.#renewals.set(key, renewal)
+    if (this.pending > this.#sweepFrom) this.#sweep()
+  }
+
   #remove(key: string): void {
     this.#pending.delete(key)
     this.#renewals.delete(key)
@@ -267,7 +291,10 @@ export class ObjectTier implements Tier<unknown> {
   #record(key: string, { generation }: LaneHeader): TierRecord<unknown> | undefined {
     const pending = this.#pending.get(key)
     if (pending !== undefined) return pending
+    const renewal = this.#renewals.get(key)
     const held = this.#places.find<Stamp>(key)
-    return held === undefined ? this.#renewals.get(key) : { type: 'value', generation, ...held }
+    if (held === undefined) return renewal
+    const value = { type: 'value', generation, ...held } as const
+    return renewal === undefined ? value : { ...value, renewal }
   }
 }

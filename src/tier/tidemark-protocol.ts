@@ -5,6 +5,7 @@
 //   lane      `epoch nonce sequence lsn sub`             generation  `epoch nonce`
 //   event     the key, then `xid lsn change`             mark        `lsn sub`
 //   record    [`value`, stamp, payload or nil]   [`lease`, token, until]   [`fence`, id, until]
+//             [`value`, stamp, payload or nil, token, until]: somebody loads it anew
 //   message   a push: [`tm.tier`, lane's number, lane with `lsn sub` of the mark before, [key, event, ...], [key, ...]]
 //
 // What cannot be read is undefined. Not for: connections (tier-connection.ts), and who may ask (server/).
@@ -17,7 +18,7 @@ import type { Reply } from '../wire/reply.ts'
 import type { ReplyWriter } from '../wire/reply-writer.ts'
 
 /** Changes when a server and a client of different versions would not understand each other. */
-export const PROTOCOL_VERSION = 2
+export const PROTOCOL_VERSION = 3
 
 /** The lanes of a tier are there twice: for rows of a database, and for values without a log. */
 export const tierParts = ['rows', 'values'] as const

@@ -3,19 +3,21 @@
 // is back it begins empty. Not for: how arguments are spelt (tidemark-protocol.ts), or what they do (server/).
 import type { Clock } from '../base/clock.ts'
 import { TidemarkError } from '../base/errors.ts'
+import type { Generation } from '../coherence/generation.ts'
 import type { LaneState } from '../coherence/lane.ts'
 import type {
   ApplyOutcome,
   ApplyRequest,
   BeginOutcome,
   FillOutcome,
+  HoldOutcome,
   LeaseOutcome,
   PutFencedOutcome,
   PutOutcome,
   ResetOutcome,
   VoidOutcome,
 } from '../coherence/operations.ts'
-import type { TierRecord, Token } from '../coherence/record.ts'
+import type { FenceRecord, LeaseRecord, TierRecord, Token } from '../coherence/record.ts'
 import { decodeStamp, encodeStamp } from '../coherence/record-codec.ts'
 import type { LoadStamp, WriteStamp } from '../coherence/stamp.ts'
 import type { Reply } from '../wire/reply.ts'
@@ -25,6 +27,7 @@ import type {
   LaneListener,
   LaneSubscription,
   LeaseOptions,
+  RenewOptions,
   ResetOptions,
   SharedTier,
   TierLane,
@@ -117,11 +120,24 @@ export class TidemarkTier implements SharedTier {
     return replies.map(reply => parseRead('READ', reply))
   }
 
-  async lease(key: string, { token, epoch, leaseMs }: LeaseOptions): Promise<TierLease> {
-    const reply = await this.#ask('LEASE', key, String(token), String(epoch), String(leaseMs))
+  lease(key: string, options: LeaseOptions): Promise<TierLease> {
+    return this.#leased('LEASE', key, ...leaseArguments(options))
+  }
+
+  renew(key: string, options: RenewOptions): Promise<TierLease> {
+    const { than } = options
+    return this.#leased('RENEW', key, ...leaseArguments(options), ...(than === undefined ? [] : [encodeStamp(than)]))
+  }
+
+  async #leased(operation: string, ...args: readonly (string | Uint8Array)[]): Promise<TierLease> {
+    const reply = await this.#ask(operation, ...args)
     const outcome = Array.isArray(reply) ? protocol.textOf(reply[0]) : undefined
-    if (outcome === undefined) throw unexpected('LEASE', reply)
-    return { outcome: outcome as LeaseOutcome, ...parseRead('LEASE', (reply as readonly Reply[]).slice(1)) }
+    if (outcome === undefined) throw unexpected(operation, reply)
+    return { outcome: outcome as LeaseOutcome, ...parseRead(operation, (reply as readonly Reply[]).slice(1)) }
+  }
+
+  hold(key: string, token: Token, leaseMs: number): Promise<HoldOutcome> {
+    return this.#outcome('HOLD', key, String(token), String(Math.ceil(leaseMs)))
   }
 
   fill(key: string, token: Token, value: TierValue<LoadStamp>): Promise<FillOutcome | TooLarge> {
@@ -175,6 +191,10 @@ export class TidemarkTier implements SharedTier {
   }
 }
 
+function leaseArguments({ token, epoch, leaseMs }: LeaseOptions): string[] {
+  return [String(token), String(epoch), String(Math.ceil(leaseMs))]
+}
+
 /** Time to live (empty: none), stamp, and the payload if there is one. */
 function valueArguments({ payload, stamp, ttlMs }: TierValue<LoadStamp | WriteStamp>): (string | Uint8Array)[] {
   const facts = [ttlMs === undefined ? '' : String(Math.ceil(ttlMs)), encodeStamp(stamp)]
@@ -207,13 +227,25 @@ function parseRead(operation: string, reply: Reply): TierRead {
 }
 
 // A stamp of a version that is not known here reads as no record, which a load then replaces.
-function parseRecord({ generation }: LaneState, [type, first, second]: readonly Reply[]): TierRecord | undefined {
+function parseRecord(lane: LaneState, [type, first, second, third, fourth]: readonly Reply[]): TierRecord | undefined {
+  const { generation } = lane
   const kind = protocol.textOf(type)
   if (kind === 'value') {
     const stamp = first instanceof Buffer ? decodeStamp(first, 0, first.length) : undefined
     if (stamp === undefined) return undefined
-    return { type: 'value', generation, stamp, payload: second instanceof Buffer ? second : null }
+    const renewal = third === undefined ? undefined : parseClaim('lease', generation, third, fourth)
+    const value = { type: 'value', generation, stamp, payload: second instanceof Buffer ? second : null } as const
+    return renewal?.type === 'lease' ? { ...value, renewal } : value
   }
+  return parseClaim(kind, generation, first, second)
+}
+
+function parseClaim(
+  kind: string | undefined,
+  generation: Generation,
+  first: Reply | undefined,
+  second: Reply | undefined,
+): LeaseRecord | FenceRecord | undefined {
   const [token] = protocol.parseNumbers(protocol.textOf(first) ?? '', 1) ?? []
   if (token === undefined) return undefined
   const untilMs = Number(protocol.textOf(second))

@@ -16,6 +16,7 @@ import type {
   ApplyRequest,
   BeginOutcome,
   FillOutcome,
+  HoldOutcome,
   LaneMessage,
   LeaseOutcome,
   PutFencedOutcome,
@@ -24,7 +25,7 @@ import type {
   VoidOutcome,
 } from '../coherence/operations.ts'
 import type { TierRecord, Token } from '../coherence/record.ts'
-import type { LoadStamp, WriteStamp } from '../coherence/stamp.ts'
+import type { LoadStamp, Stamp, WriteStamp } from '../coherence/stamp.ts'
 
 /** A tier over local memory answers at once, one over the network later. */
 export type Awaitable<T> = T | Promise<T>
@@ -69,6 +70,11 @@ export interface LeaseOptions {
   readonly leaseMs: number
 }
 
+export interface RenewOptions extends LeaseOptions {
+  /** Of the value that the caller has; another one that is there is newer, and comes back. undefined: whatever is there. */
+  readonly than?: Stamp | undefined
+}
+
 export interface ResetOptions {
   /** The lane as it was last seen; undefined when it had no usable header. */
   readonly expected: Pick<LaneState, 'generation' | 'mark'> | undefined
@@ -89,6 +95,12 @@ export interface LaneSubscription {
   close(): Awaitable<void>
 }
 
+/** What `renew` answers: a value that the caller has need not come back. */
+export function renewed<V>(outcome: LeaseOutcome, { lane, record }: TierRead<V>): TierLease<V> {
+  const known = record?.type === 'value' && (outcome === 'granted' || outcome === 'leased')
+  return { outcome, lane, record: known ? undefined : record }
+}
+
 /** The shared records of one deployment. Keys are whole keys, their keyspace's prefix included. */
 export interface Tier<V = Uint8Array> {
   /** How many lanes there are; a key's is laneOf(keyHash(key), lanes). */
@@ -98,12 +110,13 @@ export interface Tier<V = Uint8Array> {
   /** Leases the key if nothing is there, and reads it, in one step: a look and a lease in one trip. */
   lease(key: string, options: LeaseOptions): Awaitable<TierLease<V>>
   /**
-   * Leases a key whose value is read meanwhile, for one who loads it anew before that has to be. The lease that is there
-   * comes back as the record, granted or not. Only where the tier is one process's own memory.
+   * Leases a key whose value is read meanwhile, for one who loads it anew before that has to be. Where its time is over before
+   * it is filled, it is the lease that others wait for. Where no value is there, or another one than the caller has: as `lease`.
+   * `renewed` says what comes back otherwise.
    */
-  renew?(key: string, options: LeaseOptions): TierLease<V>
-  /** Gives back a lease that is not going to be filled. Without it `voidKey` does. */
-  release?(key: string, token: Token): void
+  renew(key: string, options: RenewOptions): Awaitable<TierLease<V>>
+  /** Prolongs a lease, or what `renew` gave, from now on; 0: it is given back. */
+  hold(key: string, token: Token, leaseMs: number): Awaitable<HoldOutcome>
   /** Stores a load under the lease that it was made for; `stamp.lsn` is the mark that the lease came with. */
   fill(key: string, token: Token, value: TierValue<LoadStamp, V>): Awaitable<FillOutcome | TooLarge>
   /** Stores what a committed write returned. Of several writes of a key in one transaction: the last one only. */

@@ -6,6 +6,7 @@
 //   recent    1 'R'  epoch:8 nonce:4  complete from:8  and each change: hash:4 lsn:8 xid:8 change:8     (Lua alone reads it)
 //   write     1 'W'  epoch:8 nonce:4  flags:1 xid:8 at:8 upto:8                                          payload
 //   load      1 'S'  epoch:8 nonce:4  flags:1 lsn:8 flush:8 upto:8 xmin:8 xmax:8 n:1 n * in progress:8   payload
+//   renewed   1 'w' or 's', and as 'W' or 'S' up to the payload's end; then token:8 until:8 (0: nobody any more) ends:8 (0: never)
 //   lease     1 'L'  epoch:8 nonce:4  token:8 until:8 (ms, on the server's clock)
 //   fence     1 'F'  epoch:8 nonce:4  id:8    until:8
 //   message   1 'M'  epoch:8 nonce:4  sequence:8  mark:16  mark before:16  events  voids
@@ -14,6 +15,8 @@
 //
 //   flags     1: there is no payload, the source has no such key    2: the snapshot is exact
 //
+// A value that somebody loads anew has a letter of its own, since those who do not know of renewals would take the rest for payload:
+// to them nothing is there. The value itself is over at `ends`, and the renewal is a lease from then on.
 // A record's generation is the lane's, and its stamp's epoch the generation's: the functions see to both.
 import { assert } from '../base/assert.ts'
 import { limits } from '../base/limits.ts'
@@ -22,7 +25,7 @@ import { keyHash, type LaneState } from '../coherence/lane.ts'
 import type { Mark } from '../coherence/mark.ts'
 import type { LaneMessage } from '../coherence/operations.ts'
 import type { TierRecord } from '../coherence/record.ts'
-import { boundedSnapshot, type ChangeEvent, type LoadStamp, type WriteStamp } from '../coherence/stamp.ts'
+import { boundedSnapshot, type ChangeEvent, type LoadStamp, type Stamp, type WriteStamp } from '../coherence/stamp.ts'
 
 export const FORMAT_VERSION = 1
 const ABSENT = 1
@@ -42,6 +45,9 @@ const letter = (type: string): number => type.charCodeAt(0)
 const HEADER = letter('H')
 const WRITE = letter('W')
 const LOAD = letter('S')
+/** Of a value that is loaded anew: another letter. */
+const RENEWED = letter('w') - WRITE
+const TRAILER = 24
 const LEASE = letter('L')
 const FENCE = letter('F')
 const MESSAGE = letter('M')
@@ -103,6 +109,13 @@ export function loadTail(stamp: LoadStamp, absent: boolean): Buffer {
   return bytes
 }
 
+/** What tells a value from another one of its key: letter, epoch, and what follows the generation but that it is absent. */
+export function stampBytes(stamp: Stamp): Buffer {
+  const tail = stamp.kind === 'write' ? writeTail(stamp, false) : loadTail(stamp, false)
+  const lead = Buffer.from([stamp.kind === 'write' ? WRITE : LOAD])
+  return Buffer.concat([lead, uint64(stamp.epoch), tail])
+}
+
 export function eventsBytes(events: readonly ChangeEvent[]): Buffer {
   const keys = events.map(event => Buffer.from(event.key))
   let size = 4
@@ -149,12 +162,33 @@ export function decodeHeader(bytes: Buffer | null, shard: string): LaneState | u
   return bytes.toString('latin1', LEAD + STATE_BYTES) === shard ? stateAt(bytes, LEAD) : undefined
 }
 
-/** The record, of whatever generation it is; undefined for none, and for one of another version. */
-export function decodeRecord(bytes: Buffer | null): TierRecord | undefined {
+/**
+ * The record, of whatever generation it is; undefined for none, and for one of another version. A value that is loaded anew is
+ * over when the server's clock says so.
+ */
+export function decodeRecord(bytes: Buffer | null, serverMs: number): TierRecord | undefined {
   if (bytes === null || bytes.length < LEAD + GENERATION || bytes[0] !== FORMAT_VERSION) return undefined
-  const generation = { epoch: bytes.readBigUInt64BE(LEAD), nonce: bytes.readUInt32BE(LEAD + 8) }
+  const type = bytes[1]!
+  if (type === WRITE + RENEWED || type === LOAD + RENEWED) return decodeRenewed(bytes, type - RENEWED, serverMs)
+  return decodePlain(bytes, type)
+}
+
+function decodeRenewed(bytes: Buffer, type: number, serverMs: number): TierRecord | undefined {
+  const end = bytes.length - TRAILER
+  const value = decodePlain(bytes.subarray(0, Math.max(0, end)), type)
+  if (value?.type !== 'value') return undefined
+  const [token, untilMs, endsMs] = [0, 8, 16].map(at => bytes.readBigUInt64BE(end + at)) as [bigint, bigint, bigint]
+  const { generation } = value
+  const renewal = { type: 'lease', generation, token, untilMs: Number(untilMs) } as const
+  const over = endsMs !== 0n && Number(endsMs) <= serverMs
+  if (untilMs === 0n) return over ? undefined : value
+  return over ? renewal : { ...value, renewal }
+}
+
+function decodePlain(bytes: Buffer, type: number): TierRecord | undefined {
   const tail = LEAD + GENERATION
-  const type = bytes[1]
+  if (bytes.length < tail) return undefined
+  const generation = { epoch: bytes.readBigUInt64BE(LEAD), nonce: bytes.readUInt32BE(LEAD + 8) }
   if (type === LEASE || type === FENCE) {
     if (bytes.length < tail + 16) return undefined
     const token = bytes.readBigUInt64BE(tail)

@@ -7,7 +7,19 @@ import { messageOf } from '../base/errors.ts'
 import { FORMAT_VERSION } from './valkey-bytes.ts'
 import type { ValkeyLink } from './valkey-connection.ts'
 
-export const functionNames = ['lease', 'fill', 'put', 'void', 'begin', 'put_fenced', 'apply', 'reset', 'about'] as const
+export const functionNames = [
+  'lease',
+  'renew',
+  'hold',
+  'fill',
+  'put',
+  'void',
+  'begin',
+  'put_fenced',
+  'apply',
+  'reset',
+  'about',
+] as const
 export type FunctionName = (typeof functionNames)[number]
 
 /** What a server says of itself. */

@@ -11,6 +11,10 @@
 
 local VERSION, HEADER, RECENT, MESSAGE = '\1', 'H', 'R', 'M'
 local WRITE, LOAD, LEASE, FENCE = 'W', 'S', 'L', 'F'
+-- Of a value that somebody loads anew: behind its payload there is a trailer, token 1-8, until 9-16 (0: nobody any more), and when
+-- the value itself is over, 17-24 (0: never).
+local RENEWED = { w = WRITE, s = LOAD }
+local TRAILER_BYTES = 24
 local ZERO = '\0\0\0\0\0\0\0\0'
 -- A record's head is at most so long: a load with 16 transactions in progress.
 local HEAD_BYTES = 184
@@ -88,13 +92,21 @@ local function publish_void(header_key, h, record_key)
   publish(header_key, with_next_sequence(h), h:sub(23, 38), NONE, void_of(key_of(header_key, record_key)))
 end
 
--- A record's head; nil when there is none that this version understands. `type_of` is its letter.
+-- A record's head; nil when there is none that this version understands. `type_of` is its letter. Of a value that is renewed the
+-- trailer comes second; once its own time is over, the renewal is the lease that others wait for.
 local function head(key)
   local r = redis.call('GETRANGE', key, 0, HEAD_BYTES - 1)
   if #r < 14 or r:sub(1, 1) ~= VERSION then return nil end
   local t = r:sub(2, 2)
   if t == WRITE or t == LOAD or t == LEASE or t == FENCE then return r end
-  return nil
+  if not RENEWED[t] then return nil end
+  local trailer = redis.call('GETRANGE', key, -TRAILER_BYTES, -1)
+  local ends = trailer:sub(17, 24)
+  if ends == ZERO or less(ms_bytes(now_ms()), ends) then
+    return VERSION .. RENEWED[t] .. r:sub(3), trailer
+  end
+  if trailer:sub(9, 16) == ZERO then return nil end
+  return VERSION .. LEASE .. r:sub(3, 14) .. trailer:sub(1, 16), trailer
 end
 
 local function type_of(r) return r and r:sub(2, 2) or '' end
@@ -112,6 +124,17 @@ local function store_claim(key, letter, h, token, ms)
   local r = VERSION .. letter .. generation(h) .. token .. ms_bytes(now_ms() + ms)
   redis.call('SET', key, r, 'PX', ('%.0f'):format(ms + GRACE_MS))
   return r
+end
+
+-- Lets nothing become of whoever renews the value; the value stays.
+local function end_renewal(key, trailer)
+  if trailer then redis.call('SETRANGE', key, redis.call('STRLEN', key) - TRAILER_BYTES + 8, ZERO) end
+end
+
+-- The key stays at least until a lease of so long, and its grace, is over.
+local function keep_for(key, ms)
+  local left = redis.call('PTTL', key)
+  if left >= 0 and left < ms + GRACE_MS then redis.call('PEXPIRE', key, ('%.0f'):format(ms + GRACE_MS)) end
 end
 
 -- `tail` is what the caller gives: all of the head after the generation.
@@ -146,14 +169,66 @@ local function lease(keys, args)
   return 'g' .. told .. store_claim(keys[2], LEASE, h, args[1], args[3])
 end
 
+-- Whether the record is, or carries, the caller's lease: `r` and `trailer` as `head` gives them.
+local function is_own(r, trailer, token, h)
+  if not r or r:sub(3, 14) ~= generation(h) then return false end
+  if trailer then return trailer:sub(1, 8) == token and trailer:sub(9, 16) ~= ZERO end
+  return type_of(r) == LEASE and r:sub(15, 22) == token
+end
+
+-- What a stamp is, as valkey-bytes.ts spells it: letter, epoch, and all of the head after the generation but that nothing is there.
+local function stamp_of(r, bytes)
+  local flags = r:byte(15)
+  return type_of(r) .. r:sub(3, 10) .. string.char(flags - flags % 2) .. r:sub(16, bytes + 5)
+end
+
+-- Renew: args token, epoch, lease ms, and the stamp of the value that the caller has (or nothing).
+-- Replies as lease does; of a value that is renewed now no more than its lane.
+local function renew(keys, args)
+  local key, ms = keys[2], tonumber(args[3])
+  local h = usable_header(keys[1])
+  local r, trailer = head(key)
+  if not h or args[2] ~= epoch(h) or not r or not is_live(r, h) or not is_value(r) then return lease(keys, args) end
+  local than = args[4]
+  if than ~= '' and stamp_of(r, #than) ~= than then return lease(keys, args) end
+  local told = ms_bytes(now_ms()) .. state(h)
+  if trailer and less(ms_bytes(now_ms()), trailer:sub(9, 16)) and trailer:sub(1, 8) ~= args[1] then return 'l' .. told end
+  local claim = args[1] .. ms_bytes(now_ms() + ms)
+  if trailer then
+    redis.call('SETRANGE', key, redis.call('STRLEN', key) - TRAILER_BYTES, claim)
+  else
+    local left = redis.call('PTTL', key)
+    redis.call('APPEND', key, claim .. (left < 0 and ZERO or ms_bytes(now_ms() + left)))
+    redis.call('SETRANGE', key, 1, type_of(r):lower())
+  end
+  keep_for(key, ms)
+  return 'g' .. told
+end
+
+-- Hold: args token, lease ms; 0: it is given back.
+local function hold(keys, args)
+  local key, ms = keys[2], tonumber(args[2])
+  local h = usable_header(keys[1])
+  if not h then return 'n' end
+  local r, trailer = head(key)
+  if not is_own(r, trailer, args[1], h) then return 'x' end
+  if ms == 0 then
+    if trailer then end_renewal(key, trailer) else redis.call('UNLINK', key) end
+    return 'h'
+  end
+  local at = trailer and redis.call('STRLEN', key) - TRAILER_BYTES + 8 or 22
+  redis.call('SETRANGE', key, at, ms_bytes(now_ms() + ms))
+  keep_for(key, ms)
+  return 'h'
+end
+
 -- Fill: args token, epoch, tail, payload, ttl.
 local function fill(keys, args)
   local h = usable_header(keys[1])
   if not h then return 'n' end
   if args[2] ~= epoch(h) then return 'e' end
-  local r = head(keys[2])
-  if type_of(r) ~= LEASE or r:sub(15, 22) ~= args[1] then return 'r' end
-  if r:sub(3, 14) ~= generation(h) then return 'r' end
+  local r, trailer = head(keys[2])
+  if not is_own(r, trailer, args[1], h) then return 'r' end
   store_value(keys[2], LOAD, h, args[3], args[4], args[5])
   return 's'
 end
@@ -202,7 +277,7 @@ local function put(keys, args)
   if args[1] ~= epoch(h) then return 'e' end
   local key, tail = keys[3], args[3]
   local xid, at = tail:sub(2, 9), tail:sub(10, 17)
-  local r = head(key)
+  local r, trailer = head(key)
   local live = r and is_live(r, h)
   if live and type_of(r) == FENCE then return 'f' end
   local present = live and is_value(r)
@@ -218,7 +293,10 @@ local function put(keys, args)
   else
     outcome, action = 's', 'store'
   end
-  if not action then return outcome end
+  if not action then
+    end_renewal(key, trailer)
+    return outcome
+  end
   if action == 'remove' then redis.call('UNLINK', key) else store_value(key, WRITE, h, tail, args[4], args[5]) end
   local name = key_of(keys[1], key)
   local event = '\0\0\0\1' .. struct.pack('>I4', #name) .. name .. args[2] .. at .. xid .. at
@@ -267,11 +345,11 @@ local function reflects(r, lsn, xid, change)
 end
 
 local function apply_to_record(key, h, lsn, xid, change)
-  local r = head(key)
+  local r, trailer = head(key)
   local t = type_of(r)
   if t == FENCE then return end
   local stays = is_value(r) and r:sub(3, 14) == generation(h) and reflects(r, lsn, xid, change)
-  if not stays then redis.call('UNLINK', key) end
+  if stays then end_renewal(key, trailer) else redis.call('UNLINK', key) end
 end
 
 -- The list with the events' changes added; the oldest leave when it is full, and "complete from" moves up to them.
@@ -337,6 +415,7 @@ local function register(name, callback, flags)
 end
 
 register('lease', lease, {})
+register('renew', renew, {})
 register('fill', fill, {})
 register('put', put, {})
 register('put_fenced', put_fenced, {})
@@ -345,5 +424,6 @@ register('put_fenced', put_fenced, {})
 register('begin', begin, { 'allow-oom' })
 register('void', void, { 'allow-oom' })
 register('apply', apply, { 'allow-oom' })
+register('hold', hold, { 'allow-oom' })
 register('reset', reset, { 'allow-oom' })
 register('about', about, { 'no-writes' })

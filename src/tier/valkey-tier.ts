@@ -22,6 +22,7 @@ import type {
   LaneListener,
   LaneSubscription,
   LeaseOptions,
+  RenewOptions,
   ResetOptions,
   SharedTier,
   TierLane,
@@ -71,9 +72,20 @@ export interface ValkeyTierOptions {
 const NOTHING = Buffer.alloc(0)
 const NO_TIME_MS = 1
 
+const leaseOutcomes = {
+  g: 'granted',
+  p: 'present',
+  l: 'leased',
+  f: 'fenced',
+  e: 'other-epoch',
+  n: 'no-lane',
+} as const
+
 /** What functions reply with, by their first letter. */
 const outcomes = {
-  lease: { g: 'granted', p: 'present', l: 'leased', f: 'fenced', e: 'other-epoch', n: 'no-lane' },
+  lease: leaseOutcomes,
+  renew: leaseOutcomes,
+  hold: { h: 'held', x: 'gone', n: 'no-lane' },
   fill: { s: 'filled', r: 'refused', e: 'other-epoch', n: 'no-lane' },
   put: { s: 'stored', l: 'late', w: 'newer', u: 'uncertain', f: 'fenced', e: 'other-epoch', n: 'no-lane' },
   void: { v: 'voided', n: 'no-lane' },
@@ -181,13 +193,29 @@ export class ValkeyTier implements SharedTier {
     const { token, epoch, leaseMs } = options
     const args = [bytes.uint64(token), bytes.uint64(epoch), String(Math.ceil(leaseMs))]
     const { outcome, reply, answer } = await this.#onRecord('lease', key, args)
-    answer.node.clockOffsetMs = Number(reply.readBigUInt64BE(0)) - this.#clock.monotonicMs()
-    const lane = bytes.decodeState(reply, 8)
-    // The server has judged whether it is live.
-    const record = lane && bytes.decodeRecord(reply.subarray(8 + bytes.STATE_BYTES))
+    const { lane, record } = this.#leased(reply, answer)
     // Sent again, it may have found what it left there the first time: then it is granted, as of now.
     const own = answer.uncertain && record?.type === 'lease' && record.token === token
     return { outcome: own ? 'granted' : outcome, lane, record }
+  }
+
+  #leased(reply: Buffer, { node }: ValkeyAnswer): TierRead {
+    const serverMs = Number(reply.readBigUInt64BE(0))
+    node.clockOffsetMs = serverMs - this.#clock.monotonicMs()
+    const lane = bytes.decodeState(reply, 8)
+    // The server has judged whether it is live.
+    return { lane, record: lane && bytes.decodeRecord(reply.subarray(8 + bytes.STATE_BYTES), serverMs) }
+  }
+
+  async renew(key: string, { token, epoch, leaseMs, than }: RenewOptions): Promise<TierLease> {
+    const seen = than === undefined ? NOTHING : bytes.stampBytes(than)
+    const args = [bytes.uint64(token), bytes.uint64(epoch), String(Math.ceil(leaseMs)), seen]
+    const { outcome, reply, answer } = await this.#onRecord('renew', key, args)
+    return { outcome, ...this.#leased(reply, answer) }
+  }
+
+  async hold(key: string, token: Token, leaseMs: number): Promise<coherence.HoldOutcome> {
+    return (await this.#onRecord('hold', key, [bytes.uint64(token), String(Math.ceil(leaseMs))])).outcome
   }
 
   async fill(key: string, token: Token, value: TierValue<LoadStamp>): Promise<coherence.FillOutcome | TooLarge> {
@@ -299,10 +327,11 @@ export class ValkeyTier implements SharedTier {
   }
 
   #liveRecord(found: Buffer | null, lane: LaneState, node: ValkeyNode): TierRecord | undefined {
-    const record = bytes.decodeRecord(found)
-    if (record === undefined) return undefined
-    // The server's time as far as it is known here: it decides only whether somebody waits for a lease or asks for it.
+    // The server's time as far as it is known here: it decides only whether somebody waits for a lease or asks for it, and
+    // for how many milliseconds a value that is loaded anew is read.
     const serverMs = this.#clock.monotonicMs() + node.clockOffsetMs
+    const record = bytes.decodeRecord(found, serverMs)
+    if (record === undefined) return undefined
     return isLive(record, lane, serverMs) ? record : undefined
   }
 

@@ -105,7 +105,7 @@ export class FakeDatabase {
   }
 }
 
-type TierMethod = 'read' | 'lease' | 'fill' | 'put' | 'voidKey' | 'begin' | 'putFenced' | 'lane'
+type TierMethod = 'read' | 'lease' | 'renew' | 'hold' | 'fill' | 'put' | 'voidKey' | 'begin' | 'putFenced' | 'lane'
 
 /** The tier as one node reaches it. */
 export class Network {
@@ -116,7 +116,18 @@ export class Network {
 
   /** The same tier, by promises. */
   over(tier: SharedTier): SharedTier {
-    const methods = ['read', 'lease', 'fill', 'put', 'voidKey', 'begin', 'putFenced', 'lane'] satisfies TierMethod[]
+    const methods = [
+      'read',
+      'lease',
+      'renew',
+      'hold',
+      'fill',
+      'put',
+      'voidKey',
+      'begin',
+      'putFenced',
+      'lane',
+    ] satisfies TierMethod[]
     const reached = Object.fromEntries(
       methods.map(method => [
         method,

@@ -94,13 +94,13 @@ export const mutations: Readonly<Record<string, Mutation>> = {
     ],
   },
   'token of a lease': {
-    patches: [patch(operations, "if (record?.type !== 'lease' || record.token !== request.token)", "if (record?.type !== 'lease')")], // prettier-ignore
+    patches: [patch(operations, 'if (own?.token !== request.token)', 'if (own === undefined)')], // prettier-ignore
     seeds: 500,
     schedules: ['a fill is refused once its lease has expired and another has the key'],
   },
   'generation of a lease': {
     patches: [
-      patch(operations, "if (!generationsEqual(record.generation, generation)) return unchanged('refused')", ''),
+      patch(operations, "if (!generationsEqual(own.generation, generation)) return unchanged('refused')", ''),
     ],
     focus: {
       statements: ['truncate', 'update'],

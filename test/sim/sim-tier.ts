@@ -8,6 +8,7 @@ import type {
   ApplyRequest,
   BeginOutcome,
   FillOutcome,
+  HoldOutcome,
   PutFencedOutcome,
   PutOutcome,
   ResetOutcome,
@@ -18,6 +19,7 @@ import type {
   LaneListener,
   LaneSubscription,
   LeaseOptions,
+  RenewOptions,
   ResetOptions,
   SharedTier,
   TierLane,
@@ -87,6 +89,16 @@ export class SimTier implements SharedTier {
     const { formats } = this.#options
     const run = (node: ValkeyNode, lane: number): TierLease => node.lease(lane, key, options, formats)
     return this.#onKey('lease', key, run, ({ outcome }) => outcome)
+  }
+
+  renew(key: string, options: RenewOptions): Promise<TierLease> {
+    const { formats } = this.#options
+    const run = (node: ValkeyNode, lane: number): TierLease => node.renew(lane, key, options, formats)
+    return this.#onKey('renew', key, run, ({ outcome }) => outcome)
+  }
+
+  hold(key: string, token: bigint, leaseMs: number): Promise<HoldOutcome> {
+    return this.#onKey('hold', key, (node, lane) => node.hold(lane, key, token, leaseMs, this.#options.formats))
   }
 
   fill(key: string, token: bigint, value: TierValue<LoadStamp>): Promise<FillOutcome> {

@@ -4,9 +4,17 @@
 // way (sim-tier.ts).
 import { usableHeader, laneState, type LaneHeader, type LaneState } from '../../src/coherence/lane.ts'
 import * as coherence from '../../src/coherence/operations.ts'
-import { isLive, type RecordHead, type TierRecord } from '../../src/coherence/record.ts'
+import { isLive, leaseOf, type LeaseRecord, type RecordHead, type TierRecord } from '../../src/coherence/record.ts'
 import type { LoadStamp, WriteStamp } from '../../src/coherence/stamp.ts'
-import type { ResetOptions, TierLane, TierLease, TierRead, TierValue } from '../../src/tier/tier.ts'
+import {
+  renewed,
+  type RenewOptions,
+  type ResetOptions,
+  type TierLane,
+  type TierLease,
+  type TierRead,
+  type TierValue,
+} from '../../src/tier/tier.ts'
 import type { SimProcess } from './machine.ts'
 import type { VirtualTime } from './virtual-time.ts'
 
@@ -120,6 +128,18 @@ export class ValkeyNode {
     return { outcome, ...this.read(lane, key, formats) }
   }
 
+  renew(lane: number, key: string, options: RenewOptions, formats: number): TierLease {
+    const { nowMs } = this.#time
+    const request = { ...options, nowMs, untilMs: nowMs + options.leaseMs }
+    const outcome = this.#decide(lane, key, formats, (header, record) => coherence.renew(header, record, request))
+    return renewed(outcome, this.read(lane, key, formats))
+  }
+
+  hold(lane: number, key: string, token: bigint, leaseMs: number, formats: number): coherence.HoldOutcome {
+    const request = { token, untilMs: leaseMs > 0 ? this.#time.nowMs + leaseMs : undefined }
+    return this.#decide(lane, key, formats, (header, record) => coherence.hold(header, record, request))
+  }
+
   fill(lane: number, key: string, token: bigint, value: TierValue<LoadStamp>, formats: number): coherence.FillOutcome {
     const request = { token, stamp: value.stamp }
     return this.#decide(lane, key, formats, (header, record) => coherence.fill(header, record, request), value)
@@ -158,8 +178,8 @@ export class ValkeyNode {
         const entry = this.#entry(lane, event.key)
         if (entry === undefined) continue
         // What this version of the library cannot read it cannot vouch for.
-        const keep = entry.format <= formats && coherence.applyToRecord(header, entry.record, event) === 'keep'
-        if (!keep) this.#setEntry(lane, event.key, undefined)
+        const change = entry.format <= formats ? coherence.applyToRecord(header, entry.record, event) : 'remove'
+        this.#change(lane, event.key, change, formats)
       }
     }
     return { outcome: this.#decideLane(lane, decision), lane: this.lane(lane) }
@@ -176,7 +196,10 @@ export class ValkeyNode {
 
   #entry(lane: number, key: string): Entry | undefined {
     const entry = this.#lanes.get(lane)?.entries.get(key)
-    return entry === undefined || entry.expiresAtMs <= this.#time.nowMs ? undefined : entry
+    if (entry === undefined || entry.expiresAtMs > this.#time.nowMs) return entry
+    // Whoever loads the value anew is waited for now.
+    const lease = leaseOf(entry.record)
+    return lease === undefined || lease.untilMs <= this.#time.nowMs ? undefined : { ...entry, record: lease }
   }
 
   #record(lane: number, key: string, formats: number): TierRecord | undefined {
@@ -192,15 +215,32 @@ export class ValkeyNode {
     value?: TierValue<LoadStamp | WriteStamp>,
   ): Outcome {
     const decision = operation(this.#header(lane), this.#record(lane, key, formats))
-    const { record } = decision
+    this.#change(lane, key, decision.record, formats, value)
+    return this.#decideLane(lane, decision)
+  }
+
+  #change(
+    lane: number,
+    key: string,
+    record: coherence.Decision<unknown>['record'],
+    formats: number,
+    value?: TierValue<LoadStamp | WriteStamp>,
+  ): void {
     if (record === 'remove') this.#setEntry(lane, key, undefined)
+    else if (record !== 'keep' && record.type === 'renewal') this.#setRenewal(lane, key, record.renewal)
     else if (record !== 'keep') {
       const whole: TierRecord = record.type === 'value' ? { ...record, payload: value!.payload } : record
       const ttlMs = record.type === 'value' ? value!.ttlMs : record.untilMs - this.#time.nowMs
       const expiresAtMs = ttlMs === undefined ? Infinity : this.#time.nowMs + ttlMs
       this.#setEntry(lane, key, { record: whole, expiresAtMs, format: formats })
     }
-    return this.#decideLane(lane, decision)
+  }
+
+  #setRenewal(lane: number, key: string, renewal: LeaseRecord | undefined): void {
+    const entry = this.#entry(lane, key)
+    if (entry?.record.type !== 'value') return
+    const { renewal: _, ...value } = entry.record
+    this.#setEntry(lane, key, { ...entry, record: renewal === undefined ? value : { ...value, renewal } })
   }
 
   #decideLane<Outcome>(lane: number, decision: coherence.LaneDecision<Outcome>): Outcome {

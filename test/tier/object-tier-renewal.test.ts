@@ -82,7 +82,7 @@ await test('whatever happens to the key ends a renewal', () => {
       return tier.apply(0, { generation, prev: mark, next: { lsn: 6n, sub: 0n }, events: [event] })
     },
     reset: tier => tier.reset(0, { expected: tier.lane(0)!, to: 9n, generation: { epoch: EPOCH, nonce: 2 } }),
-    release: tier => tier.release(KEY, one),
+    'given back': tier => tier.hold(KEY, one, 0),
     clear: tier => tier.giveUpLeases('k'),
   }
   for (const [name, happen] of Object.entries(happens)) {
@@ -98,9 +98,9 @@ await test('a lease that is given back is for the next one, and what is kept sta
   const { clock, tier, there, kept } = open()
   clock.advance(100)
   tier.lease(KEY, lease(one))
-  tier.release(KEY, two)
+  tier.hold(KEY, two, 0)
   assert.equal(there(), 'lease')
-  tier.release(KEY, one)
+  tier.hold(KEY, one, 0)
   assert.deepEqual([there(), kept()], [undefined, true])
   assert.equal(tier.lease(KEY, lease(two)).outcome, 'granted')
 })

@@ -146,7 +146,7 @@ describe('a Tidemark server that is a tier', () => {
     assert.equal(heardRows.messages.length, 1)
     const client = await RespClient.connect(server.port)
     t.after(() => client.close())
-    assert.match(String(await client.command('TM.TIER', 'HELLO', '2', 'else')), /expects one of rows, values/)
+    assert.match(String(await client.command('TM.TIER', 'HELLO', '3', 'else')), /expects one of rows, values/)
   })
   test('says when it is none, or has another number of lanes, or another password', async t => {
     const none = await startTidemark(t)
@@ -208,6 +208,9 @@ describe('a Tidemark server that is a tier', () => {
       ['LANE', '-1'],
       ['LEASE', ours, '18446744073709551616', '1', '1000'],
       ['LEASE', ours, '1', '1', '1e3'],
+      ['RENEW', ours, '1', '1', '1e3'],
+      ['RENEW', ours, '1', '1', '1000', 'no stamp'],
+      ['HOLD', ours, '1', 'x'],
       ['FILL', ours, '1', '', 'no stamp', 'x'],
       ['PUT', ours, '', 'no stamp', 'x'],
       ['SUBSCRIBE'],

@@ -8,7 +8,7 @@ import fc from 'fast-check'
 import { keyHash, laneOf } from '../../src/coherence/lane.ts'
 import type { LaneMessage } from '../../src/coherence/operations.ts'
 import type { TierRecord } from '../../src/coherence/record.ts'
-import { boundedSnapshot, type LoadStamp, type WriteStamp } from '../../src/coherence/stamp.ts'
+import { boundedSnapshot, type LoadStamp, type Stamp, type WriteStamp } from '../../src/coherence/stamp.ts'
 import { ManualClock } from '../../src/testing/clock.ts'
 import { MemoryTier } from '../../src/testing/memory-tier.ts'
 import type { SharedTier } from '../../src/tier/tier.ts'
@@ -22,14 +22,26 @@ const SEED = 20_261_123
 const LANES = 2
 const KEYS = ['a', 'b', 'c', 'd', 'key with\0 and {braces}', '\u00fc\u4e16'] as const
 const OUTCOMES =
-  'applied fenced filled granted late leased mismatch newer no-lane other-epoch present refused reset stored uncertain voided'
+  'applied fenced filled gone granted held late leased mismatch newer no-lane other-epoch present refused reset stored uncertain voided'
 const LONG_MS = 1_000_000
 const MESSAGES_MS = 2_000
 
 /** Small numbers that are made into a request against whatever is there. */
 interface Step {
   readonly operation:
-    'lease' | 'fill' | 'load' | 'put' | 'void' | 'begin' | 'putFenced' | 'apply' | 'chunk' | 'reset' | 'lose'
+    | 'lease'
+    | 'fill'
+    | 'load'
+    | 'renew'
+    | 'hold'
+    | 'put'
+    | 'void'
+    | 'begin'
+    | 'putFenced'
+    | 'apply'
+    | 'chunk'
+    | 'reset'
+    | 'lose'
   readonly key: number
   readonly numbers: readonly number[]
   readonly payload: string | null
@@ -40,6 +52,7 @@ interface Step {
 const step: fc.Arbitrary<Step> = fc.record({
   operation: fc.oneof(
     { weight: 4, arbitrary: fc.constantFrom('lease' as const, 'fill' as const, 'load' as const) },
+    { weight: 3, arbitrary: fc.constantFrom('renew' as const, 'renew' as const, 'hold' as const) },
     { weight: 5, arbitrary: fc.constantFrom('put' as const, 'apply' as const, 'chunk' as const) },
     { weight: 2, arbitrary: fc.constantFrom('begin' as const, 'putFenced' as const, 'void' as const) },
     { weight: 1, arbitrary: fc.constantFrom('reset' as const, 'lose' as const) },
@@ -118,6 +131,16 @@ class Pair {
     }
   }
 
+  /** Nothing, what is there, that but for one number, or anything else. */
+  #than(step: Step): Stamp | undefined {
+    const [, , , which, number] = step.numbers
+    const { record } = this.memory.read([KEYS[step.key]!])[0]!
+    if (which! < 10 || record?.type !== 'value') return which! % 2 === 0 ? this.#load(step) : undefined
+    const { stamp } = record
+    if (which! < 24) return stamp
+    return number! % 2 === 0 ? { ...stamp, upto: stamp.upto + 1n } : this.#write(step)
+  }
+
   async run(step: Step): Promise<void> {
     const key = KEYS[step.key]!
     const lane = laneOfKey(key)
@@ -132,6 +155,12 @@ class Pair {
       case 'load':
         await this.both(what, tier => tier.lease(key, { token, epoch: this.#epoch(step), leaseMs: LONG_MS }))
         return this.both(what, tier => tier.fill(key, token, { payload, stamp: this.#load(step) }))
+      case 'renew':
+        return this.both(what, tier =>
+          tier.renew(key, { token, epoch: this.#epoch(step), leaseMs: LONG_MS, than: this.#than(step) }),
+        )
+      case 'hold':
+        return this.both(what, tier => tier.hold(key, token, step.numbers[1]! % 3 === 0 ? 0 : LONG_MS))
       case 'put':
         return this.both(what, tier => tier.put(key, { payload, stamp: this.#write(step) }))
       case 'putFenced':
@@ -202,7 +231,9 @@ class Pair {
 /** A record but for the times on its tier's own clock. */
 function timeless(record: TierRecord | undefined): unknown {
   if (record?.type !== 'value') return record === undefined ? undefined : { ...record, untilMs: 0 }
-  return { ...record, payload: record.payload === null ? null : Buffer.from(record.payload) }
+  const { renewal, ...value } = record
+  const payload = value.payload === null ? null : Buffer.from(value.payload)
+  return { ...value, payload, renewal: timeless(renewal) }
 }
 
 /** What an operation came to, with what a lease found. */

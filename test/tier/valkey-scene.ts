@@ -39,6 +39,7 @@ async function age(server: RedisProcess, ms: number): Promise<void> {
         until.writeBigUInt64BE(head.readBigUInt64BE(22) - BigInt(ms))
         await client.command('SETRANGE', key, 22, until)
       }
+      if (head[1] === 0x77 || head[1] === 0x73) await ageRenewal(client, key, ms)
       await client.command('PEXPIRE', key, left - ms)
     }
   } finally {
@@ -54,6 +55,17 @@ class StretchedClock extends ManualClock {
     super.advance(ms)
     this.pendingMs += ms
   }
+}
+
+/** Of a value that is loaded anew: the end of the renewal, and its own. */
+async function ageRenewal(client: RespClient, key: Buffer, ms: number): Promise<void> {
+  const size = Number(await client.command('STRLEN', key))
+  const ends = (await client.command('GETRANGE', key, size - 16, size - 1)) as Buffer
+  for (const at of [0, 8]) {
+    const end = ends.readBigUInt64BE(at)
+    if (end !== 0n) ends.writeBigUInt64BE(end - BigInt(ms), at)
+  }
+  await client.command('SETRANGE', key, size - 16, ends)
 }
 
 /** The tier as its contract sees it. */
@@ -85,6 +97,14 @@ class StretchedTier implements SharedTier {
 
   async lease(...[key, options]: Parameters<ValkeyTier['lease']>): ReturnType<ValkeyTier['lease']> {
     return await (await this.#now()).lease(key, { ...options, leaseMs: options.leaseMs * STRETCH })
+  }
+
+  async renew(...[key, options]: Parameters<ValkeyTier['renew']>): ReturnType<ValkeyTier['renew']> {
+    return await (await this.#now()).renew(key, { ...options, leaseMs: options.leaseMs * STRETCH })
+  }
+
+  async hold(...[key, token, leaseMs]: Parameters<ValkeyTier['hold']>): ReturnType<ValkeyTier['hold']> {
+    return await (await this.#now()).hold(key, token, leaseMs * STRETCH)
   }
 
   async fill(...[key, token, value]: Parameters<ValkeyTier['fill']>): ReturnType<ValkeyTier['fill']> {

@@ -2,14 +2,13 @@
 // spelt is in tier/tidemark-protocol.ts. What comes from the network is checked here: the operations themselves take for
 // granted that their caller is sound. Not for: people, who have the other TM. commands.
 import { keyHash, laneOf, type LaneState } from '../../coherence/lane.ts'
-import type { Token } from '../../coherence/record.ts'
 import { decodeStamp, encodeStamp } from '../../coherence/record-codec.ts'
 import type { LoadStamp, WriteStamp } from '../../coherence/stamp.ts'
 import { TidemarkError } from '../../base/errors.ts'
 import { limits } from '../../base/limits.ts'
 import type { EmbeddedTier } from '../../tier/embedded-tier.ts'
 import * as protocol from '../../tier/tidemark-protocol.ts'
-import type { TierRead, TierValue } from '../../tier/tier.ts'
+import type { LeaseOptions, TierLease, TierRead, TierValue } from '../../tier/tier.ts'
 import type { ReplyWriter } from '../../wire/reply-writer.ts'
 import { type Command, CommandError } from './command.ts'
 import { checkKeySize, checkValueSize } from './lookup.ts'
@@ -69,12 +68,16 @@ function writeOutcome(out: ReplyWriter, outcome: string, lane: LaneState | undef
 function writeRead(out: ReplyWriter, { lane, record }: TierRead): void {
   writeLane(out, lane)
   if (record === undefined) return out.nil()
-  out.array(3)
+  const renewal = record.type === 'value' ? record.renewal : undefined
+  out.array(renewal === undefined ? 3 : 5)
   out.text(record.type)
   if (record.type === 'value') {
     out.bulk(encodeStamp(record.stamp))
     if (record.payload === null) out.nil()
     else out.bulk(record.payload)
+    if (renewal === undefined) return
+    out.text(String(renewal.token))
+    out.text(String(renewal.untilMs))
   } else {
     out.text(String(record.type === 'lease' ? record.token : record.id))
     out.text(String(record.untilMs))
@@ -107,14 +110,25 @@ function read(call: ServerCall, tier: Tier): void {
   }
 }
 
-function lease(call: ServerCall, tier: Tier): void {
-  const token: Token = numberAt(call, 3, 'a token')
-  const epoch = numberAt(call, 4, 'an epoch')
-  const leaseMs = Number(numberAt(call, 5, 'milliseconds of a lease, at most a day', DAY_MS))
-  const leased = tier.lease(keyAt(call, 2), { token, epoch, leaseMs })
-  call.out.array(3)
-  call.out.text(leased.outcome)
-  writeRead(call.out, leased)
+function leaseMsAt(call: ServerCall, i: number): number {
+  return Number(numberAt(call, i, 'milliseconds of a lease, at most a day', DAY_MS))
+}
+
+function leaseAt(call: ServerCall): LeaseOptions {
+  return { token: numberAt(call, 3, 'a token'), epoch: numberAt(call, 4, 'an epoch'), leaseMs: leaseMsAt(call, 5) }
+}
+
+function writeLease(out: ReplyWriter, leased: TierLease): void {
+  out.array(3)
+  out.text(leased.outcome)
+  writeRead(out, leased)
+}
+
+function renew(call: ServerCall, tier: Tier): void {
+  const given = call.argc > 6
+  const than = given ? decodeStamp(call.buffer, call.start[6]!, call.end[6]!) : undefined
+  if (given && than === undefined) throw new CommandError('ERR TM.TIER expects the stamp of a value')
+  writeLease(call.out, tier.renew(keyAt(call, 2), { ...leaseAt(call), than }))
 }
 
 function begin(call: ServerCall, tier: Tier): void {
@@ -162,7 +176,9 @@ function subscribe(call: ServerCall): void {
 const operations: Record<string, readonly [arity: number, run: (call: ServerCall, tier: Tier) => void]> = {
   hello: [-3, hello],
   read: [-3, read],
-  lease: [6, lease],
+  lease: [6, (call, tier) => writeLease(call.out, tier.lease(keyAt(call, 2), leaseAt(call)))],
+  renew: [-6, renew],
+  hold: [5, (call, tier) => call.out.text(tier.hold(keyAt(call, 2), numberAt(call, 3, 'a token'), leaseMsAt(call, 4)))],
   fill: [
     -6,
     (call, tier) => call.out.text(tier.fill(keyAt(call, 2), numberAt(call, 3, 'a token'), valueAt(call, 4, 'load'))),
