@@ -8,7 +8,7 @@
 import type { Clock } from '../base/clock.ts'
 import { limits } from '../base/limits.ts'
 import type { ReadOptions } from '../cache/reader.ts'
-import { isAbsent, valueOf } from '../near/entry.ts'
+import { ABSENT, valueOf } from '../near/entry.ts'
 import type { ObjectSpace } from '../near/object-space.ts'
 import { Builds, type Build } from './builds.ts'
 import { BuiltNothing } from './built-values.ts'
@@ -101,7 +101,7 @@ export class Keyspace<V = unknown, K extends Key = string> {
   /** What is in memory now and may be answered; undefined when nothing is. Asks nobody, and starts nothing. */
   peek(key: K): V | undefined {
     const value = this.#hit(typeof key === 'string' ? key : idOf(this.name, key))
-    return isAbsent(value) ? undefined : this.#out(value)
+    return value === undefined ? undefined : this.#out(value)
   }
 
   /** The value, from wherever it is; undefined: the source has none. Rejects with STALE, or as the source does. */
@@ -110,10 +110,10 @@ export class Keyspace<V = unknown, K extends Key = string> {
       const id = typeof key === 'string' ? key : idOf(this.name, key)
       if (options === undefined) {
         const value = this.#hit(id)
-        if (value !== undefined) {
+        if (value !== undefined || this.#isAbsent(id)) {
           this.#countHit(id)
           if (this.#ahead !== undefined) this.#renewIfDue(id)
-          return Promise.resolve(isAbsent(value) ? undefined : this.#out(value))
+          return Promise.resolve(value === undefined ? undefined : this.#out(value))
         }
       }
       return this.#read(id, options).then(({ value }) => value)
@@ -230,7 +230,7 @@ export class Keyspace<V = unknown, K extends Key = string> {
   async getOrSet(key: K, build: Build<V>, options: BuildOptions = {}): Promise<V> {
     const id = idOf(this.name, key)
     const value = this.#hit(id)
-    if (value !== undefined && !isAbsent(value)) {
+    if (value !== undefined) {
       this.#countHit(id)
       if (this.#ahead !== undefined) this.#renewIfDue(id, build, options)
       return this.#out(value) as V
@@ -269,7 +269,7 @@ export class Keyspace<V = unknown, K extends Key = string> {
 
   /** The values in memory whose time is not over, however fresh they are. */
   *entries(): Generator<[string, V]> {
-    for (const [id, value] of this.#space.entries()) if (!isAbsent(value)) yield [id, this.#out(value) as V]
+    for (const [id, value] of this.#space.entries()) if (value !== ABSENT) yield [id, this.#out(value) as V]
   }
 
   stats(): Stats {
@@ -295,6 +295,15 @@ export class Keyspace<V = unknown, K extends Key = string> {
     return this.#boundMs === Infinity
       ? this.#space.get(id)
       : this.#space.getProved(id, this.#proofClock.nowMs(), this.#proofClock.trustedMs(this.#boundMs))
+  }
+
+  // Whether memory says that the source has none: what `#hit` finds of that is no value.
+  #isAbsent(id: string): boolean {
+    const slot =
+      this.#boundMs === Infinity
+        ? this.#space.find(id)
+        : this.#space.findProved(id, this.#proofClock.nowMs(), this.#proofClock.trustedMs(this.#boundMs))
+    return slot >= 0 && this.#parts.places.pool.value(slot) === ABSENT
   }
 
   #out(value: unknown): V | undefined {

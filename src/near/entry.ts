@@ -3,16 +3,11 @@
 import { NULL_VALUE } from '../base/null-value.ts'
 import type { TagToken } from './tags.ts'
 
-/** What an object cache holds for a key that the source does not have. Never given to a user. */
-export const ABSENT: unique symbol = Symbol('absent')
-
 /**
- * For the path of a hit: a value of any kind is compared with a symbol by a call of the runtime, unless it is known to be a
- * symbol itself.
+ * What an object cache holds for a key that the source does not have: on the path of a hit it reads as a miss, and nobody has
+ * to look at a value (which would mean to load it from memory) to tell the two apart.
  */
-export function isAbsent(value: unknown): boolean {
-  return typeof value === 'symbol' && value === ABSENT
-}
+export const ABSENT = undefined
 
 /** What may be said of a value beside the value. */
 export interface EntryFacts {

@@ -1,6 +1,6 @@
 // One family of keys in a pool of objects: a map of its own from key to slot, so that no prefix is joined to a key, and room
 // that it shares with all others of the pool (room.ts). Values are held by reference: what a caller does to one, all see.
-// `undefined` is a miss; null and everything else are values.
+// `undefined` reads as a miss: an entry that holds it says that there is none. null and everything else are values.
 // Hot path: `get`, `getProved` and `store` allocate nothing. Not for: where a missing value comes from.
 import { assert } from '../base/assert.ts'
 import type { Room } from './room.ts'
@@ -70,6 +70,12 @@ export class ObjectSpace<V> {
     return slot !== undefined && this.#room.touch(slot) ? slot : -1
   }
 
+  /** As `find`, of an entry that `getProved` would answer with. */
+  findProved(key: string, nowMs: number, boundMs: number): number {
+    const slot = this.#slots.get(key)
+    return slot !== undefined && this.#room.touchProved(slot, nowMs, boundMs) ? slot : -1
+  }
+
   /** The slot of an entry that lives, or is kept after its time; -1 when there is none. It does not count as read. */
   findKept(key: string): number {
     const slot = this.#slots.get(key)
@@ -94,7 +100,6 @@ export class ObjectSpace<V> {
     givenBytes?: number,
   ): boolean {
     const room = this.#room
-    assert(value !== undefined, 'undefined is a miss, not a value')
     assert(lane >= 0 && lane < room.lanes, 'a lane is one of the pool')
     assert(!Number.isNaN(expiresAtMs), 'expiresAtMs is a time')
     const bytes = room.sized ? Math.ceil(givenBytes ?? ENTRY_BYTES + sizeOf(key) + sizeOf(value)) : 0

@@ -73,13 +73,27 @@ describe('time', () => {
 })
 
 describe('values', () => {
-  test('null, false, 0, NaN and an empty string are values; undefined is not', () => {
+  test('null, false, 0, NaN and an empty string are values', () => {
     const { space } = scene()
     for (const value of [null, false, 0, NaN, '', 1.5]) {
       assert.equal(space.set('a', value), true)
       assert.equal(space.get('a'), value)
     }
-    assert.throws(() => space.set('a', undefined), AssertionError)
+  })
+
+  test('that there is none reads as a miss, and has an entry that is found, proved, and lets go of', () => {
+    const { pool, space } = scene({ lanes: 2 })
+    space.set('a', undefined, { lane: 1 })
+    assert.equal(space.get('a'), undefined)
+    assert.equal(pool.value(space.find('a')), undefined)
+    assert.equal(space.findProved('a', 0, 500), -1, 'nothing is proved of its lane')
+    pool.asOfMs[1] = 0
+    assert.ok(space.findProved('a', 500, 500) >= 0)
+    assert.equal(space.findProved('a', 501, 500), -1)
+    assert.equal(space.findProved('b', 500, 500), -1)
+    assert.equal(space.size, 1)
+    space.delete('a')
+    assert.equal(space.find('a'), -1)
   })
 
   test('spaces hold keys of the same name apart', () => {
