@@ -45,10 +45,6 @@ interface Gathered {
   readonly reject: (error: unknown) => void
 }
 
-function hasBlobs({ description }: Keyspace): number {
-  return description.columns.some(({ type }) => type === 'blob') ? 1 : 0
-}
-
 export class Cache {
   readonly hits: Float64Array
   readonly misses: Float64Array
@@ -61,8 +57,6 @@ export class Cache {
   readonly #table: LaneTable
   readonly #index: KeyspaceIndex<Keyspace>
   readonly #boundsMs: Float64Array
-  /** 1: the keyspace of that number has columns for blobs. */
-  readonly #blobs: Uint8Array
   readonly #counters: CacheCounters
   readonly #clock: Clock
   readonly #watch: SuspendWatch
@@ -92,7 +86,6 @@ export class Cache {
     const boundMs = ({ session, maxStalenessMs }: Keyspace): number => (session === true ? -Infinity : maxStalenessMs)
     this.#boundsMs = Float64Array.from(this.#keyspaces.all, boundMs)
     this.#hasSessions = this.#keyspaces.all.some(({ session }) => session)
-    this.#blobs = Uint8Array.from(this.#keyspaces.all, hasBlobs)
   }
 
   /** Both clocks, read once for a batch of requests. */
@@ -104,7 +97,6 @@ export class Cache {
   /** How keyspaces look from now on: their tables were altered. */
   describe(descriptions: readonly KeyspaceDescription[]): void {
     this.#keyspaces.describe(descriptions)
-    this.#blobs.set(this.#keyspaces.all.map(hasBlobs))
   }
 
   /** The keyspace that a key names, or undefined: a plain key. */
@@ -124,11 +116,6 @@ export class Cache {
     // Without a bound (a source without a log) there is no proof to distrust: the time to live governs.
     if (asOfMs < this.#trustedFromMs && boundMs !== Infinity) return false
     return this.nowMs - asOfMs <= boundMs
-  }
-
-  /** Whether the row that `store.find` just found is of a keyspace with columns for blobs. */
-  foundHasBlobs(store: Store): boolean {
-    return this.#blobs[store.foundKeyspace] === 1
   }
 
   /**

@@ -17,6 +17,8 @@ export interface ObjectNearOptions {
   readonly lanes: number
   /** Told of keys that are not to be found any more because something happened to them, and of lanes all of whose keys are not. */
   readonly gone?: { key(key: string): void; lane(lane: number): void } | undefined
+  /** Told of payloads that are in memory now. */
+  readonly admitted?: ((payload: unknown) => void) | undefined
 }
 
 interface Lane {
@@ -32,6 +34,7 @@ export class ObjectNear implements NearCache<unknown> {
   readonly #firstLane: number
   readonly #lanes: readonly Lane[]
   readonly #gone: ObjectNearOptions['gone']
+  readonly #admitted: ObjectNearOptions['admitted']
   readonly #changes = new KeyChanges(new Int32Array(KEY_CHANGE_COUNTERS))
   #samples: readonly Sample[] = []
 
@@ -39,6 +42,7 @@ export class ObjectNear implements NearCache<unknown> {
     this.#places = options.places
     this.#firstLane = options.firstLane
     this.#gone = options.gone
+    this.#admitted = options.admitted
     this.#lanes = Array.from({ length: options.lanes }, () => ({ state: undefined, breaks: 0 }))
   }
 
@@ -63,7 +67,9 @@ export class ObjectNear implements NearCache<unknown> {
     if (!mayEnter(this.#lanes[at]!.state, entry.lane)) return false
     const { payload, stamp } = entry.record
     const ttl = entry.ttlMs === undefined ? {} : { ttlMs: entry.ttlMs }
-    return this.#places.put(key, { payload, stamp, lane: this.#firstLane + at, ...ttl })
+    const kept = this.#places.put(key, { payload, stamp, lane: this.#firstLane + at, ...ttl })
+    if (kept) this.#admitted?.(payload)
+    return kept
   }
 
   drop(key: string): void {

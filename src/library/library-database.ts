@@ -16,6 +16,7 @@ import { RowCodec } from './payload-codecs.ts'
 import { postgresOptions } from './postgres-options.ts'
 import type * as postgres from './open-postgres.ts'
 import type { Source } from '../source/source.ts'
+import { SpeltRows } from '../source/spelt-rows.ts'
 import { CodecTier } from '../tier/codec-tier.ts'
 import { CheckedSource, type StandardSchema } from './schema.ts'
 import type { Counts } from './stats.ts'
@@ -101,12 +102,13 @@ export class LibraryDatabase {
     this.#range ??= this.#parts.take(lanes ?? limits.libraryLanes)
     const schemas = new Map<string, StandardSchema<unknown>>()
     for (const { settings } of this.#members) if (settings.schema) schemas.set(settings.name, settings.schema)
+    const spelt = new SpeltRows()
     const opened = await (database.kind === 'postgres'
-      ? this.#openPostgres(database, this.#range, schemas)
+      ? this.#openPostgres(database, this.#range, schemas, spelt)
       : this.#openSqlite(database, this.#range))
     const { backing } = opened
     this.#source = backing.source
-    const source = schemas.size === 0 ? backing.source : new CheckedSource(backing.source, schemas)
+    const source = schemas.size === 0 ? backing.source : new CheckedSource(backing.source, schemas, spelt)
     const settings = this.#members.map(member => member.settings)
     const counts = new Map(this.#members.map(member => [member.settings.name, member.counts]))
     const checkedSource = { ...opened, backing: { ...backing, source } }
@@ -119,16 +121,17 @@ export class LibraryDatabase {
     database: PostgresDatabase,
     range: LaneRange,
     schemas: ReadonlyMap<string, StandardSchema<unknown>>,
+    spelt: SpeltRows,
   ): Promise<OpenedSource> {
     const { place, encryption, tide, places, clock, random, onError } = this.#parts
     const openPostgres = this.#parts.openPostgres ?? (await importPostgres()).openPostgres
     const warn = (message: string): void => onError(new TidemarkError('TIER_UNAVAILABLE', message))
     const bytes = place && (await place.open({ clock, random, warn, part: 'rows' }))
-    const tier = bytes && new CodecTier(bytes, new RowCodec(schemas, encryption), onError)
+    const tier = bytes && new CodecTier(bytes, new RowCodec(schemas, spelt, encryption), onError)
     const keyspaces = this.#members.map(({ settings: { name }, source: { table, columns, view } }) =>
       view === undefined ? { name, table: table ?? name, columns } : { name, view },
     )
-    const parts = { ...postgresOptions(database), keyspaces, range, tier, tide, places, clock, random, onError }
+    const parts = { ...postgresOptions(database), keyspaces, range, tier, spelt, tide, places, clock, random, onError }
     try {
       return await openPostgres(parts)
     } catch (error) {

@@ -10,7 +10,8 @@ import { openRows, type RowsParts } from './open-rows.ts'
 import type { PostgresSettings } from './postgres-options.ts'
 import type { OpenedSource, OpenParts } from './opened.ts'
 
-export interface PostgresParts extends OpenParts, PostgresSettings, Pick<RowsParts, 'range' | 'tier' | 'tide'> {
+export interface PostgresParts
+  extends OpenParts, PostgresSettings, Pick<RowsParts, 'range' | 'tier' | 'spelt' | 'tide'> {
   readonly keyspaces: readonly PostgresKeyspace[]
 }
 

@@ -17,6 +17,7 @@ import type { Sample } from '../coherence/freshness.ts'
 import type { ChangeFeed } from '../source/change-feed.ts'
 import { JsonSource } from '../source/json-source.ts'
 import type { KeyspaceDescription, Source } from '../source/source.ts'
+import type { SpeltRows } from '../source/spelt-rows.ts'
 import { ObjectTier } from '../tier/object-tier.ts'
 import type { SharedTier } from '../tier/tier.ts'
 import type { LaneRange, OpenedSource, OpenParts } from './opened.ts'
@@ -32,6 +33,8 @@ export interface RowsParts extends OpenParts {
   readonly range: LaneRange
   /** Of objects. undefined: the rows are in this process's memory alone. Closed with what is opened. */
   readonly tier: SharedTier<unknown> | undefined
+  /** Where the tier has the JSON of rows from. */
+  readonly spelt: SpeltRows
   /** Whether this process may run the tide. */
   readonly tide: boolean
   /** What is told when somebody else has the log of rows that are in this memory alone. */
@@ -75,7 +78,7 @@ export async function openRows(parts: RowsParts): Promise<OpenedSource> {
   const kept = runs ? keeper.run() : Promise.resolve()
   kept.catch(onError)
   const { tier: shared, near } = lanes
-  const source = new JsonSource(rows)
+  const source = tier === undefined ? new JsonSource(rows) : new JsonSource(rows, parts.spelt)
   const backing = { source, tier: shared, proofs: sampler }
   return {
     backing: near === undefined ? backing : { ...backing, near },
@@ -98,8 +101,8 @@ function ownLanes({ places, range, clock }: RowsParts): Lanes {
   return { tier, prove: samples => tier.prove(samples), close: () => Promise.resolve() }
 }
 
-async function sharedLanes({ places, range, clock }: RowsParts, tier: SharedTier<unknown>): Promise<Lanes> {
-  const near = new ObjectNear({ places, ...range })
+async function sharedLanes({ places, range, clock, spelt }: RowsParts, tier: SharedTier<unknown>): Promise<Lanes> {
+  const near = new ObjectNear({ places, ...range, admitted: row => spelt.forget(row) })
   const subscription = await NearSubscription.open({ tier, near, clock })
   return {
     tier,

@@ -1,5 +1,5 @@
-// How values stand in a tier that processes share. Rows of a table are their JSON, as servers keep them, so that servers and
-// services share a tier. Everything else is in an envelope, by the codec of its keyspace.
+// How values stand in a tier that processes share. Rows of a table are their JSON as the database's source spelt it, which is what
+// servers keep, so that servers and services share a tier. Everything else is in an envelope, by the codec of its keyspace.
 import { assert } from '../base/assert.ts'
 import type { Encryption } from '../codec/encryption.ts'
 import { rawCodec } from '../codec/raw-codec.ts'
@@ -9,7 +9,8 @@ import type { TagGeneration } from '../codec/envelope.ts'
 import type { TagToken } from '../near/tags.ts'
 import type { TagBook } from './tag-book.ts'
 import { factsOf, payloadOf, valueOf } from '../near/entry.ts'
-import { rowFromJson, rowToJson } from '../source/json-source.ts'
+import { rowFromJson } from '../source/json-source.ts'
+import type { SpeltRows } from '../source/spelt-rows.ts'
 import { UNDECODABLE, type PayloadCodec } from '../tier/codec-tier.ts'
 import type { ResolvedKeyspace } from './options.ts'
 import { checked, type StandardSchema } from './schema.ts'
@@ -20,15 +21,22 @@ import { checked, type StandardSchema } from './schema.ts'
  */
 export class RowCodec implements PayloadCodec {
   readonly #schemas: ReadonlyMap<string, StandardSchema<unknown>>
+  readonly #spelt: SpeltRows
   readonly #sealed: ValueCodec<Uint8Array> | undefined
 
-  constructor(schemas: ReadonlyMap<string, StandardSchema<unknown>>, encryption: Encryption | undefined) {
+  constructor(
+    schemas: ReadonlyMap<string, StandardSchema<unknown>>,
+    spelt: SpeltRows,
+    encryption: Encryption | undefined,
+  ) {
     this.#schemas = schemas
+    this.#spelt = spelt
     this.#sealed = encryption && new ValueCodec({ codec: rawCodec(), encryption })
   }
 
   encode(key: string, payload: unknown): Uint8Array {
-    const json = rowToJson(key, valueOf(payload))
+    const json = this.#spelt.of(payload)
+    assert(json !== undefined, 'a row goes into the tier as its database spelt it')
     return this.#sealed === undefined ? json : this.#sealed.encode(key, json)
   }
 

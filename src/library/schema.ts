@@ -3,6 +3,7 @@
 import { TidemarkError } from '../base/errors.ts'
 import type { LoadResult, RowId, RowWrite, Source, WriteResult } from '../source/source.ts'
 import { RowFailure } from '../source/source.ts'
+import type { SpeltRows } from '../source/spelt-rows.ts'
 import { WrappedSource } from '../source/wrapped-source.ts'
 import { Entry } from '../near/entry.ts'
 
@@ -41,18 +42,20 @@ export async function checked<V>(schema: StandardSchema<V>, key: string, value: 
 /** A source whose rows are checked as they come. A row that is not as the schema says fails alone. */
 export class CheckedSource extends WrappedSource {
   readonly #schemas: ReadonlyMap<string, StandardSchema<unknown>>
+  readonly #spelt: SpeltRows | undefined
 
-  /** `schemas` by keyspace; a keyspace without one is not checked. */
-  constructor(source: Source<unknown>, schemas: ReadonlyMap<string, StandardSchema<unknown>>) {
+  /** `schemas` by keyspace; a keyspace without one is not checked. `spelt` learns what they make of rows. */
+  constructor(source: Source<unknown>, schemas: ReadonlyMap<string, StandardSchema<unknown>>, spelt?: SpeltRows) {
     super(source)
     this.#schemas = schemas
+    this.#spelt = spelt
   }
 
   override async load(keyspace: string, ids: readonly RowId[]): Promise<LoadResult<unknown>> {
     const loaded = await super.load(keyspace, ids)
     const schema = this.#schemas.get(keyspace)
     if (schema === undefined) return loaded
-    const rows = await Promise.all(loaded.rows.map((row, i) => check(schema, `${keyspace}:${ids[i]!}`, row)))
+    const rows = await Promise.all(loaded.rows.map((row, i) => this.#check(schema, `${keyspace}:${ids[i]!}`, row)))
     return { ...loaded, rows }
   }
 
@@ -69,7 +72,7 @@ export class CheckedSource extends WrappedSource {
       const { keyspace, id } = writes[i]!
       const schema = this.#schemas.get(keyspace)
       if (schema === undefined || outcome.after === null) return outcome
-      const after = await check(schema, `${keyspace}:${id}`, outcome.after)
+      const after = await this.#check(schema, `${keyspace}:${id}`, outcome.after)
       return after instanceof RowFailure ? { ...outcome, exact: false } : { ...outcome, after }
     })
     return { outcomes: await Promise.all(checkedOutcomes), stamp }
@@ -89,6 +92,12 @@ export class CheckedSource extends WrappedSource {
       })
       return write && this.#checkWritten([{ keyspace, id }], write)
     }
+  }
+
+  async #check(schema: StandardSchema<unknown>, key: string, row: unknown): Promise<unknown> {
+    const made = await check(schema, key, row)
+    this.#spelt?.hand(row, made)
+    return made
   }
 }
 

@@ -13,6 +13,7 @@ import type {
   SourcePosition,
   WriteResult,
 } from './source.ts'
+import type { SpeltRows } from './spelt-rows.ts'
 
 /** A run of digits that may be more than a double holds exactly. */
 const LONG_NUMBER = /\d{16}/
@@ -66,10 +67,13 @@ const ATTEMPTS_MAX = 100
 
 export class JsonSource implements Source<unknown> {
   readonly #rows: Source
+  readonly #spelt: SpeltRows | undefined
   readonly #underWay = new Set<Promise<unknown>>()
 
-  constructor(rows: Source) {
+  /** `spelt` keeps the JSON of the rows that come. */
+  constructor(rows: Source, spelt?: SpeltRows) {
     this.#rows = rows
+    this.#spelt = spelt
   }
 
   get name(): string {
@@ -82,12 +86,12 @@ export class JsonSource implements Source<unknown> {
 
   async load(keyspace: string, ids: readonly RowId[]): Promise<LoadResult<unknown>> {
     const { rows, stamp } = await this.#tracked(this.#rows.load(keyspace, ids))
-    return { rows: rows.map(objectOf), stamp }
+    return { rows: rows.map(row => this.#objectOf(row)), stamp }
   }
 
   async write(writes: readonly RowWrite<unknown>[]): Promise<WriteResult<unknown>> {
     const { outcomes, stamp } = await this.#tracked(this.#rows.write(writes.map(asBytes)))
-    return { outcomes: outcomes.map(asObjects), stamp }
+    return { outcomes: outcomes.map(outcome => this.#asObjects(outcome)), stamp }
   }
 
   async change(
@@ -98,12 +102,12 @@ export class JsonSource implements Source<unknown> {
     const { rows } = await this.#tracked(this.#rows.load(keyspace, [id]))
     let before = rows[0] ?? null
     for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
-      const next = await change(objectOf(before))
+      const next = await change(this.#objectOf(before))
       if (next === null && before === null) return undefined
       const operation = operationFrom(before, next === null ? null : rowToJson(`${keyspace}:${id}`, next))
       const { outcomes, stamp } = await this.#tracked(this.#rows.write([{ keyspace, id, operation }]))
       const [outcome] = outcomes
-      if (outcome!.changed) return { outcomes: [asObjects(outcome!)], stamp }
+      if (outcome!.changed) return { outcomes: [this.#asObjects(outcome!)], stamp }
       before = outcome!.before
     }
     const message = `'${keyspace}:${id}' was changed by others each of ${ATTEMPTS_MAX} times that it was to be updated; try again`
@@ -123,6 +127,17 @@ export class JsonSource implements Source<unknown> {
     while (this.#underWay.size > 0) await Promise.allSettled(this.#underWay)
   }
 
+  #objectOf(json: Uint8Array | null): unknown {
+    if (json === null) return null
+    const row = rowFromJson(json)
+    this.#spelt?.keep(row, json)
+    return row
+  }
+
+  #asObjects(outcome: RowOutcome): RowOutcome<unknown> {
+    return { ...outcome, before: this.#objectOf(outcome.before), after: this.#objectOf(outcome.after) }
+  }
+
   async #tracked<T>(call: Promise<T>): Promise<T> {
     this.#underWay.add(call)
     try {
@@ -139,14 +154,6 @@ function operationFrom(before: Uint8Array | null, next: Uint8Array | null): RowO
   return before === null
     ? { kind: 'replace', row: next, condition: 'absent' }
     : { kind: 'replace', row: next, expected: before }
-}
-
-function asObjects(outcome: RowOutcome): RowOutcome<unknown> {
-  return { ...outcome, before: objectOf(outcome.before), after: objectOf(outcome.after) }
-}
-
-function objectOf(row: Uint8Array | null): unknown {
-  return row === null ? null : rowFromJson(row)
 }
 
 function asBytes({ keyspace, id, operation }: RowWrite<unknown>): RowWrite {

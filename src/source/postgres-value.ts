@@ -5,7 +5,7 @@
 //                                     infinities, and "NaN" a string
 //   numeric                           a number with all its digits, trailing zeros included; "NaN" and "Infinity" strings
 //   boolean                           true, false
-//   bytea                             base64 string
+//   bytea                             base64 string after a blank (row-json.ts)
 //   everything else                   a string, as Postgres writes it: text, uuid, date and time (ISO, UTC), enums, json and
 //                                     jsonb (their text), arrays ({1,2}), ranges, addresses, composite types
 //
@@ -15,6 +15,7 @@ import { TidemarkError } from '../base/errors.ts'
 import { fieldSum, type Addition } from './field-sum.ts'
 import { numberPattern, type JsonValue } from './json-scanner.ts'
 import type { Cell } from './postgres-pool.ts'
+import { bytesText } from './row-json.ts'
 import { valueFromBytes, valueFromJson, type SqlValue } from './row-value.ts'
 import type { ColumnDescription } from './source.ts'
 
@@ -76,7 +77,7 @@ function jsonOf(kind: ValueKind, cell: Cell): string {
     case 'boolean':
       return cell === 't' ? 'true' : 'false'
     case 'bytes':
-      return `"${Buffer.from(cell.slice(2), 'hex').toString('base64')}"`
+      return bytesText(Buffer.from(cell.slice(2), 'hex').toString('base64'))
     case 'text':
       return JSON.stringify(cell)
   }

@@ -6,6 +6,7 @@
 // finds that out afterwards; but nothing outside of [start, end) is read, and every walk ends.
 // Hot path: no allocation.
 
+const BLANK = 0x20
 const QUOTE = 0x22
 const BACKSLASH = 0x5c
 const BRACE_OPEN = 0x7b
@@ -49,7 +50,7 @@ function isSame(stored: number, wanted: number): boolean {
  */
 export function plainValueEnd(json: DataView, at: number, end: number): number {
   const first = json.getUint8(at)
-  if (first === BRACE_OPEN) return -1
+  if (first === BRACE_OPEN || first === BLANK) return -1
   if (first !== QUOTE) return skipValue(json, at, end)
   const i = quoteOrBackslash(json, at + 1, end)
   return i < end && json.getUint8(i) === QUOTE ? i + 1 : -1
@@ -78,12 +79,13 @@ function skipString(json: DataView, at: number, end: number): number {
   return i + 1
 }
 
-/** The position after the value at `at`: of a string, of {"base64":"..."}, or up to the next comma or brace. */
+/** The position after the value at `at`: of a string, of bytes, of {"base64":"..."}, or up to the next comma or brace. */
 function skipValue(json: DataView, at: number, end: number): number {
   if (at >= end) return end
   const first = json.getUint8(at)
   if (first === QUOTE) return skipString(json, at, end)
   if (first === BRACE_OPEN) return skipString(json, skipString(json, at + 1, end) + 1, end) + 1
+  if (first === BLANK) return skipString(json, at + 1, end)
   while (at < end) {
     const byte = json.getUint8(at)
     if (byte === COMMA || byte === BRACE_CLOSE) break

@@ -110,7 +110,7 @@ const loading: Tests = {
 
   'a row is all columns in the order of the table, integers with all their digits': async subject => {
     const row =
-      '{"id":-9223372036854775808,"name":"\\"é\\n😀","count":9223372036854775807,"note":"","ratio":0.1,"data":"AP8="}'
+      '{"id":-9223372036854775808,"name":"\\"é\\n😀","count":9223372036854775807,"note":"","ratio":0.1,"data": "AP8="}'
     await subject.one('-9223372036854775808', replace(row))
     assert.deepEqual(await subject.texts('-9223372036854775808'), [row])
   },
@@ -135,8 +135,8 @@ const loading: Tests = {
 
 const writing: Tests = {
   'a row is replaced or removed only if it is the expected one': async subject => {
-    const first = '{"id":1,"name":"A","count":1,"note":null,"ratio":0.1,"data":"AP8="}'
-    const second = '{"id":1,"name":"B","count":1,"note":null,"ratio":0.1,"data":"AP8="}'
+    const first = '{"id":1,"name":"A","count":1,"note":null,"ratio":0.1,"data": "AP8="}'
+    const second = '{"id":1,"name":"B","count":1,"note":null,"ratio":0.1,"data": "AP8="}'
     const only = (row: string, expected: string): RowOperation => ({
       kind: 'replace',
       row: Buffer.from(row),

@@ -193,19 +193,38 @@ describe('reading row keys', () => {
     }
   })
 
-  test('HGET goes by what the columns are since their table was altered', async () => {
+  test('a thread that has not heard of an altered table reads rows that another has loaded', async () => {
     await using rows = await RowScene.open()
-    const { cache, other } = rows.scene
-    other.exec("UPDATE users SET name = 'QW5u' WHERE id = 1")
-    assert.equal(await rows.run('HGET users:1 name'), 'QW5u')
-    assert.equal(await rows.run('HGET users:1 name'), 'QW5u')
-    const key = Buffer.from('users:1')
-    const { description } = cache.keyspaceOf(key, 0, key.length)!
-    const columns = description.columns.map(each => (each.name === 'name' ? { ...each, type: 'blob' as const } : each))
-    cache.describe([{ ...description, columns }])
-    // A string in a column for blobs is base64.
-    assert.equal(await rows.run('HGET users:1 name'), 'Ann')
-    assert.equal(rows.runner.atOnce, true)
+    const { scene, run } = { scene: rows.scene, run: (line: string) => rows.run(line) }
+    const second = scene.secondThread()
+    const { columns } = scene.sqlite.describe()[0]!
+    const alter = async (sql: string): Promise<void> => {
+      scene.other.exec(sql)
+      scene.sqlite.poll()
+      // The other thread knows what the columns are, and this one is never told.
+      second.cache.describe(scene.sqlite.describe())
+      await scene.read('users:1', second.cache)
+    }
+    const answered = async (line: string, reply: unknown): Promise<void> => {
+      assert.deepEqual(await run(line), reply, line)
+      assert.equal(rows.runner.atOnce, true, line)
+    }
+    assert.equal(await run('HGET users:1 name'), 'Ann')
+    await alter("ALTER TABLE users ADD COLUMN photo BLOB DEFAULT x'616263'")
+    await answered('HGET users:1 photo', 'abc')
+    await answered('HMGET users:1 photo name', ['abc', 'Ann'])
+    await answered('HGETALL users:1', ['id', '1', 'name', 'Ann', 'city', 'Ely', 'photo', 'abc'])
+    await answered('HSTRLEN users:1 photo', 3)
+    await alter("ALTER TABLE users DROP COLUMN photo; ALTER TABLE users ADD COLUMN photo TEXT DEFAULT 'YWJj'")
+    await answered('HGET users:1 photo', 'YWJj')
+    await alter('ALTER TABLE users RENAME COLUMN photo TO picture')
+    await answered('HGET users:1 photo', null)
+    await answered('HGET users:1 picture', 'YWJj')
+    // As bytes in what was a column for text, and its name for a column of bytes.
+    await alter(`DROP TABLE users; CREATE TABLE users (id INTEGER PRIMARY KEY, city TEXT, name BLOB) STRICT;
+      INSERT INTO users VALUES (1, 'QW5u', x'416e6e')`)
+    await answered('HGETALL users:1', ['id', '1', 'city', 'QW5u', 'name', 'Ann'])
+    assert.deepEqual(scene.cache.keyspaceOf(Buffer.from('users:1'), 0, 7)!.description.columns, columns)
   })
 
   test("a fence or another thread's lease in a row's place is not an answer", async () => {

@@ -43,7 +43,7 @@ test('every type keeps all that it holds, from Postgres to JSON and back', { ski
   assert.equal(
     row,
     '{"id":1,"a":-32768,"b":9223372036854775807,"c":0.1,"d":1e+300,"e":123456789012345678901234567890.1230,"f":7.00,' +
-      '"g":true,"h":"AP8=","i":"é\\"😀","j":"abc","k":"x   ","l":"a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11","m":"2024-02-29",' +
+      '"g":true,"h": "AP8=","i":"é\\"😀","j":"abc","k":"x   ","l":"a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11","m":"2024-02-29",' +
       '"n":"2026-11-23 10:00:00.5","o":"2026-11-23 08:00:00.5+00","p":"1 day 02:03:04","q":"{\\"a\\": 1.0, \\"a\\": 2}",' +
       '"r":"{\\"a\\": 12345678901234567890, \\"b\\": 1}","s":"{1,NULL,3}","t":"ok","u":"[1,5)","v":"10.0.0.1/8","w":"xyz","x":"é\\"😀!"}',
   )
@@ -60,7 +60,7 @@ test('special numbers, and fields given as text', { skip }, async t => {
   await writeOne(source, 'things', '1', update({ d: '-0', e: '1.50', g: 't', h: '\0ÿ', s: '{}', b: '-5' }))
   assert.match(
     (await loadTexts(source, 'things', '1'))[0]!,
-    /"b":-5,"c":"NaN","d":-0,"e":1\.50,.*"g":true,"h":"AMO\/".*"s":"\{\}"/,
+    /"b":-5,"c":"NaN","d":-0,"e":1\.50,.*"g":true,"h": "AMO\/".*"s":"\{\}"/,
   )
   for (const [column, value] of Object.entries({
     a: '99999',

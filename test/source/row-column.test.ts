@@ -74,33 +74,28 @@ const row = fc
   .uniqueArray(columnName, { minLength: 1, maxLength: 6 })
   .chain(names => fc.tuple(...names.map(name => fc.tuple(fc.constant(name), type, value))))
 
-function encoded(cells: readonly (readonly [string, ColumnDescription['type'], SqlValue])[]): {
-  columns: ColumnDescription[]
-  json: Buffer
-} {
+function encoded(cells: readonly (readonly [string, ColumnDescription['type'], SqlValue])[]): { json: Buffer } {
   const columns = cells.map(([name, type]) => ({ name, type, nullable: true, key: false }))
   const values = cells.map(cell => cell[2])
-  return { columns, json: encodeRow(columns, values, 0) }
+  return { json: encodeRow(columns, values, 0) }
 }
 
 test('every column that is found has the value that rowField finds, and ordinary ones are found', () => {
   let plain = 0
   fc.assert(
     fc.property(row, fc.array(columnName, { maxLength: 3 }), (cells, others) => {
-      const { columns, json } = encoded(cells)
+      const { json } = encoded(cells)
       const bytes = padded(json)
       for (const name of [...cells.map(([name]) => name), ...others]) {
         const found = findColumn(bytes, PADDING, PADDING + json.length, Buffer.from(name))
         const cell = cells.find(each => each[0] === name)
-        // In a column for blobs a string is base64, which whoever asks knows of.
-        if (cell !== undefined && cell[1] === 'blob' && typeof cell[2] !== 'number') continue
-        const expected = rowField({ name: 't', table: 't', columns, keyColumns: [] }, json, name)
+        const expected = rowField(json, name)
         if (found.kind === 'null') assert.ok(cell !== undefined && expected === undefined, name)
         if (found.kind === 'value') assert.deepEqual(found.value, expected, name)
         if (cell === undefined) assert.equal(found.kind, 'unclear')
         else if (
           isOrdinary(name) &&
-          (typeof cell[2] !== 'string' || isOrdinary(cell[2])) &&
+          (typeof cell[2] !== 'string' || (isOrdinary(cell[2]) && cell[1] !== 'blob')) &&
           !ArrayBuffer.isView(cell[2])
         ) {
           assert.notEqual(found.kind, 'unclear', `${name} of ${json.toString()}`)

@@ -29,7 +29,7 @@ test('replace inserts, and sets every column that is not given to its default', 
     'cities:1',
     replace('{"name":"London","population":9,"note":"x","height":1.5,"flag":"AP8="}'),
   )
-  const full = row(1, '"name":"London","population":9,"note":"x","height":1.5,"flag":"AP8=","label":"London!"')
+  const full = row(1, '"name":"London","population":9,"note":"x","height":1.5,"flag": "AP8=","label":"London!"')
   assert.deepEqual(
     [first.changed, textOf(first.before), textOf(first.after), first.fields, first.exact],
     [true, null, full, 0, true],
@@ -61,7 +61,7 @@ test('update changes the given columns, inserts a missing row, and counts what h
   assert.equal(changed.fields, 2)
   assert.equal(
     textOf(changed.after),
-    row(1, '"name":"London","population":9223372036854775807,"note":"","height":null,"flag":"/wA=","label":"London!"'),
+    row(1, '"name":"London","population":9223372036854775807,"note":"","height":null,"flag": "/wA=","label":"London!"'),
   )
   const twice: RowOperation = {
     kind: 'update',
@@ -261,7 +261,7 @@ test('whatever is written as JSON is what the database holds and what is loaded'
       nullable(int.map(String)),
       nullable(real.map(realText)),
       nullable(text),
-      nullable(blob.map(base64 => `"${base64}"`)),
+      nullable(blob.map(base64 => ` "${base64}"`)),
       nullable(any),
       async (id, i, r, t, b, a) => {
         // SQLite keeps an integral REAL without the sign of its zero.

@@ -61,15 +61,12 @@ await test('a table that another process has altered is taken as it is then, by 
   const child = spawnSync(process.execPath, ['-e', EXECUTE, app.file, sql], { encoding: 'utf8' })
   assert.equal(child.status, 0, child.stderr)
   for (const client of clients) {
-    // A thread that has not heard of the new column yet may meet a row that another one has loaded with it: for that moment it
-    // answers the column's base64, as it stands in the row, and not its bytes.
-    const before = [null, Buffer.from('abc').toString('base64')]
     let seen: unknown = null
-    for (let tries = 0; before.includes(seen as string | null) && tries < 1_000; tries++) {
+    for (let tries = 0; seen === null && tries < 1_000; tries++) {
       seen = await client.command('HGET', 'users:3', 'photo')
-      if (before.includes(seen as string | null)) await new Promise(resolve => setTimeout(resolve, 5))
+      if (seen === null) await new Promise(resolve => setTimeout(resolve, 5))
     }
-    assert.equal(seen, 'abc', 'its bytes, once the thread knows the columns of now')
+    assert.equal(seen, 'abc', 'its bytes, in whichever thread, and whether it has heard of the column or not')
   }
   for (const client of clients) client.close()
 })

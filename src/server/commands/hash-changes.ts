@@ -19,7 +19,7 @@ import {
   requireRoom,
   wrongType,
 } from './lookup.ts'
-import { replyJson, rowDescription, writeRow } from './rows.ts'
+import { replyJson, writeRow } from './rows.ts'
 import { floatAt, NOT_FINITE } from './string-changes.ts'
 
 const NOT_AN_INTEGER_FIELD = 'ERR hash value is not an integer'
@@ -74,9 +74,8 @@ function addToRow(
   operation: Extract<RowOperation, { kind: 'add' }>,
   reply: (out: ReplyWriter, value: Buffer | undefined) => void,
 ): Promise<Respond> {
-  const description = rowDescription(call, 1)
   return writeRow(call, 1, operation, (out, { after }) => {
-    reply(out, after === null ? undefined : rowField(description, after, operation.field))
+    reply(out, after === null ? undefined : rowField(after, operation.field))
   })
 }
 

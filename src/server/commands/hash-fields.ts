@@ -33,7 +33,7 @@ import {
   WRONG_TYPE,
   wrongType,
 } from './lookup.ts'
-import { readRow, replyJson, rowDescription, writeRow } from './rows.ts'
+import { readRow, replyJson, writeRow } from './rows.ts'
 
 const QUOTE = 0x22
 const LOWER_N = 0x6e
@@ -56,7 +56,7 @@ export function hget(call: Call): void | Promise<Respond> {
     if (type === RecordType.string) return out.error(WRONG_TYPE)
     if (type === RecordType.hash) return replyHashField(call, at, at + bytes)
     if (type !== RecordType.row) return out.nil()
-    const value = rowField(rowDescription(call, 1), out.buffer.subarray(at, at + bytes), call.text(2))
+    const value = rowField(out.buffer.subarray(at, at + bytes), call.text(2))
     return replyJson(out, value ?? null)
   }
 }
@@ -72,8 +72,6 @@ function replyPlainColumn(call: Call): boolean {
   if (valueEnd === -1) return false
   const first = json.getUint8(at)
   const quotes = first === QUOTE ? 1 : 0
-  // In a column for blobs a string is base64.
-  if (quotes === 1 && call.cache.foundHasBlobs(store)) return false
   const bytes = valueEnd - at - 2 * quotes
   // A number when its end was looked for, a string now.
   if (bytes < 0) return false
@@ -93,10 +91,9 @@ function replyPlainColumn(call: Call): boolean {
 
 function hgetAsking(call: Call): Promise<Respond> {
   count(call, ASK_CACHE)
-  const description = rowDescription(call, 1)
   const name = call.text(2)
   return readRow(call, 1, (out, json) => {
-    const value = json === null ? undefined : rowField(description, json, name)
+    const value = json === null ? undefined : rowField(json, name)
     replyJson(out, value ?? null)
   })
 }
@@ -122,13 +119,11 @@ export function withFields(call: Call, reply: (out: ReplyWriter, fields: Fields)
     case RecordType.hash:
       return reply(call.out, { kind: 'plain', value })
     case RecordType.row:
-      return reply(call.out, { kind: 'row', fields: rowFields(rowDescription(call, 1), value) })
-    case ASK_CACHE: {
-      const description = rowDescription(call, 1)
+      return reply(call.out, { kind: 'row', fields: rowFields(value) })
+    case ASK_CACHE:
       return readRow(call, 1, (out, json) => {
-        reply(out, { kind: 'row', fields: json === null ? [] : rowFields(description, json) })
+        reply(out, { kind: 'row', fields: json === null ? [] : rowFields(json) })
       })
-    }
     default:
       return reply(call.out, { kind: 'plain', value: undefined })
   }

@@ -4,7 +4,7 @@
 // Not for: the rows' format (source/row-json.ts), or when a row in memory may be answered (cache/).
 import { isUtf8 } from 'node:buffer'
 import { TidemarkError } from '../../base/errors.ts'
-import type { KeyspaceDescription, RowOperation, RowOutcome } from '../../source/source.ts'
+import type { RowOperation, RowOutcome } from '../../source/source.ts'
 import type { ReplyWriter } from '../../wire/reply-writer.ts'
 import type { Call, Respond } from './command.ts'
 import { checkKeySize, isRowKey } from './lookup.ts'
@@ -20,9 +20,9 @@ export function rowKey(call: Call, i: number): string {
   )
 }
 
-/** The table behind the row key in argument i. */
-export function rowDescription(call: Call, i: number): KeyspaceDescription {
-  return call.cache.keyspaceOf(call.buffer, call.start[i]!, call.end[i]!)!.description
+/** The table behind the row key in argument i, for messages. */
+function tableOf(call: Call, i: number): string {
+  return call.cache.keyspaceOf(call.buffer, call.start[i]!, call.end[i]!)!.description.table
 }
 
 /** Asks the cache for the row of argument i; `reply` gets its JSON, or null when there is no such row. */
@@ -51,7 +51,7 @@ export function refuseRowExpiry(call: Call, i: number): void {
   if (!isRowKey(call, i)) return
   throw new TidemarkError(
     'ROW_TTL',
-    `${call.text(i)} is a row of table ${rowDescription(call, i).table} and cannot expire: it lives as long as the ` +
+    `${call.text(i)} is a row of table ${tableOf(call, i)} and cannot expire: it lives as long as the ` +
       'database keeps it. How stale its copy in memory may be is set by the keyspace (maxStaleness)',
   )
 }
@@ -61,7 +61,7 @@ export function refuseRowOperation(call: Call, i: number, command: string, inste
   if (!isRowKey(call, i)) return
   throw new TidemarkError(
     'ROW_OPERATION',
-    `${command} is not for ${call.text(i)}, a row of table ${rowDescription(call, i).table}: ${instead}`,
+    `${command} is not for ${call.text(i)}, a row of table ${tableOf(call, i)}: ${instead}`,
   )
 }
 
@@ -70,7 +70,7 @@ export function refuseWatchedRow(call: Call, i: number): void {
   if (!isRowKey(call, i)) return
   throw new TidemarkError(
     'TRANSACTION_ROWS',
-    `${call.text(i)} is a row of table ${rowDescription(call, i).table} and cannot be watched: other programs change it in ` +
+    `${call.text(i)} is a row of table ${tableOf(call, i)} and cannot be watched: other programs change it in ` +
       'the database; use a condition of the write (SET NX or XX), or a transaction of the database',
   )
 }
