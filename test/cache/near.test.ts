@@ -33,17 +33,27 @@ function storeFixture(firstLane: number): NearFixture & { store: Store; table: L
 // Of objects; what it is given here is bytes, so that the contract can read it.
 function objectFixture(
   firstLane: number,
-): NearFixture & { objects: ObjectNear; pool: ObjectCache<unknown>; gone: string[] } {
+): NearFixture & { objects: ObjectNear; pool: ObjectCache<unknown>; gone: string[]; admitted: unknown[] } {
   const clock = new ManualClock()
   const pool = new ObjectCache<unknown>({ clock, lanes: firstLane + 1, maxBytes: 1 << 20 })
   const gone: string[] = []
+  const admitted: unknown[] = []
   const objects = new ObjectNear({
     places: new ObjectPlaces(pool, clock),
     firstLane,
     lanes: 1,
     gone: { key: key => gone.push(key), lane: lane => gone.push(`lane ${lane}`) },
+    admitted: payload => admitted.push(payload),
   })
-  return { clock, near: objects as NearCache<unknown> as NearCache, objects, pool, gone, check: () => pool.check() }
+  return {
+    clock,
+    near: objects as NearCache<unknown> as NearCache,
+    objects,
+    pool,
+    gone,
+    admitted,
+    check: () => pool.check(),
+  }
 }
 
 nearContract('MapNear', () => {
@@ -106,6 +116,19 @@ void test('an entry of ObjectNear is the object itself, where the path of a hit 
   assert.equal(objects.find('w:1'), undefined)
   clock.advance(1)
   pool.check()
+})
+
+void test('ObjectNear tells of payloads that it has taken in, and of none that it has not', () => {
+  const { objects, admitted } = objectFixture(0)
+  const ticket = objects.begin('w:1')
+  assert.equal(objects.admit('w:1', { ticket, lane: LANE, record: record('a') }), false)
+  objects.initialise(0, LANE)
+  objects.drop('w:1')
+  assert.equal(objects.admit('w:1', { ticket, lane: LANE, record: record('a') }), false)
+  assert.deepEqual(admitted, [])
+  const entry = record('b')
+  assert.equal(objects.admit('w:1', { ticket: objects.begin('w:1'), lane: LANE, record: entry }), true)
+  assert.deepEqual(admitted, [entry.payload])
 })
 
 void test('ObjectNear tells of keys and lanes that are gone, and of nothing else', () => {

@@ -99,7 +99,7 @@ describe('a server in front of Postgres alone', { concurrency: 1 }, () => {
     for (const client of clients) assert.equal(await client.command('HGET', 'users:1', 'name'), 'user 1')
     await postgres.query("ALTER TABLE users ADD COLUMN photo bytea DEFAULT 'abc'", [], database)
     for (const client of clients) {
-      // As bytes, where a thread that knows the columns of the start would answer their base64.
+      // As bytes, by whichever thread, and whether it has heard of the column or not.
       await within(DEADLINE_MS, 'the column is there', async () => {
         const photo = await client.command('HGET', 'users:1', 'photo')
         assert.ok(photo === null || photo === 'abc', String(photo))
