@@ -45,6 +45,8 @@ export const limits = {
   /** Values whose time is over are looked for: how often, and among how many entries each time. */
   nearSweepEveryMs: 100,
   nearSweepEntries: 2_000,
+  /** Keys of one keyspace of which its session knows what was seen last. */
+  sessionKeysMax: 16_384,
 
   // journal
   /** A file of the journal is followed by another from so many bytes on. */

@@ -8,6 +8,7 @@ import type { Copy } from './copies.ts'
 import type { Engine } from './engine.ts'
 import type { Ear } from './events.ts'
 import type { KeyspaceParts } from './keyspace-parts.ts'
+import { heldOf, type KeyspaceSessions } from './keyspace-sessions.ts'
 import type { Loading } from './loading.ts'
 import { durationOf, invalid } from './option-checks.ts'
 import type { StoreOptions, WriteOptions } from './options.ts'
@@ -20,6 +21,7 @@ import { checkTags } from './tag-book.ts'
 export interface WriteDestinations {
   readonly copy: Copy
   readonly loading: Loading
+  readonly sessions: KeyspaceSessions
   readonly ready: () => Promise<Engine>
   /** What memory holds of a value that the cache alone has; undefined: nothing. */
   readonly held: (id: string) => Promise<unknown>
@@ -88,9 +90,10 @@ export class KeyspaceWrites<V> {
       const row = payloadOf(rows[i], facts)
       return { key: this.#keyOf(id), operation: { kind: 'replace', row } as const }
     })
-    const { outcomes, writer } = await this.#send(writes, options)
+    const ids = entries.map(([id]) => id)
+    const { outcomes, writer } = await this.#send(ids, writes, options)
     if (!facts.filed) await writer.invalidate(writes.map(({ key }) => key))
-    this.#wrote(entries.map(([id]) => id))
+    this.#wrote(ids)
     return outcomes.map(({ after }) => this.#out(valueOf(after)))
   }
 
@@ -106,7 +109,7 @@ export class KeyspaceWrites<V> {
     const writes = ids.map(id => ({ key: this.#keyOf(id), operation: { kind: 'remove' } as const }))
     // Of values that the cache alone has there is no source that says whether they were there.
     const held = this.#parts.own && (await Promise.all(ids.map(id => this.#to.held(id))))
-    const { outcomes } = await this.#send(writes, options)
+    const { outcomes } = await this.#send(ids, writes, options)
     this.#wrote(ids)
     return held?.filter(value => value !== undefined).length ?? outcomes.filter(({ changed }) => changed).length
   }
@@ -137,16 +140,21 @@ export class KeyspaceWrites<V> {
   }
 
   async #send(
+    ids: readonly string[],
     writes: Parameters<Engine['writer']['write']>[0],
-    { session, signal }: WriteOptions,
+    { session: given, signal }: WriteOptions,
   ): Promise<Pick<Awaited<ReturnType<Engine['writer']['write']>>, 'outcomes'> & Pick<Engine, 'writer'>> {
     const { writer, opened } = await this.#to.ready()
     signal?.throwIfAborted()
-    const { source } = opened.backing
-    const called = session?.tickets.of(source)
+    const session = this.#to.sessions.of(given, opened.backing.source)
+    const called = session && ids.map(id => session.of(id))
     const writing = writer.write(writes)
     const { outcomes, session: written } = await (signal === undefined ? writing : withSignal(writing, signal))
-    if (written !== undefined) session?.tickets.saw(source, called, written)
+    if (written !== undefined && session !== undefined) {
+      for (const [at, { after, exact }] of outcomes.entries()) {
+        session.saw(ids[at]!, called![at], written, exact ? heldOf(after) : undefined)
+      }
+    }
     return { outcomes, writer }
   }
 

@@ -9,7 +9,6 @@ import type { Clock } from '../base/clock.ts'
 import { limits } from '../base/limits.ts'
 import type { ReadOptions } from '../cache/reader.ts'
 import { ABSENT, valueOf } from '../near/entry.ts'
-import type { ObjectSpace } from '../near/object-space.ts'
 import { Builds, type Build } from './builds.ts'
 import { BuiltNothing } from './built-values.ts'
 import { copyFor, type Copy } from './copies.ts'
@@ -19,11 +18,14 @@ import type { Found } from './fallback.ts'
 import { KeyLocks } from './key-locks.ts'
 import { idOf, type Key } from './key.ts'
 import type { KeyspaceParts, OwnValues } from './keyspace-parts.ts'
+import { KeyspaceSession } from './keyspace-session.ts'
+import { heldOf, KeyspaceSessions } from './keyspace-sessions.ts'
 import { KeyspaceWrites } from './keyspace-writes.ts'
 import { Loading } from './loading.ts'
 import { callable, durationOf, oneOf } from './option-checks.ts'
 import { whenStales, type BuildOptions, type CallOptions, type ResolvedKeyspace, type WriteOptions } from './options.ts'
 import type { ProofClock } from './proof-clock.ts'
+import type { Memory } from './session-space.ts'
 import { withSignal } from './signal.ts'
 import { ObjectTier } from '../tier/object-tier.ts'
 import type { Counts, Stats } from './stats.ts'
@@ -44,13 +46,15 @@ export class Keyspace<V = unknown, K extends Key = string> {
   readonly name: string
   readonly #parts: KeyspaceParts
   readonly #settings: ResolvedKeyspace
-  readonly #space: ObjectSpace<unknown>
+  readonly #space: Memory
   readonly #clock: Clock
   readonly #proofClock: ProofClock
   readonly #events: Events
   readonly #counts: Counts
   readonly #copy: Copy
+  /** Of what `#space` finds by itself. */
   readonly #boundMs: number
+  readonly #sessions: KeyspaceSessions
   readonly #own: OwnValues | undefined
   readonly #hitEar: Ear
   readonly #locks = new KeyLocks()
@@ -66,13 +70,17 @@ export class Keyspace<V = unknown, K extends Key = string> {
     this.name = settings.name
     this.#parts = parts
     this.#settings = settings
-    this.#space = places.space(settings.name)
     this.#clock = clock
     this.#proofClock = proofClock
     this.#events = events
     this.#counts = counts
     this.#copy = copyFor(settings.clone)
-    this.#boundMs = settings.maxStalenessMs
+    const { session, maxStalenessMs } = settings
+    this.#sessions = new KeyspaceSessions(session === true ? new KeyspaceSession() : session)
+    const backing = () => this.#engine?.opened.backing
+    const memory = this.#sessions.memory(places, settings.name, proofClock, maxStalenessMs, backing)
+    this.#space = memory.memory
+    this.#boundMs = memory.boundMs
     this.#own = own
     this.#hitEar = events.ear('hit')
     this.#loading = new Loading(parts)
@@ -80,6 +88,7 @@ export class Keyspace<V = unknown, K extends Key = string> {
     this.#writes = new KeyspaceWrites<V>(parts, {
       copy: this.#copy,
       loading: this.#loading,
+      sessions: this.#sessions,
       ready: () => this.#ready(),
       held: async id => (await this.#held(id, (await this.#ready()).reader)).value,
     })
@@ -184,19 +193,19 @@ export class Keyspace<V = unknown, K extends Key = string> {
     id: string,
     { writer, opened }: Engine,
     change: (value: V | undefined) => V | undefined | Promise<V | undefined>,
-    { session }: WriteOptions,
+    options: WriteOptions,
   ): Promise<V | undefined> {
-    const { source } = opened.backing
-    const called = session?.tickets.of(source)
+    const session = this.#sessions.of(options.session, opened.backing.source)
+    const called = session?.of(id)
     const written = await writer.change(this.#keyOf(id), async row => {
       const next = await change(row === null ? undefined : (valueOf(row) as V))
       return next ?? null
     })
     if (written === undefined) return undefined
     this.#counts.writes++
-    if (written.session !== undefined) session?.tickets.saw(source, called, written.session)
+    const { after, exact } = written.outcomes[0]!
+    if (written.session !== undefined) session?.saw(id, called, written.session, exact ? heldOf(after) : undefined)
     this.#writes.told([id])
-    const { after } = written.outcomes[0]!
     return after === null ? undefined : this.#out(valueOf(after))
   }
 
@@ -368,7 +377,7 @@ export class Keyspace<V = unknown, K extends Key = string> {
       id,
       {
         boundMs: durationOf('maxStaleness', options.maxStaleness) ?? explicitBoundMs,
-        session: options.session !== undefined,
+        session: this.#sessions.has(options.session),
         proved: (options.whenStale ?? whenStale) === 'fail',
         swrMs,
         staleIfErrorMs,
@@ -381,11 +390,10 @@ export class Keyspace<V = unknown, K extends Key = string> {
 
   async #load(id: string, options: CallOptions): Promise<Found> {
     const { reader, opened } = this.#engine ?? (await this.#ready())
-    const { session } = options
-    const { source } = opened.backing
-    const called = session?.tickets.of(source)
+    const session = this.#sessions.of(options.session, opened.backing.source)
+    const called = session?.of(id)
     const answer = await reader.read(this.#keyOf(id), { ...readOptions(options), session: called })
-    session?.tickets.saw(source, called, answer.session)
+    session?.saw(id, called, answer.session, heldOf(answer.value))
     return answer
   }
 

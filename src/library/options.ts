@@ -20,7 +20,7 @@ import {
 } from './load-options.ts'
 import { callable, durationOf, invalid, known, oneOf, sizeOf, within } from './option-checks.ts'
 import type { StandardSchema } from './schema.ts'
-import type { Session } from './session.ts'
+import { isSession, type Session } from './session.ts'
 import { TableSource } from './table-source.ts'
 import type { TierOptions } from './tier-place.ts'
 
@@ -79,6 +79,12 @@ export interface KeyspaceOptions<V, K extends Key = string> extends OldValueOpti
   readonly maxStaleness?: Duration | undefined
   /** What happens when no answer can be proved that fresh. */
   readonly whenStale?: WhenStale | undefined
+  /**
+   * The session of all calls of this process that name none. true: one of the keyspace's own, in which no key goes back to what
+   * it was before it was last seen or written here. A session of `tide.session()`: that one, which other keyspaces may
+   * have too. For tables that are written through; others have no log to hold an answer against.
+   */
+  readonly session?: Session | boolean | undefined
   /** How values become bytes in a tier: `structuredCodec()` unless said otherwise. Rows of tables are JSON there. */
   readonly codec?: Codec<V> | undefined
   /** Values of some size are compressed in a tier. */
@@ -101,8 +107,8 @@ export interface CheckedKeyspaceOptions<V, K extends Key = string> extends Omit<
 export interface CallOptions {
   readonly maxStaleness?: Duration | undefined
   readonly whenStale?: WhenStale | undefined
-  /** Never older than what the session has seen or written. */
-  readonly session?: Session | undefined
+  /** Never older than what the session has seen or written. Instead of the keyspace's; false: of no session. */
+  readonly session?: Session | false | undefined
   /** The call ends, rejecting with the signal's reason; what it began goes on for others. */
   readonly signal?: AbortSignal | undefined
 }
@@ -132,6 +138,7 @@ export interface ResolvedKeyspace extends ResolvedOldValues {
   /** As the user has set it; Infinity where nobody has. */
   readonly explicitBoundMs: number
   readonly whenStale: WhenStale
+  readonly session: Session | true | undefined
   readonly clone: Clone
   readonly codec: Codec
   readonly compress: CompressionOptions | undefined
@@ -144,7 +151,7 @@ const VERSION_MAX = 0xffff_ffff
 export const whenStales: readonly WhenStale[] = ['source', 'serve', 'fail']
 const clones: readonly Clone[] = ['none', 'structured', 'freeze']
 const keyspaceMembers =
-  'source write key schema ttl missingTtl ttlJitter swr staleIfError refreshAhead load maxStaleness whenStale clone codec compress version'.split(
+  'source write key schema ttl missingTtl ttlJitter swr staleIfError refreshAhead load maxStaleness whenStale session clone codec compress version'.split(
     ' ',
   )
 const tidemarkMembers = 'near maxStaleness whenStale tier tide encryption journal'.split(' ')
@@ -219,11 +226,30 @@ export function resolveKeyspace<V, K extends Key>(
     explicitBoundMs,
     maxStalenessMs: bound === undefined && hasLog ? limits.maxStalenessMsDefault : explicitBoundMs,
     whenStale,
+    session: resolveSession(`${path}session`, options.session, hasLog),
     clone,
     codec,
     compress: options.compress,
     version,
   }
+}
+
+function resolveSession(
+  option: string,
+  session: Session | boolean | undefined,
+  hasLog: boolean,
+): Session | true | undefined {
+  if (session === undefined || session === false) return undefined
+  if (session !== true && !isSession(session)) {
+    throw invalid(option, session, 'true, false, or what tide.session() gives')
+  }
+  if (hasLog) return session
+  const why = 'without a log there is nothing to hold an answer against, and each would come from the source'
+  throw invalid(
+    option,
+    session === true ? true : 'a session',
+    `nothing but for tables that are written through: ${why}`,
+  )
 }
 
 function checkFunctions(option: string, source: SourceFunctions | null): void {

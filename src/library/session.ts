@@ -5,3 +5,8 @@ import { SessionTickets } from '../cache/session-tickets.ts'
 export class Session {
   readonly tickets: SessionTickets = new SessionTickets()
 }
+
+/** One that was made, here or elsewhere, and not a word for one. */
+export function isSession(session: unknown): session is Session {
+  return typeof session === 'object' && session !== null && (session as Session).tickets instanceof SessionTickets
+}

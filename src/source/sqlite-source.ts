@@ -115,21 +115,26 @@ export class SqliteSource implements Source, PushedFeed {
   #loadNow(keyspace: string, ids: readonly RowId[]): LoadResult {
     this.#checkUsable()
     const connection = this.#connection
+    let version = this.#dataVersion
+    let rows: RowBytes[]
     connection.begin()
     try {
+      version = connection.dataVersion()
       if (connection.isSchemaMoved()) this.#refreshMapping()
       const { mapping, statements } = connection.table(keyspace)
       const keys = ids.map(id => parseRowId(keyspace, mapping.key, id))
-      const rows = Array.from<RowBytes>({ length: ids.length }).fill(null)
+      rows = Array.from<RowBytes>({ length: ids.length }).fill(null)
       for (let from = 0; from < keys.length; from += limits.loadBatchMax) {
         for (const found of statements.load(keys.slice(from, from + limits.loadBatchMax))) {
           rows[from + Number(found[0])] = encodeRow(mapping.columns, found, 1)
         }
       }
-      return { rows, stamp: this.#loadStamp() }
     } finally {
       connection.rollback()
+      // What the load has seen lies before its stamp.
+      this.#know(version)
     }
+    return { rows, stamp: this.#loadStamp() }
   }
 
   /** A load's snapshot sees every transaction drawn so far: they are all over when a load runs. */
@@ -196,19 +201,24 @@ export class SqliteSource implements Source, PushedFeed {
   }
 
   #look(): void {
-    if (this.#readVersions()) this.#reset('another connection has written to the database')
+    this.#know(this.#readVersion())
   }
 
-  /** Whether another connection has committed since the last time; the mapping is up to date afterwards. */
-  #readVersions(): boolean {
+  // Another version than before: another connection has committed.
+  #know(version: number): void {
+    if (version === this.#dataVersion) return
+    this.#dataVersion = version
+    this.#reset('another connection has written to the database')
+  }
+
+  /** The version; where it has moved, the mapping is up to date afterwards. */
+  #readVersion(): number {
     const connection = this.#connection
     connection.begin()
     try {
       const version = connection.dataVersion()
-      if (version === this.#dataVersion) return false
-      if (connection.isSchemaMoved()) this.#refreshMapping()
-      this.#dataVersion = version
-      return true
+      if (version !== this.#dataVersion && connection.isSchemaMoved()) this.#refreshMapping()
+      return version
     } finally {
       connection.rollback()
     }

@@ -4,6 +4,7 @@ import { test } from 'node:test'
 import { createTidemark, type KeyspaceOptions, type TidemarkOptions } from '../../src/index.ts'
 import { Tidemark } from '../../src/library/tidemark.ts'
 import { sqlite } from '../../src/sqlite.ts'
+import { Session } from '../../src/library/session.ts'
 import { Functions, open, refused, throwsWith } from './scene.ts'
 
 const circle: Record<string, unknown> = {}
@@ -63,6 +64,16 @@ const wrongKeyspaces: Record<string, [unknown, RegExp]> = {
   ttlJitter: [{ ttlJitter: 2 }, /^keyspace 'k': ttlJitter: got 2, allowed is a number from 0 to 1/],
   maxStaleness: [{ maxStaleness: -1 }, /^keyspace 'k': maxStaleness: got -1/],
   whenStale: [{ whenStale: 'never' }, /^keyspace 'k': whenStale: got 'never'/],
+  'session, a word': [{ session: 'mine' }, /^keyspace 'k': session: got 'mine', allowed is true, false, or what/],
+  'session, without a source': [{ session: true }, /^keyspace 'k': session: got true, .*nothing but for tables/],
+  'session, over functions': [
+    { session: new Session(), source: { load: () => new Map() } },
+    /^keyspace 'k': session: got 'a session', .*without a log/,
+  ],
+  'session, written behind': [
+    { session: true, write: 'behind', source: sqlite('x.db').table('k') },
+    /^keyspace 'k': (session|write)/,
+  ],
   clone: [{ clone: 'deep' }, /^keyspace 'k': clone: got 'deep', allowed is 'none', 'structured', 'freeze'/],
   codec: [{ codec: 'json' }, /^keyspace 'k': codec: got 'json'/],
   version: [{ version: -1 }, /^keyspace 'k': version: got -1/],
@@ -93,6 +104,12 @@ void test('options of a call are checked too', async t => {
   const bad = (options: object) => () => users.get('1', options)
   await refused(bad({ maxStaleness: '5' }), 'OPTION_INVALID', /^maxStaleness: got '5'/)
   await refused(bad({ whenStale: 'stale' }), 'OPTION_INVALID', /^whenStale: got 'stale'/)
+  await refused(
+    bad({ session: true }),
+    'OPTION_INVALID',
+    /^session: got true, allowed is what tide\.session\(\) gives, or false/,
+  )
+  await refused(() => users.set('1', 1, { session: {} as never }), 'OPTION_INVALID', /^session: got \{\}/)
   await refused(() => users.set('1', 1, { ttl: 5 as never }), 'OPTION_INVALID', /^ttl: got 5/)
   await refused(() => tide.getOrSet('1', () => 1, { ttl: 'x' as never }), 'OPTION_INVALID', /^ttl: got 'x'/)
   await refused(() => tide.set('1', 1, { tags: 'tag' as never }), 'OPTION_INVALID', /^tags: got 'tag'/)

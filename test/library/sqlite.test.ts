@@ -256,6 +256,30 @@ void test('when the database thread dies, what is proved is answered, and the re
   assert.equal((await users.get('1', { session }))?.visits, 3)
 })
 
+void test('rows of a session of the keyspace are answered out of memory, and those of a change are not', async t => {
+  const { file, tide, other } = scene(t)
+  const places = tide.keyspace<{ name: string }, [string, number]>('places', {
+    source: sqlite(file).table('places'),
+    session: true,
+  })
+  assert.equal((await places.get(['eu', 7]))?.name, 'here')
+  await until('it is in memory', () => places.peek(['eu', 7]) !== undefined)
+  assert.equal((await places.set(['eu', 7], { name: 'new' })).name, 'new')
+  assert.equal(places.peek(['eu', 7])?.name, 'new')
+  const { hits } = places.stats()
+  for (let i = 0; i < 10; i++) assert.equal((await places.get(['eu', 7]))?.name, 'new')
+  assert.equal(places.stats().hits, hits + 10)
+  other.exec(`UPDATE places SET name = 'other' WHERE id = 7`)
+  assert.equal((await places.get(['eu', 7], { maxStaleness: 0 }))?.name, 'other')
+  for (let i = 0; i < 10; i++) assert.equal((await places.get(['eu', 7]))?.name, 'other')
+  await until('it is in memory again', () => places.peek(['eu', 7])?.name === 'other')
+  places.clear()
+  assert.equal(places.peek(['eu', 7]), undefined)
+  assert.deepEqual([...places.keys()], [])
+  await tide.close()
+  assert.equal(places.peek(['eu', 7]), undefined)
+})
+
 void test('large reals stay numbers, and large integers BigInts', async t => {
   const { tide, file, other } = scene(t)
   other.exec('CREATE TABLE sizes (id INTEGER PRIMARY KEY, real REAL, whole INTEGER) STRICT')

@@ -44,6 +44,10 @@ export async function theSchemaGivesTheType(): Promise<void> {
   await users.get(42)
   // @ts-expect-error: keys are strings
   await users.setMany([[42, { id: 42, name: 'Ada' }]])
+  await users.get('42', { session: tide.session() })
+  await users.get('42', { session: false })
+  // @ts-expect-error: whose session that would be is for the keyspace to say
+  await users.get('42', { session: true })
   // @ts-expect-error: a misspelt option of a call
   await users.get('42', { maxStalenes: 0 })
   // @ts-expect-error: a misspelt event
@@ -134,6 +138,10 @@ export async function wrongOptionsDoNotCompile(): Promise<void> {
   tide.keyspace('a', { source: sqlite('app.db') })
   // @ts-expect-error: another word
   tide.keyspace('a', { source, whenStale: 'error' })
+  tide.keyspace('a', { source, session: true })
+  tide.keyspace('a', { source, session: tide.session() })
+  // @ts-expect-error: a word for a session
+  tide.keyspace('a', { source, session: 'own' })
   // @ts-expect-error: another word
   tide.keyspace('a', { source, clone: 'deep' })
   // @ts-expect-error: a codec of another type
