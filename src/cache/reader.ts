@@ -5,6 +5,7 @@
 //           no record: look again, taking the key's lease; where looks often find nothing, the first one takes it already.
 //           With the lease: load, with all other keys that are missed in the same turn, in one query
 //           leased by another: wait for the fill, looking again after growing pauses; after a while load without filling
+//           while it loads: the lease is held for longer (held-leases.ts)
 //           fill: refused if anything happened to the key since the lease; the caller gets the loaded row in any case
 //   source  without a word to the tier when that does not answer, has nothing to say, or is not fresh enough
 //
@@ -20,6 +21,7 @@ import type { LaneState } from '../coherence/lane.ts'
 import { randomToken, type Token, type ValueRecord } from '../coherence/record.ts'
 import { meetsTicket, ticketAfter, type SessionTicket } from '../coherence/session.ts'
 import type { LoadStamp, Stamp } from '../coherence/stamp.ts'
+import { HeldLeases, type HeldLease } from './held-leases.ts'
 import type { Keyspaces, PlacedKey, WhenStale } from './keyspaces.ts'
 import { proofOf } from './proofs.ts'
 import type { LoadedRow } from './source-loads.ts'
@@ -74,6 +76,10 @@ interface Flight<V> {
 
 const FIRST_PAUSE_MS = 1
 const PAUSE_MS_MAX = 32
+/** Of what has been waited already: a load that takes seconds is not looked for every few milliseconds. */
+const PAUSE_SHARE_MAX = 1 / 16
+/** For so many, one after the other, a caller waits longer than `limits.fillWaitMs`. */
+const LEASES_WAITED_FOR = 4
 
 export class Reader<V = Uint8Array> {
   readonly #keyspaces: Keyspaces<V>
@@ -82,6 +88,7 @@ export class Reader<V = Uint8Array> {
   readonly #drawToken: () => Token
   readonly #watch: SuspendWatch
   readonly #flights = new Map<string, Flight<V>>()
+  readonly #held: HeldLeases
 
   constructor(keyspaces: Keyspaces<V>, clock: Clock, random: Random) {
     this.#keyspaces = keyspaces
@@ -89,6 +96,7 @@ export class Reader<V = Uint8Array> {
     this.#times = new TimesToLive(clock, random)
     this.#drawToken = () => randomToken(random)
     this.#watch = new SuspendWatch(clock)
+    this.#held = new HeldLeases(clock)
   }
 
   /**
@@ -138,7 +146,7 @@ export class Reader<V = Uint8Array> {
         if (!found.stale && meetsTicket(call.session, lane, record.stamp)) return found
         than = record.stamp
       } else if (outcome !== 'leased' || !this.#isPatient(call)) return this.#load(call)
-      pauseMs = await this.#pause(pauseMs)
+      pauseMs = await this.#pause(call, pauseMs)
     }
   }
 
@@ -147,17 +155,22 @@ export class Reader<V = Uint8Array> {
     const { source, tier, near, proofs } = keyspace.backing
     const token = this.#drawToken()
     const begun = { ticket: near?.begin(key) ?? 0, known: proofs.known(lane), token }
-    const { epoch, leaseMs = limits.leaseMs } = source
-    const asked = keyspace.calls.call(lane, () => tier.renew(key, { token, epoch, leaseMs, than }))
+    const options = { token, epoch: source.epoch, leaseMs: limits.leaseMs, than }
+    const asked = keyspace.calls.call(lane, () => tier.renew(key, options))
     return asked instanceof Promise ? asked.then(read => ({ ...begun, read })) : { ...begun, read: asked }
   }
 
-  #isPatient(call: Call<V>): boolean {
-    return this.#clock.monotonicMs() < call.calledMs + limits.fillWaitMs
+  // Whoever loads it holds his lease for as long as he is there. One that goes from hand to hand is of a key that is written all
+  // the time: nothing is ever filled.
+  #isPatient({ keyspace, calledMs }: Call<V>, leases = 1): boolean {
+    const waitedMs = this.#clock.monotonicMs() - calledMs
+    const { loadMs = limits.fillWaitMs } = keyspace.backing.source
+    return waitedMs < limits.fillWaitMs || (leases <= LEASES_WAITED_FOR && waitedMs < loadMs)
   }
 
-  async #pause(lastMs: number): Promise<number> {
-    const pauseMs = Math.min(PAUSE_MS_MAX, Math.max(FIRST_PAUSE_MS, lastMs * 2))
+  async #pause(call: Call<V>, lastMs: number): Promise<number> {
+    const longestMs = Math.max(PAUSE_MS_MAX, (this.#clock.monotonicMs() - call.calledMs) * PAUSE_SHARE_MAX)
+    const pauseMs = Math.min(longestMs, Math.max(FIRST_PAUSE_MS, lastMs * 2))
     await sleep(this.#clock, pauseMs)
     return pauseMs
   }
@@ -230,10 +243,12 @@ export class Reader<V = Uint8Array> {
 
   async #readTier(call: Call<V>, near: ReadAnswer<V> | undefined): Promise<ReadAnswer<V>> {
     const { key, lane, keyspace } = call
-    let leases = keyspace.absences.isHigh
+    let takesLease = keyspace.absences.isHigh
     let pauseMs = 0
+    let awaited: Token | undefined
+    let leases = 0
     for (let looks = 1; ; looks++) {
-      const looked = keyspace.looks.look(lane, key, leases ? this.#drawToken : undefined)
+      const looked = keyspace.looks.look(lane, key, takesLease ? this.#drawToken : undefined)
       // Without a wait where there is none: whoever comes next in this turn finds the flight.
       const look = looked instanceof Promise ? await looked : looked
       const { read, token } = look
@@ -244,7 +259,7 @@ export class Reader<V = Uint8Array> {
       if (record === undefined) {
         // The lane is of another epoch than the source: it gives out no lease for a load from there.
         if (token !== undefined) return this.#load(call)
-        leases = true
+        takesLease = true
         continue
       }
       if (record.type === 'fence') return this.#load(call)
@@ -252,10 +267,12 @@ export class Reader<V = Uint8Array> {
       const flight = this.#flights.get(key)
       if (flight?.token === record.token) return this.#join(call, look, read.lane, flight)
       if (own) return this.#fly(call, look, record.token, read.lane)
-      if (!this.#isPatient(call)) return this.#load(call)
-      pauseMs = await this.#pause(pauseMs)
+      if (record.token !== awaited) leases++
+      awaited = record.token
+      if (!this.#isPatient(call, leases)) return this.#load(call)
+      pauseMs = await this.#pause(call, pauseMs)
       // A value is what comes next as a rule.
-      leases = false
+      takesLease = false
     }
   }
 
@@ -311,6 +328,7 @@ export class Reader<V = Uint8Array> {
     const loaded = keyspace.loads.load(keyspace.description.name, id)
     const flight: Flight<V> = { token, markLsn: lane.mark.lsn, loaded }
     this.#flights.set(key, flight)
+    const held = this.#hold(call, token)
     try {
       const result = loadedAnswer(call, await loaded)
       void this.#fill(call, look, flight, lane, await loaded)
@@ -319,7 +337,18 @@ export class Reader<V = Uint8Array> {
       this.#land(key, flight)
       this.#giveBack(call, token)
       throw error
+    } finally {
+      this.#held.letGo(held)
     }
+  }
+
+  #hold({ keyspace, key, lane }: Call<V>, token: Token): HeldLease {
+    const { calls, backing } = keyspace
+    const takenMs = this.#clock.monotonicMs()
+    const untilMs = takenMs + (backing.source.loadMs ?? limits.sourceTimeoutMs)
+    const held = { tier: backing.tier, calls, lane, key, token, takenMs, untilMs }
+    this.#held.take(held)
+    return held
   }
 
   // Nobody has to wait for a lease that is not going to be filled.

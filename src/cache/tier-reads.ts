@@ -25,7 +25,7 @@ export interface TierLook<V = Uint8Array> {
 }
 
 export interface TierReadsOptions<V = Uint8Array> {
-  readonly source: Pick<Source, 'epoch' | 'leaseMs'>
+  readonly source: Pick<Source, 'epoch'>
   readonly tier: Tier<V>
   readonly near: NearCache<V> | undefined
   readonly proofs: Proofs
@@ -96,8 +96,7 @@ export class TierReads<V = Uint8Array> {
 
   #lease(lane: number, key: string, token: Token): Awaitable<TierRead<V> | undefined> {
     const { calls, tier, source } = this.#options
-    const { epoch, leaseMs = limits.leaseMs } = source
-    return calls.call(lane, () => tier.lease(key, { token, epoch, leaseMs }))
+    return calls.call(lane, () => tier.lease(key, { token, epoch: source.epoch, leaseMs: limits.leaseMs }))
   }
 
   #send(): void {

@@ -54,7 +54,7 @@ export class BehindSource implements Source<unknown> {
   readonly name: string
   readonly epoch: bigint = LOGLESS_EPOCH
   readonly log = false
-  readonly leaseMs: number
+  readonly loadMs: number | undefined
   readonly #options: BehindSourceOptions
   readonly #journal: BehindJournal
   readonly #sender: BehindSender
@@ -64,7 +64,7 @@ export class BehindSource implements Source<unknown> {
   constructor(options: BehindSourceOptions) {
     const { keyspace, source, journal, values, gaveUp } = options
     this.name = keyspace
-    this.leaseMs = source.leaseMs ?? limits.leaseMs
+    this.loadMs = source.loadMs
     this.#options = options
     this.#journal = journal
     this.#sender = new BehindSender({

@@ -32,7 +32,7 @@ export class BuiltValues implements Source<unknown> {
   readonly name: string
   readonly epoch: bigint = LOGLESS_EPOCH
   readonly log = false
-  readonly leaseMs: number = limits.buildLeaseMs
+  readonly loadMs: number = limits.buildLeaseMs
   readonly #builds = new Map<RowId, Build[]>()
   readonly #begun = new WeakSet<Build>()
 

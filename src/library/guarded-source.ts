@@ -46,23 +46,24 @@ export class GuardedSource extends WrappedSource {
   readonly #loads: ReadonlyMap<string, Load>
   readonly #clock: Clock
   readonly #random: Random
-  readonly #leaseMs: number
+  readonly #loadMs: number | undefined
 
   constructor({ source, guards, clock, random }: GuardedSourceOptions) {
     super(source)
     this.#clock = clock
     this.#random = random
     this.#loads = new Map([...guards].map(([keyspace, own]) => [keyspace, this.#guarded(keyspace, own)]))
-    const ownMs = super.leaseMs
+    const ownMs = super.loadMs
+    if (ownMs === undefined) return
     const loadsMs = [...guards.values()].map(({ timeoutMs = ownMs, retries }) => {
       return timeoutMs + retries * (timeoutMs + limits.loadRetryMaxMs)
     })
-    this.#leaseMs = Math.max(ownMs, ...loadsMs)
+    this.#loadMs = Math.max(ownMs, ...loadsMs)
   }
 
   /** With all attempts. */
-  override get leaseMs(): number {
-    return this.#leaseMs
+  override get loadMs(): number | undefined {
+    return this.#loadMs
   }
 
   /** Rejects as the source does, with SOURCE_TIMEOUT, or with SOURCE_BREAKER. */

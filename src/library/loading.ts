@@ -74,7 +74,7 @@ export class Loading {
     this.#old = new OldValues(settings, places, clock, proofClock)
     this.#failed = new FailedLoads(clock, random, load.cacheErrorsMs)
     this.#fallback = load.fallback && new Fallback(settings, load.fallback, clock)
-    this.ahead = refreshAhead > 0 ? new RefreshAhead(refreshAhead, name, places, random) : undefined
+    this.ahead = refreshAhead > 0 ? new RefreshAhead(refreshAhead, settings, places, random) : undefined
     const graceMs = Math.max(swrMs, staleIfErrorMs)
     if (graceMs > 0) places.keep(name, graceMs)
   }

@@ -53,7 +53,7 @@ export class FunctionsSource implements Source<unknown> {
   readonly epoch: bigint = LOGLESS_EPOCH
   readonly log = false
   readonly fenceMs: number
-  readonly leaseMs: number
+  readonly loadMs: number
   readonly #functions: SourceFunctions
   readonly #clock: Clock
   readonly #timeoutMs: number
@@ -67,8 +67,8 @@ export class FunctionsSource implements Source<unknown> {
     this.#timeoutMs = options.timeoutMs ?? limits.sourceTimeoutMs
     this.#loadTimeoutMs = options.loadTimeoutMs ?? this.#timeoutMs
     this.fenceMs = this.#timeoutMs + limits.fenceMs - limits.sourceTimeoutMs
-    // A load that takes longer than its lease is never kept while others ask for the key.
-    this.leaseMs = this.#loadTimeoutMs + limits.fenceMs - limits.sourceTimeoutMs
+    // Whoever waits hears of a load that has timed out before his own patience is over.
+    this.loadMs = this.#loadTimeoutMs + limits.leaseMs
   }
 
   async load(_keyspace: string, ids: readonly RowId[]): Promise<LoadResult<unknown>> {

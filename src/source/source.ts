@@ -115,8 +115,11 @@ export interface Source<V = Uint8Array> {
   readonly log?: false | undefined
   /** Without a log: how long others keep off a key that is written; longer than a write takes, or `limits.fenceMs`. */
   readonly fenceMs?: number
-  /** How long others leave a key to whoever loads it; longer than a load takes as a rule, or `limits.leaseMs`. */
-  readonly leaseMs?: number
+  /**
+   * How long a load may take, where it is worth waiting for: so long others wait for whoever loads a key, as long as he is there.
+   * Without it they wait for `limits.fillWaitMs`, and then ask by themselves.
+   */
+  readonly loadMs?: number | undefined
   /** One query for all of `ids`. An id that is no canonical key of the table rejects with ROW_KEY_INVALID. */
   load(keyspace: string, ids: readonly RowId[]): Promise<LoadResult<V>>
   /** One transaction for all of `writes`; resolves once it is durable. */

@@ -26,8 +26,8 @@ export class WrappedSource implements Source<unknown> {
     return this.inner.fenceMs ?? limits.fenceMs
   }
 
-  get leaseMs(): number {
-    return this.inner.leaseMs ?? limits.leaseMs
+  get loadMs(): number | undefined {
+    return this.inner.loadMs
   }
 
   get change(): Source<unknown>['change'] {
