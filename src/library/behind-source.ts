@@ -9,7 +9,6 @@
 // source has (docs/decisions).
 import { isDeepStrictEqual } from 'node:util'
 import { TidemarkError } from '../base/errors.ts'
-import { limits } from '../base/limits.ts'
 import { LOGLESS_EPOCH } from '../coherence/epoch.ts'
 import { LOGLESS_LOAD, LOGLESS_WRITE } from '../coherence/logless-stamp.ts'
 import type { PendingWrite, Write } from '../journal/pending-writes.ts'

@@ -61,11 +61,11 @@ export class SharedScene {
   /** Resolves to what it is answered with, while time passes for as long as that takes. */
   async within<T>(answer: Promise<T>, ms: number): Promise<{ readonly value: T; readonly tookMs: number }> {
     const beganMs = this.clock.monotonicMs()
-    let isThere = false
-    const there = (): void => void (isThere = true)
+    const state = { isThere: false }
+    const there = (): void => void (state.isThere = true)
     answer.then(there, there)
     await turns()
-    while (!isThere && this.clock.monotonicMs() < beganMs + ms) await this.pass(STEP_MS)
+    while (!state.isThere && this.clock.monotonicMs() < beganMs + ms) await this.pass(STEP_MS)
     return { value: await answer, tookMs: this.clock.monotonicMs() - beganMs }
   }
 
