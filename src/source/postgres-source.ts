@@ -132,7 +132,12 @@ export class PostgresSource implements Source {
   async write(writes: readonly RowWrite[]): Promise<WriteResult> {
     return this.#withSchema('write', async () => {
       const plans = writes.map(write => planWrite(this.#statementsOf(write.keyspace), write))
-      const { outcomes, server, xid, at, upto } = await this.#writer.write(plans)
+      const { version } = this.#catalogue
+      const written = await this.#writer.write(plans)
+      const { server, xid, at, upto } = written
+      // The stamp's epoch is of the tables as they are known now: rows without a column that is new must not stay under it.
+      const same = version === this.#catalogue.version
+      const outcomes = same ? written.outcomes : written.outcomes.map(outcome => ({ ...outcome, exact: false }))
       return { outcomes, stamp: { kind: 'write', xid, at, epoch: this.#catalogue.meet(server), upto } }
     })
   }

@@ -200,6 +200,27 @@ test('a changed schema is noticed by the call that meets it, and by the next pos
   assert.deepEqual(await loadTexts(source, 'things', '1'), [null])
 })
 
+test(
+  'a row written while its table was found to be another is not of the new layout, and not to be kept',
+  { skip },
+  async t => {
+    const sql = `CREATE TABLE things (id int PRIMARY KEY, n int);
+    CREATE FUNCTION slowly() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(1); RETURN NEW; END $$;
+    CREATE TRIGGER slowly BEFORE UPDATE ON things FOR EACH ROW EXECUTE FUNCTION slowly()`
+    const { source, run } = await scene(t, sql, [{ name: 'things' }])
+    assert.equal((await writeOne(source, 'things', '1', replace('{"n":1}'))).exact, true)
+    assert.equal((await writeOne(source, 'things', '1', update({ n: '2' }))).exact, true)
+    const before = source.epoch
+    await run('ALTER TABLE things ADD COLUMN late int DEFAULT 7')
+    const writing = writeOne(source, 'things', '1', update({ n: '3' }))
+    assert.notEqual((await source.position()).epoch, before)
+    const { after, exact } = await writing
+    assert.deepEqual([textOf(after), exact], ['{"id":1,"n":3}', false])
+    const next = await writeOne(source, 'things', '1', update({ n: '4' }))
+    assert.deepEqual([textOf(next.after), next.exact], ['{"id":1,"n":4,"late":7}', true])
+  },
+)
+
 test('a label that was added to an enum is a key from then on', { skip }, async t => {
   const sql = `CREATE TYPE mood AS ENUM ('sad'); CREATE TABLE moods (mood mood PRIMARY KEY, n int)`
   const { source, run, options } = await scene(t, sql, [{ name: 'moods' }])
