@@ -7,7 +7,7 @@
 //   given up       the load takes longer than loads may (`untilMs`), or the tier says that the lease is gone
 //
 // Not for: whether what was loaded is kept (the tier decides when it is filled).
-import type { Clock, Timer } from '../base/clock.ts'
+import type { Clock } from '../base/clock.ts'
 import { limits } from '../base/limits.ts'
 import type { Token } from '../coherence/record.ts'
 import type { Tier } from '../tier/tier.ts'
@@ -29,7 +29,7 @@ const LOOKS_A_LEASE = 4
 export class HeldLeases {
   readonly #clock: Clock
   readonly #held = new Set<HeldLease>()
-  #timer: Timer | undefined
+  #isLooking = false
 
   constructor(clock: Clock) {
     this.#clock = clock
@@ -37,22 +37,26 @@ export class HeldLeases {
 
   take(lease: HeldLease): void {
     this.#held.add(lease)
-    this.#timer ??= this.#clock.timer(limits.leaseMs / LOOKS_A_LEASE, () => this.#look(), { unref: true })
+    if (!this.#isLooking) this.#lookSoon()
   }
 
   letGo(lease: HeldLease): void {
     this.#held.delete(lease)
   }
 
+  #lookSoon(): void {
+    this.#isLooking = true
+    this.#clock.timer(limits.leaseMs / LOOKS_A_LEASE, () => this.#look(), { unref: true })
+  }
+
   #look(): void {
-    this.#timer = undefined
+    this.#isLooking = false
     const nowMs = this.#clock.monotonicMs()
     for (const lease of this.#held) {
       if (nowMs >= lease.untilMs) this.#held.delete(lease)
       else if (nowMs >= lease.takenMs + limits.leaseMs / LOOKS_A_LEASE) void this.#hold(lease)
     }
-    if (this.#held.size === 0) return
-    this.#timer = this.#clock.timer(limits.leaseMs / LOOKS_A_LEASE, () => this.#look(), { unref: true })
+    if (this.#held.size > 0) this.#lookSoon()
   }
 
   async #hold(lease: HeldLease): Promise<void> {
