@@ -30,15 +30,24 @@ export interface EpochParts {
   readonly publication: string
 }
 
-/** How keys become lanes, events keys, and rows bytes: a version of this code that does it otherwise has another name here. */
-const LAYOUT = 'lanes: hash32 seed 0, mod; rows: bytes after a blank'
+/** How keys become lanes, and events keys: a version of this code that does it otherwise has another name here. */
+const LAYOUT = 'lanes: hash32 seed 0, mod'
+/** How rows are spelt (source/row-json.ts), likewise. */
+const ROWS = 'json, bytes after a blank'
 
 /** Unsigned, 64 bits; equal for equal parts, in every process. */
 export function epochOf(parts: EpochParts): bigint {
   const { systemId, timeline, run, lanes, publication } = parts
   const keyspaces = parts.keyspaces
     .map(({ name, table, columns, keyColumns, definition }) =>
-      JSON.stringify([name, table, columns.map(column => [column.name, column.type]), keyColumns, definition ?? null]),
+      JSON.stringify([
+        ROWS,
+        name,
+        table,
+        columns.map(column => [column.name, column.type]),
+        keyColumns,
+        definition ?? null,
+      ]),
     )
     .toSorted()
   const whole = JSON.stringify([LAYOUT, systemId, timeline, run, lanes, publication, keyspaces])
@@ -50,4 +59,4 @@ export function epochOf(parts: EpochParts): bigint {
  * under their keys. So processes with different keyspaces of that kind share the lanes of one tier. (It is what `epochOf` gives
  * for `systemId: 'no log'` and nothing else; written down, for it is asked for when the package is imported.)
  */
-export const LOGLESS_EPOCH: bigint = 17599127076200205207n
+export const LOGLESS_EPOCH: bigint = 7540272666835995937n

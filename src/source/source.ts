@@ -24,7 +24,7 @@ export interface KeyspaceDescription {
 /** A row key without its keyspace's prefix, in its one canonical spelling. */
 export type RowId = string
 
-/** One row as JSON text in UTF-8: an object with all columns of the keyspace. null: there is no such row. */
+/** One row as JSON text in UTF-8, as row-json.ts spells it: an object with all columns of the keyspace. null: there is no such row. */
 export type RowBytes = Uint8Array | null
 
 /** In place of a row of a source of objects: this one cannot be had, and why. Only whoever asked for it is told. */
