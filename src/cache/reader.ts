@@ -79,7 +79,7 @@ const PAUSE_MS_MAX = 32
 /** Of what has been waited already: a load that takes seconds is not looked for every few milliseconds. */
 const PAUSE_SHARE_MAX = 1 / 16
 /** For so many, one after the other, a caller waits longer than `limits.fillWaitMs`. */
-const LEASES_WAITED_FOR = 4
+const LEASES_WAITED_FOR = 2
 
 export class Reader<V = Uint8Array> {
   readonly #keyspaces: Keyspaces<V>
