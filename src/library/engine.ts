@@ -5,6 +5,7 @@ import { Keyspaces, type Backing } from '../cache/keyspaces.ts'
 import { Reader } from '../cache/reader.ts'
 import { Writer } from '../cache/writer.ts'
 import type { KeyspaceDescription, Source } from '../source/source.ts'
+import type { Breakers } from './breakers.ts'
 import type { Events } from './events.ts'
 import { ObservedSource } from './observed-source.ts'
 import type { Telemetry } from './telemetry.ts'
@@ -19,6 +20,7 @@ export interface EngineParts {
   readonly random: Random
   /** By keyspace. */
   readonly counts: ReadonlyMap<string, Counts>
+  readonly breakers: Breakers
   readonly events: Events
   readonly telemetry: Telemetry | undefined
   /** What stands in front of the source, over all that guards its loads. */
@@ -68,7 +70,7 @@ function backingFor(
   settings: readonly ResolvedKeyspace[],
   parts: EngineParts,
 ): Backing<unknown> {
-  const guards = guardsOf(settings)
+  const guards = guardsOf(settings, parts.breakers)
   // Each attempt is told of.
   const observed = new ObservedSource(backing.source, parts)
   const guarded = guards.size === 0 ? observed : new GuardedSource({ ...parts, source: observed, guards })
@@ -79,10 +81,11 @@ function backingFor(
   return { ...backing, source, ...(loadsMax === undefined ? {} : { loadsMax }) }
 }
 
-function guardsOf(settings: readonly ResolvedKeyspace[]): ReadonlyMap<string, Guards> {
+function guardsOf(settings: readonly ResolvedKeyspace[], breakers: Breakers): ReadonlyMap<string, Guards> {
   const guards = new Map<string, Guards>()
   for (const { name, source, load } of settings) {
-    const { retries, breaker } = load
+    const { retries } = load
+    const breaker = breakers.of(name)
     // Functions and builds see to their time by themselves: they have a signal.
     const timeoutMs = source instanceof TableSource ? load.timeoutMs : undefined
     if (retries > 0 || breaker !== undefined || timeoutMs !== undefined)

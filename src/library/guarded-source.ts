@@ -1,5 +1,5 @@
-// A source whose loads are limited in time, tried again, and left alone while it fails. By keyspace: keyspaces of one database
-// are guarded each by itself.
+// A source whose loads are limited in time, tried again, and left alone while it fails. By keyspace, save for the breaker: those
+// of one source that have one have the same.
 //
 //   retries ( breaker ( timeout ( load ) ) )      each attempt counts for the breaker, and has its own time
 //
@@ -12,14 +12,15 @@ import type { Random } from '../base/random.ts'
 import { Backoff } from '../cache/backoff.ts'
 import type { LoadResult, RowId, Source } from '../source/source.ts'
 import { WrappedSource } from '../source/wrapped-source.ts'
-import { Breaker, type BreakerSettings } from './breaker.ts'
+import type { SourceBreaker } from './breakers.ts'
 
 export interface Guards {
   /** undefined: as long as the source itself takes. */
   readonly timeoutMs: number | undefined
   /** Attempts after the first. */
   readonly retries: number
-  readonly breaker: BreakerSettings | undefined
+  /** Of the source. */
+  readonly breaker: SourceBreaker | undefined
 }
 
 export interface GuardedSourceOptions {
@@ -39,8 +40,8 @@ const final: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'SOURCE_BREAKER',
   'SHUTTING_DOWN',
 ])
-/** What says nothing of the source. */
-const harmless: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['ROW_KEY_INVALID', 'SHUTTING_DOWN'])
+/** What says nothing of the source: of a call, of one of its tables, of this process. */
+const harmless: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['MAPPING_INVALID', 'ROW_KEY_INVALID', 'SHUTTING_DOWN'])
 
 export class GuardedSource extends WrappedSource {
   readonly #loads: ReadonlyMap<string, Load>
@@ -74,7 +75,7 @@ export class GuardedSource extends WrappedSource {
   #guarded(keyspace: string, { timeoutMs, retries, breaker }: Guards): Load {
     let load: Load = ids => super.load(keyspace, ids)
     if (timeoutMs !== undefined) load = this.#limited(load, keyspace, timeoutMs)
-    if (breaker !== undefined) load = this.#broken(load, keyspace, new Breaker(breaker))
+    if (breaker !== undefined) load = this.#broken(load, keyspace, breaker)
     return retries === 0 ? load : this.#retried(load, retries)
   }
 
@@ -92,25 +93,25 @@ export class GuardedSource extends WrappedSource {
     }
   }
 
-  #broken(load: Load, keyspace: string, breaker: Breaker): Load {
-    let last: unknown
+  #broken(load: Load, keyspace: string, breaker: SourceBreaker): Load {
     return async ids => {
       const pass = breaker.enter(this.#clock.monotonicMs())
-      if (pass === undefined) throw this.#left(keyspace, breaker, last)
+      if (pass === undefined) throw this.#left(keyspace, breaker)
       try {
         const loaded = await load(ids)
         breaker.succeeded(pass)
         return loaded
       } catch (error) {
         if (isOneOf(harmless, error)) throw error
-        last = error
+        breaker.last = error
         breaker.failed(pass, this.#clock.monotonicMs())
         throw error
       }
     }
   }
 
-  #left(keyspace: string, breaker: Breaker, cause: unknown): TidemarkError {
+  #left(keyspace: string, breaker: SourceBreaker): TidemarkError {
+    const cause = breaker.last
     const waitMs = Math.ceil(breaker.waitMs(this.#clock.monotonicMs()))
     return new TidemarkError(
       'SOURCE_BREAKER',

@@ -6,6 +6,7 @@ import { limits } from '../base/limits.ts'
 import type { Encryption } from '../codec/encryption.ts'
 import type { PostgresDatabase, SqliteDatabase } from '../config/config.ts'
 import { Engine } from './engine.ts'
+import type { Breakers } from './breakers.ts'
 import type { Events } from './events.ts'
 import type { Telemetry } from './telemetry.ts'
 import { openSqlite } from './open-sqlite.ts'
@@ -26,6 +27,7 @@ import type { SharedPlace } from './tier-place.ts'
 export interface LibraryDatabaseParts extends OpenParts {
   readonly database: SqliteDatabase | PostgresDatabase
   readonly take: (lanes: number) => LaneRange
+  readonly breakers: Breakers
   readonly events: Events
   readonly telemetry: Telemetry | undefined
   /** The tier that processes share, if there is one. Rows of SQLite are not there. */
@@ -96,7 +98,7 @@ export class LibraryDatabase {
   }
 
   async #openNow(): Promise<Engine> {
-    const { clock, random, events, telemetry } = this.#parts
+    const { clock, random, breakers, events, telemetry } = this.#parts
     const { database, place } = this.#parts
     const lanes = database.kind === 'postgres' ? place?.lanes : undefined
     this.#range ??= this.#parts.take(lanes ?? limits.libraryLanes)
@@ -112,7 +114,7 @@ export class LibraryDatabase {
     const settings = this.#members.map(member => member.settings)
     const counts = new Map(this.#members.map(member => [member.settings.name, member.counts]))
     const checkedSource = { ...opened, backing: { ...backing, source } }
-    this.#engine = new Engine(checkedSource, settings, { clock, random, counts, events, telemetry })
+    this.#engine = new Engine(checkedSource, settings, { clock, random, counts, breakers, events, telemetry })
     for (const { start } of this.#members) start?.()
     return this.#engine
   }

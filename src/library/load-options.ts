@@ -47,7 +47,10 @@ export interface LoadOptions {
   readonly retries?: number | undefined
   /** For how long a failed load is answered with its error, without asking the source. Without it: not at all. */
   readonly cacheErrors?: Duration | undefined
-  /** Leaves a source alone that fails: calls are rejected with SOURCE_BREAKER, or answered with old values. */
+  /**
+   * Leaves a source alone that fails: calls are rejected with SOURCE_BREAKER, or answered with old values. Keyspaces of one source (a
+   * database; the same object of functions) that have one share it, and set it alike.
+   */
   readonly breaker?: BreakerOptions | undefined
   /**
    * Asked when the load fails. What it has is answered as stale, since nobody knows how old it is, and is not kept; so it is
@@ -63,7 +66,9 @@ export interface ResolvedOldValues {
   readonly refreshAhead: number
 }
 
-export interface ResolvedLoad extends Guards {
+export interface ResolvedLoad extends Omit<Guards, 'breaker'> {
+  /** Of the source's breaker. */
+  readonly breaker: BreakerSettings | undefined
   readonly limits: LoadLimits
   /** Infinity: none. */
   readonly softTimeoutMs: number

@@ -18,6 +18,7 @@ import { diskStorage, type JournalStorage } from '../journal/storage.ts'
 import { FunctionsSource, type SourceFunctions } from '../source/functions-source.ts'
 import { BehindKeyspace } from './behind-keyspace.ts'
 import type { ResolvedBehind } from './behind-options.ts'
+import { Breakers } from './breakers.ts'
 import { BuiltValues } from './built-values.ts'
 import { Engine, type EngineParts } from './engine.ts'
 import { Events, type EventName, type Listener } from './events.ts'
@@ -74,6 +75,7 @@ export class Tidemark implements AsyncDisposable {
   readonly #places: ObjectPlaces
   readonly #parts: OpenParts
   readonly #events = new Events()
+  readonly #breakers = new Breakers()
   readonly #telemetry: Telemetry | undefined
   readonly #openPostgres: OpenPostgres | undefined
   readonly #keyspaces = new Map<string, Keyspace<unknown, Key>>()
@@ -154,6 +156,8 @@ export class Tidemark implements AsyncDisposable {
     const settings = resolveKeyspace(name, options, this.#options)
     if (this.#closed !== undefined) throw closed()
     if (this.#keyspaces.has(name)) throw invalid('keyspace', name, 'a name that is not taken yet')
+    const { breaker } = settings.load
+    const claim = breaker && this.#breakers.claim(name, this.#sourceOf(settings.source!), breaker)
     const counts = new Counts()
     const own = settings.source === undefined ? this.#own(settings) : undefined
     const behind = settings.behind && this.#behindKeyspace(settings, settings.behind, counts)
@@ -173,6 +177,7 @@ export class Tidemark implements AsyncDisposable {
       onClose: shut => this.#shutting.push(shut),
     })
     this.#keyspaces.set(name, made)
+    claim?.()
     return made
   }
 
@@ -293,6 +298,7 @@ export class Tidemark implements AsyncDisposable {
       clock: this.#clock,
       random: this.#random,
       counts: new Map([[name, counts]]),
+      breakers: this.#breakers,
       events: this.#events,
       telemetry: this.#telemetry,
     }
@@ -338,6 +344,11 @@ export class Tidemark implements AsyncDisposable {
     }
   }
 
+  // What fails together.
+  #sourceOf(source: TableSource | SourceFunctions): object {
+    return source instanceof TableSource ? this.#database(source) : source
+  }
+
   #database(source: TableSource): LibraryDatabase {
     const { database } = source
     const at = database.kind === 'sqlite' ? sqliteFile(database) : JSON.stringify(database)
@@ -348,6 +359,7 @@ export class Tidemark implements AsyncDisposable {
         database,
         take: lanes => this.#take(lanes),
         place: this.#place,
+        breakers: this.#breakers,
         events: this.#events,
         telemetry: this.#telemetry,
         encryption: this.#encryption,

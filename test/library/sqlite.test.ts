@@ -1,7 +1,7 @@
 // Tables of SQLite in real files: read and written through, written by others meanwhile, keys of several columns, integers that
 // a double does not hold, bytes, files that are not there yet, and a database thread that dies.
 import assert from 'node:assert/strict'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, renameSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, relative } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
@@ -278,6 +278,28 @@ void test('rows of a session of the keyspace are answered out of memory, and tho
   assert.deepEqual([...places.keys()], [])
   await tide.close()
   assert.equal(places.peek(['eu', 7]), undefined)
+})
+
+void test('tables of a database share its breaker', async t => {
+  const file = join(folder(t), 'app.db')
+  const other = new DatabaseSync(file, { timeout: 5_000 })
+  other.exec(`PRAGMA journal_mode = WAL; ${SCHEMA}`)
+  const tide = new Tidemark({})
+  t.after(async () => {
+    await tide.close()
+    other.close()
+  })
+  const load = { breaker: { failures: 2, halfOpenAfter: '200ms' } } as const
+  const database = sqlite(file)
+  const users = tide.keyspace<User>('users', { source: database.table('users'), load })
+  const places = tide.keyspace<unknown, [string, number]>('places', { source: sqlite(file).table('places'), load })
+  assert.equal((await users.get('2'))?.name, 'bob')
+  renameSync(file, `${file}.away`)
+  for (let i = 0; i < 2; i++) await refused(() => users.get('1', { maxStaleness: 0 }), 'SOURCE_UNAVAILABLE', /deleted/)
+  await refused(() => places.get(['eu', 7]), 'SOURCE_BREAKER', /'places' is left alone .* failed last with: .*deleted/)
+  renameSync(`${file}.away`, file)
+  await until('it is found again', async () => (await places.get(['eu', 7]).catch(() => undefined)) !== undefined)
+  assert.equal((await users.get('1', { maxStaleness: 0 }))?.name, 'ann')
 })
 
 void test('large reals stay numbers, and large integers BigInts', async t => {

@@ -1,10 +1,11 @@
 // The breaker as a state machine, and then over a source: timeouts, attempts, what counts as a failure.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { TidemarkError } from '../../../src/base/errors.ts'
+import { TidemarkError } from '../../../src/base/errors.ts'
 import { limits } from '../../../src/base/limits.ts'
 import { seededRandom } from '../../../src/base/random.ts'
 import { Breaker } from '../../../src/library/breaker.ts'
+import { Breakers, SourceBreaker } from '../../../src/library/breakers.ts'
 import { GuardedSource, type Guards } from '../../../src/library/guarded-source.ts'
 import { FunctionsSource } from '../../../src/source/functions-source.ts'
 import { ManualClock } from '../../../src/testing/clock.ts'
@@ -130,7 +131,7 @@ await test('an attempt that goes well is the answer', async () => {
 })
 
 await test('what would be answered alike is not tried again: a wrong answer, and a source that is left alone', async () => {
-  const { backend, load } = open({ retries: 5, breaker: { failures: 1, halfOpenAfterMs: 1_000 } })
+  const { backend, load } = open({ retries: 5, breaker: new SourceBreaker({ failures: 1, halfOpenAfterMs: 1_000 }) })
   backend.answer = () => new Map([['other', 1]])
   await assert.rejects(load(), { code: 'SOURCE_ANSWER' })
   await assert.rejects(load(), { code: 'SOURCE_BREAKER' })
@@ -138,7 +139,7 @@ await test('what would be answered alike is not tried again: a wrong answer, and
 })
 
 await test('a source that fails is left alone, and found again when it is back', async () => {
-  const { backend, load, pass } = open({ breaker: { failures: 2, halfOpenAfterMs: 1_000 } })
+  const { backend, load, pass } = open({ breaker: new SourceBreaker({ failures: 2, halfOpenAfterMs: 1_000 }) })
   backend.failure = new Error('down')
   await assert.rejects(load(), /down/)
   await assert.rejects(load(), /down/)
@@ -165,14 +166,14 @@ await test('attempts and timeouts count for the breaker, a closed source does no
   const { backend, source, load, pass } = open({
     timeoutMs: 100,
     retries: 1,
-    breaker: { failures: 2, halfOpenAfterMs: 1_000 },
+    breaker: new SourceBreaker({ failures: 2, halfOpenAfterMs: 1_000 }),
   })
   backend.takesMs = Infinity
   const hanging = assert.rejects(load(), { code: 'SOURCE_TIMEOUT' })
   await pass(100 + limits.loadRetryMs + 100)
   await hanging
   await assert.rejects(load(), { code: 'SOURCE_BREAKER' })
-  const other = open({ breaker: { failures: 1, halfOpenAfterMs: 1_000 } })
+  const other = open({ breaker: new SourceBreaker({ failures: 1, halfOpenAfterMs: 1_000 }) })
   await other.source.close()
   await assert.rejects(other.load(), { code: 'SHUTTING_DOWN' })
   await assert.rejects(other.load(), { code: 'SHUTTING_DOWN' })
@@ -188,4 +189,43 @@ await test('a load is waited for through all attempts of the slowest keyspace', 
   ])
   const guarded = new GuardedSource({ source, guards, clock, random: seededRandom(1) })
   assert.ok(guarded.loadMs! >= 3 * 20_000)
+})
+
+await test('keyspaces of one source have one breaker; of two sources two; those that ask for none have none', () => {
+  const breakers = new Breakers()
+  const [one, other] = [{}, {}]
+  const claims = [
+    breakers.claim('a', one, settings),
+    breakers.claim('b', one, { ...settings }),
+    breakers.claim('c', other, settings),
+  ]
+  assert.equal(breakers.of('a'), undefined)
+  // What was claimed and not taken is nobody's.
+  breakers.claim('d', one, { failures: 1, halfOpenAfterMs: 1 })
+  claims[0]!()
+  claims[2]!()
+  breakers.claim('b', one, { ...settings })()
+  assert.equal(breakers.of('a'), breakers.of('b'))
+  assert.notEqual(breakers.of('a'), breakers.of('c'))
+  assert.equal(breakers.of('d'), undefined)
+})
+
+await test('settings of one source that differ are refused, naming both', () => {
+  const breakers = new Breakers()
+  const source = {}
+  breakers.claim('a', source, settings)()
+  const message =
+    "keyspace 'b': load.breaker: got 'failures 4, halfOpenAfter 1000 ms', " +
+    "allowed is failures 3, halfOpenAfter 1000 ms, as keyspace 'a' has it: their source is one, and so is its breaker"
+  const other = { ...settings, failures: 4 }
+  assert.throws(() => breakers.claim('b', source, other), { code: 'OPTION_INVALID', message })
+  assert.throws(() => breakers.claim('b', source, { ...settings, halfOpenAfterMs: 2 }), { code: 'OPTION_INVALID' })
+  breakers.claim('b', {}, other)()
+})
+
+await test('what a load of one keyspace finds out of a table of its own says nothing of the source', async () => {
+  const { backend, load } = open({ breaker: new SourceBreaker({ failures: 1, halfOpenAfterMs: 1_000 }) })
+  backend.failure = new TidemarkError('MAPPING_INVALID', 'no such table')
+  await assert.rejects(load(), { code: 'MAPPING_INVALID' })
+  await assert.rejects(load(), { code: 'MAPPING_INVALID' })
 })

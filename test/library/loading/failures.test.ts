@@ -2,6 +2,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { limits } from '../../../src/base/limits.ts'
+import type { TableSource } from '../../../src/library/table-source.ts'
+import { sqlite } from '../../../src/sqlite.ts'
+import { Backend } from './backend.ts'
 import { Scene } from './scene.ts'
 import { turns } from './turns.ts'
 
@@ -138,7 +141,7 @@ await test('an answer for other keys is refused, and cached like any failure', a
   assert.equal(s.users.peek('2'), undefined)
 })
 
-await test('retries and breaker are of the keyspace, and an old value answers while the source is left alone', async () => {
+await test('retries are of the keyspace, a breaker of its source, and an old value answers while the source is left alone', async () => {
   const s = new Scene({
     ttl: '10s',
     staleIfError: '1h',
@@ -160,6 +163,43 @@ await test('retries and breaker are of the keyspace, and an old value answers wh
   s.backend.values.set('1', 'b')
   await s.pass(30_000)
   assert.equal(await s.users.get('1'), 'b')
+})
+
+await test('keyspaces of the same functions share a breaker, where they ask for one, and find the source again together', async () => {
+  const load = { breaker: { failures: 2, halfOpenAfter: '30s' } } as const
+  const s = new Scene({ load })
+  const same = s.tide.keyspace('same', { source: s.backend, load })
+  const without = s.tide.keyspace('without', { source: s.backend })
+  const others = new Backend(s.clock)
+  const other = s.tide.keyspace('other', { source: others, load })
+  s.backend.failure = down
+  await assert.rejects(s.users.get('1'), down)
+  await assert.rejects(same.get('1'), down)
+  await assert.rejects(s.users.get('2'), { code: 'SOURCE_BREAKER', message: /'users' is left alone .* with: down/ })
+  await assert.rejects(same.get('2'), { code: 'SOURCE_BREAKER', message: /'same' is left alone .* with: down/ })
+  assert.equal(s.loads, 2)
+  await assert.rejects(without.get('2'), down)
+  assert.equal(s.loads, 3)
+  assert.equal(await other.get('1'), undefined)
+  s.backend.failure = undefined
+  await s.pass(30_000)
+  assert.equal(await same.get('1'), 'a')
+  assert.equal(await s.users.get('1'), 'a')
+})
+
+await test('keyspaces of one source that set its breaker otherwise are refused, and nothing is taken by that', async () => {
+  const load = { breaker: { failures: 2, halfOpenAfter: '30s' } } as const
+  const s = new Scene({ load })
+  const wrong = { source: s.backend, load: { breaker: { failures: 3, halfOpenAfter: '30s' } } } as const
+  assert.throws(() => s.tide.keyspace('same', wrong), { code: 'OPTION_INVALID', message: /'same'.*breaker.*'users'/ })
+  s.tide.keyspace('same', { source: s.backend, load })
+  const [here, there] = ['users', 'orders'].map(name => sqlite('never-opened.db').table(name)) as [
+    TableSource,
+    TableSource,
+  ]
+  s.tide.keyspace('here', { source: here, load })
+  assert.throws(() => s.tide.keyspace('there', { ...wrong, source: there }), { message: /'there'.*'here'/ })
+  s.tide.keyspace('elsewhere', { ...wrong, source: sqlite('another.db').table('orders') })
 })
 
 await test('fallback: what it has is answered as stale, is not kept, and is asked for together', async () => {
