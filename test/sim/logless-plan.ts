@@ -13,6 +13,8 @@ export interface LoglessConfig {
   /** Behind those of the tide, on the same servers. */
   readonly lanes: number
   readonly ttlMs: number
+  /** Of so many reads one loads anew what it has read, as refreshAhead does; 0: none. */
+  readonly renewOneIn: number
   readonly store: StoreShape
 }
 
@@ -39,7 +41,9 @@ const SOURCE_TIMEOUT_MS = 400
 export function drawLogless(seed: number): LoglessDraw {
   const random = seededRandom(seed * 7_919 + 104_729)
   const pick = (...values: readonly number[]): number => values[random.below(values.length)]!
+  const renewals = seededRandom(seed * 6_007 + 15_485_863)
   const config = {
+    renewOneIn: [0, 2, 6][renewals.below(3)]!,
     keys: pick(0, 0, 1, 1, 2, 3),
     lanes: pick(1, 1, 2),
     ttlMs: pick(200, 600, 1_500),

@@ -112,7 +112,10 @@ export class LoglessWorld {
     const key = this.keys[Math.floor(dice[1]! * this.keys.length)]!
     if (kind === 'logless write around') return this.#writeAround(key)
     node.process.enter(() => {
-      if (kind === 'logless read') this.#read(node, key, {})
+      if (kind === 'logless read') {
+        this.#read(node, key, {})
+        if (dice[3]! * this.#config.renewOneIn < 1 && this.#config.renewOneIn > 0) this.#renew(node, key)
+      }
       else if (kind === 'logless bounded read')
         this.#read(node, key, { maxStalenessMs: dice[2]! < 0.3 ? 0 : dice[2]! * 300 })
       else if (kind === 'logless write several') this.#write(node, this.keys, false)
@@ -141,6 +144,17 @@ export class LoglessWorld {
         this.checker.answered(asked, answer)
       },
       (error: unknown) => this.#failed('logless read', error),
+    )
+  }
+
+  #renew(node: Node, key: string): void {
+    const world = this.#world
+    node.logless?.reader?.renew(key).then(
+      renewed => {
+        world.say(() => `${node.name} ${renewed ? 'loaded' : 'did not load'} ${key} anew`)
+        world.count(renewed ? 'logless: loaded anew' : 'logless: left to others')
+      },
+      (error: unknown) => this.#failed('logless renew', error),
     )
   }
 

@@ -511,6 +511,23 @@ export const mutations: Readonly<Record<string, Mutation>> = {
     seeds: 100,
     schedules: [],
   },
+  'voiding of renewals': {
+    patches: [
+      patch(operations, '  _record: RecordHead | undefined,\n  request: BeginRequest', '  record: RecordHead | undefined,\n  request: BeginRequest'), // prettier-ignore
+      patch(operations, "const fence = { type: 'fence', generation: header.generation, id, untilMs }", "const fence = { type: 'fence', generation: header.generation, id, untilMs, renewal: record?.renewal }"), // prettier-ignore
+      patch(operations, "'voided', record: 'remove', ...published }\n  return { outcome: 'stored', record: { type: 'value', generation, stamp }", "'voided', record: 'remove', ...published }\n  return { outcome: 'stored', record: { type: 'value', generation, stamp, renewal: record.renewal }"), // prettier-ignore
+    ],
+    focus: {
+      logless: { kinds: ['logless write', 'logless read', 'logless read'], steps: 200 },
+      faults: [],
+      config: {
+        mixedFormats: false,
+        logless: { keys: 2, lanes: 1, ttlMs: 1_500, renewOneIn: 2, store: { delayMs: 1, slowOneIn: 3, slowMs: 100, failsOneIn: 0 } }, // prettier-ignore
+      },
+    },
+    seeds: 20,
+    schedules: [],
+  },
   'fence that comes up late': {
     patches: [patch('cache/writer.ts', "if (outcome === 'fenced') fences.set(key, id)", 'fences.set(key, id)')],
     focus: {

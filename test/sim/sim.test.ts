@@ -61,6 +61,9 @@ test(`nothing is wrong in ${SEEDS} seeds, and every rule, operation and fault wa
     'logless: fenced put stored': 3_000,
     'logless: fenced put voided': 1_500,
     'logless: lease fenced': 30,
+    'logless: renew granted': 1_500,
+    'logless: renew leased': 250,
+    'logless: hold held': 500,
     'logless: fill refused': 200,
     'logless: reset reset': 300,
   }
