@@ -59,6 +59,8 @@ export const errorTable = {
   STALE: 'No answer can be proved as fresh as asked for, and the keyspace is set to fail then.',
   VALUE_TOO_LARGE: 'A key or value is larger than the limit.',
   VALUE_UNENCODABLE: 'A value cannot be turned into bytes by the codec of its keyspace.',
+  VALUE_UNDECODABLE:
+    'A value in the shared memory is of no use to this process: of another codec, version or key, damaged, or not as the schema says. It is loaded anew.',
   CODEC_INVALID:
     'The settings of a codec, of compression or of encryption have a mistake, or a package that a codec needs is not installed.',
   ENCRYPTION_KEY_WORN: 'An encryption key was used as often as is safe; the ring needs another current key.',

@@ -56,8 +56,6 @@ export interface ValueCodecOptions<V> {
   readonly compression?: CompressionOptions
   /** None by default. One for each key ring, shared by its keyspaces. */
   readonly encryption?: Encryption
-  /** Called for each value that cannot be decoded: for counting. */
-  readonly onUndecodable?: (reason: UndecodableReason) => void
   /** Bytes of an encoded value, before and after compression; at most, and by default, limits.valueBytesMax. */
   readonly valueBytesMax?: number
 }
@@ -84,7 +82,6 @@ export class ValueCodec<V> {
   readonly #version: number | undefined
   readonly #compression: Compression
   readonly #encryption: Encryption | undefined
-  readonly #onUndecodable: (reason: UndecodableReason) => void
   readonly #bytesMax: number
 
   /** Throws CODEC_INVALID for options that are none. */
@@ -106,7 +103,6 @@ export class ValueCodec<V> {
     this.#version = version
     this.#compression = new Compression(options.compression ?? { algorithm: 'none' })
     this.#encryption = options.encryption
-    this.#onUndecodable = options.onUndecodable ?? ((): void => {})
     this.#bytesMax = valueBytesMax
   }
 
@@ -169,9 +165,7 @@ export class ValueCodec<V> {
   /** The value that encode() was given for this key, in memory of its own; or why there is none. Never throws. */
   decode(key: string, bytes: Uint8Array): Decoded<V> | Undecodable {
     const decoded = this.#decoded(key, bytes)
-    if (typeof decoded === 'object') return decoded
-    this.#onUndecodable(decoded)
-    return { kind: 'undecodable', reason: decoded }
+    return typeof decoded === 'object' ? decoded : { kind: 'undecodable', reason: decoded }
   }
 
   #decoded(key: string, bytes: Uint8Array): Decoded<V> | UndecodableReason {

@@ -23,6 +23,7 @@ import { CheckedSource, type StandardSchema } from './schema.ts'
 import type { Counts } from './stats.ts'
 import type { TableSource } from './table-source.ts'
 import type { SharedPlace } from './tier-place.ts'
+import type { TellNoValue } from './undecodable-values.ts'
 
 export interface LibraryDatabaseParts extends OpenParts {
   readonly database: SqliteDatabase | PostgresDatabase
@@ -34,6 +35,8 @@ export interface LibraryDatabaseParts extends OpenParts {
   readonly place: SharedPlace | undefined
   /** Of what is in the tier. */
   readonly encryption: Encryption | undefined
+  /** What is told of rows there that are none here. */
+  readonly noValue: TellNoValue
   /** Whether this process may run the tide over it. */
   readonly tide: boolean
   /** Instead of the product's own. */
@@ -125,11 +128,11 @@ export class LibraryDatabase {
     schemas: ReadonlyMap<string, StandardSchema<unknown>>,
     spelt: SpeltRows,
   ): Promise<OpenedSource> {
-    const { place, encryption, tide, places, clock, random, onError } = this.#parts
+    const { place, encryption, noValue, tide, places, clock, random, onError } = this.#parts
     const openPostgres = this.#parts.openPostgres ?? (await importPostgres()).openPostgres
     const warn = (message: string): void => onError(new TidemarkError('TIER_UNAVAILABLE', message))
     const bytes = place && (await place.open({ clock, random, warn, part: 'rows' }))
-    const tier = bytes && new CodecTier(bytes, new RowCodec(schemas, spelt, encryption), onError)
+    const tier = bytes && new CodecTier(bytes, new RowCodec(schemas, spelt, encryption, noValue), onError)
     const keyspaces = this.#members.map(({ settings: { name }, source: { table, columns, view } }) =>
       view === undefined ? { name, table: table ?? name, columns } : { name, view },
     )

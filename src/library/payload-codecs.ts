@@ -14,6 +14,7 @@ import type { SpeltRows } from '../source/spelt-rows.ts'
 import { UNDECODABLE, type PayloadCodec } from '../tier/codec-tier.ts'
 import type { ResolvedKeyspace } from './options.ts'
 import { checked, type StandardSchema } from './schema.ts'
+import type { NoValueReason, TellNoValue } from './undecodable-values.ts'
 
 /**
  * Rows of tables. Encrypted, they are in an envelope, which servers do not read: processes that encrypt have lanes of their
@@ -23,12 +24,15 @@ export class RowCodec implements PayloadCodec {
   readonly #schemas: ReadonlyMap<string, StandardSchema<unknown>>
   readonly #spelt: SpeltRows
   readonly #sealed: ValueCodec<Uint8Array> | undefined
+  readonly #tell: TellNoValue
 
   constructor(
     schemas: ReadonlyMap<string, StandardSchema<unknown>>,
     spelt: SpeltRows,
     encryption: Encryption | undefined,
+    tell: TellNoValue = () => {},
   ) {
+    this.#tell = tell
     this.#schemas = schemas
     this.#spelt = spelt
     this.#sealed = encryption && new ValueCodec({ codec: rawCodec(), encryption })
@@ -41,37 +45,51 @@ export class RowCodec implements PayloadCodec {
   }
 
   async decode(key: string, bytes: Uint8Array): Promise<unknown> {
+    const json = this.#opened(key, bytes)
+    if (typeof json === 'string') return this.#noValue(key, json)
+    let row: unknown
     try {
-      const json = this.#opened(key, bytes)
-      if (json === undefined) return UNDECODABLE
-      const row = rowFromJson(json)
-      const schema = this.#schemas.get(key.slice(0, key.indexOf(':')))
-      return schema === undefined ? row : await checked(schema, key, row)
+      row = rowFromJson(json)
     } catch {
-      return UNDECODABLE
+      return this.#noValue(key, 'value')
+    }
+    const schema = this.#schemas.get(keyspaceOf(key))
+    if (schema === undefined) return row
+    try {
+      return await checked(schema, key, row)
+    } catch {
+      return this.#noValue(key, 'schema')
     }
   }
 
-  #opened(key: string, bytes: Uint8Array): Uint8Array | undefined {
+  #opened(key: string, bytes: Uint8Array): Uint8Array | NoValueReason {
     if (this.#sealed === undefined) return bytes
     const decoded = this.#sealed.decode(key, bytes)
-    return decoded.kind === 'value' ? (decoded.value ?? undefined) : undefined
+    if (decoded.kind === 'undecodable') return decoded.reason
+    return decoded.value ?? 'value'
+  }
+
+  #noValue(key: string, reason: NoValueReason): typeof UNDECODABLE {
+    this.#tell(key, reason)
+    return UNDECODABLE
   }
 }
 
-/** Values of keyspaces without a log, with their time and their tags. Keyspaces are added as they come. */
 /** Of a keyspace. */
 type CodecSettings = Pick<ResolvedKeyspace, 'name' | 'codec'> &
   Partial<Pick<ResolvedKeyspace, 'compress' | 'version' | 'schema'>>
 
+/** Values of keyspaces without a log, with their time and their tags. Keyspaces are added as they come. */
 export class ValueCodecs implements PayloadCodec {
   readonly #codecs = new Map<string, ValueCodec<unknown>>()
   readonly #schemas = new Map<string, StandardSchema<unknown>>()
   readonly #encryption: Encryption | undefined
   readonly #clock: Clock
   readonly #tags: TagBook
+  readonly #tell: TellNoValue
 
-  constructor(encryption: Encryption | undefined, clock: Clock, tags: TagBook) {
+  constructor(encryption: Encryption | undefined, clock: Clock, tags: TagBook, tell: TellNoValue) {
+    this.#tell = tell
     this.#encryption = encryption
     this.#clock = clock
     this.#tags = tags
@@ -93,7 +111,10 @@ export class ValueCodecs implements PayloadCodec {
 
   async decode(key: string, bytes: Uint8Array): Promise<unknown> {
     const decoded = this.#codecOf(key).decode(key, bytes)
-    if (decoded.kind === 'undecodable') return UNDECODABLE
+    if (decoded.kind === 'undecodable') {
+      this.#tell(key, decoded.reason)
+      return UNDECODABLE
+    }
     const { expiresAtMs } = decoded
     if (expiresAtMs !== undefined && expiresAtMs <= this.#clock.wallMs()) return UNDECODABLE
     const tags = decoded.tags.length === 0 ? undefined : await this.#tokensOf(decoded.tags)
@@ -103,6 +124,7 @@ export class ValueCodecs implements PayloadCodec {
     try {
       return payloadOf(await checked(schema, key, decoded.value), { tags, expiresAtMs })
     } catch {
+      this.#tell(key, 'schema')
       return UNDECODABLE
     }
   }

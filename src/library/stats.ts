@@ -12,6 +12,8 @@ export interface Stats {
   readonly writes: number
   /** Answers older than their bound or their time, given as `whenStale`, `swr`, `staleIfError` or a fallback allow. */
   readonly stale: number
+  /** Values of the tier that were of no use here: of another codec, version or key, damaged, or not as the schema says. */
+  readonly undecodable: number
   /** hits / (hits + misses); NaN before the first. */
   readonly hitRatio: number
   /** Values in this process's memory. */
@@ -27,6 +29,7 @@ export class Counts {
   loadErrors = 0
   writes = 0
   stale = 0
+  undecodable = 0
 
   loaded(rows: number, failed: boolean): void {
     if (failed) this.loadErrors += rows
@@ -34,8 +37,18 @@ export class Counts {
   }
 
   stats(entries: number): Stats {
-    const { hits, misses, loads, loadErrors, writes, stale } = this
-    return { hits, misses, loads, loadErrors, writes, stale, hitRatio: hits / (hits + misses), entries }
+    const { hits, misses, loads, loadErrors, writes, stale, undecodable } = this
+    return {
+      hits,
+      misses,
+      loads,
+      loadErrors,
+      writes,
+      stale,
+      undecodable,
+      hitRatio: hits / (hits + misses),
+      entries,
+    }
   }
 }
 
@@ -51,6 +64,7 @@ export function sumOf(all: readonly Stats[]): Stats {
     loadErrors: sum(each => each.loadErrors),
     writes: sum(each => each.writes),
     stale: sum(each => each.stale),
+    undecodable: sum(each => each.undecodable),
     hitRatio: hits / (hits + misses),
     entries: sum(each => each.entries),
     ...behindOf(all),

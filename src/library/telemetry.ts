@@ -61,6 +61,7 @@ const counters = {
   loadErrors: 'Values that the source failed to give.',
   writes: 'Values written or removed through the cache.',
   stale: 'Answers older than their bound.',
+  undecodable: 'Values of the tier that were of no use here.',
 } as const satisfies Partial<Record<keyof Stats, string>>
 
 export class Telemetry {
@@ -84,15 +85,27 @@ export class Telemetry {
     }
     const entries = meter.createObservableGauge('tidemark.entries', { description: 'Values in memory.' })
     this.#observe(entries, each => each.entries, stats)
+    const pending = meter.createObservableGauge('tidemark.behind.pending', {
+      description: 'Keys that were written behind and that the source does not have yet.',
+    })
+    this.#observe(pending, each => each.behind?.pending, stats)
+    const oldest = meter.createObservableGauge('tidemark.behind.oldest', {
+      description: 'For how long the oldest of these has waited.',
+      unit: 's',
+    })
+    this.#observe(oldest, each => each.behind && each.behind.oldestPendingMs / 1_000, stats)
   }
 
   #observe(
     instrument: Observable,
-    of: (stats: Stats) => number,
+    of: (stats: Stats) => number | undefined,
     stats: () => Iterable<readonly [string, Stats]>,
   ): void {
     const callback: ObservableCallback = result => {
-      for (const [keyspace, each] of stats()) result.observe(of(each), { 'tidemark.keyspace': keyspace })
+      for (const [keyspace, each] of stats()) {
+        const value = of(each)
+        if (value !== undefined) result.observe(value, { 'tidemark.keyspace': keyspace })
+      }
     }
     instrument.addCallback(callback)
     this.#unregister.push(() => instrument.removeCallback(callback))

@@ -47,6 +47,7 @@ import { importTelemetry, Telemetry, type TelemetryApi } from './telemetry.ts'
 import { OwnWrites } from './own-writes.ts'
 import { checkTag, OwnTags, type TagBook } from './tag-book.ts'
 import { TableSource } from './table-source.ts'
+import { UndecodableValues } from './undecodable-values.ts'
 
 /** For tests: time, chance and the disk. */
 export interface Surroundings {
@@ -77,6 +78,7 @@ export class Tidemark implements AsyncDisposable {
   readonly #events = new Events()
   readonly #breakers = new Breakers()
   readonly #telemetry: Telemetry | undefined
+  readonly #undecodable: UndecodableValues
   readonly #openPostgres: OpenPostgres | undefined
   readonly #keyspaces = new Map<string, Keyspace<unknown, Key>>()
   readonly #databases = new Map<string, LibraryDatabase>()
@@ -109,6 +111,7 @@ export class Tidemark implements AsyncDisposable {
     this.#openPostgres = openPostgres
     const events = this.#events
     this.#telemetry = telemetry && new Telemetry(telemetry, () => this.#statsByKeyspace())
+    this.#undecodable = new UndecodableValues(clock, events)
     const evicted = events.ear('evict')
     const filled = events.ear('fill')
     const pool = new ObjectCache<unknown>({
@@ -134,7 +137,14 @@ export class Tidemark implements AsyncDisposable {
       return
     }
     this.#place = place
-    const shared = new TierValues({ ...this.#parts, place, range: this.#take(place.lanes), encryption, tags })
+    const shared = new TierValues({
+      ...this.#parts,
+      place,
+      range: this.#take(place.lanes),
+      encryption,
+      tags,
+      noValue: this.#undecodable.tell,
+    })
     this.#shared = shared
     this.#book = shared.book
     this.#closing.push(() => shared.close())
@@ -177,6 +187,7 @@ export class Tidemark implements AsyncDisposable {
       onClose: shut => this.#shutting.push(shut),
     })
     this.#keyspaces.set(name, made)
+    this.#undecodable.count(name, counts)
     claim?.()
     return made
   }
@@ -363,6 +374,7 @@ export class Tidemark implements AsyncDisposable {
         events: this.#events,
         telemetry: this.#telemetry,
         encryption: this.#encryption,
+        noValue: this.#undecodable.tell,
         tide: this.#options.tide ?? true,
         openPostgres: this.#openPostgres,
       })

@@ -20,12 +20,15 @@ import type { LaneRange, OpenParts } from './opened.ts'
 import { ValueCodecs } from './payload-codecs.ts'
 import { SharedTags, TAGS, type TagBook, type TagValues } from './tag-book.ts'
 import type { SharedPlace } from './tier-place.ts'
+import type { TellNoValue } from './undecodable-values.ts'
 
 export interface TierValuesParts extends OpenParts {
   readonly place: SharedPlace
   readonly range: LaneRange
   readonly encryption: Encryption | undefined
   readonly tags: Tags
+  /** What is told of values that are none here. */
+  readonly noValue: TellNoValue
 }
 
 export interface OpenedValues {
@@ -47,14 +50,14 @@ export class TierValues {
   #opening: Promise<Opened> | undefined
 
   constructor(parts: TierValuesParts) {
-    const { tags, random, clock, encryption } = parts
+    const { tags, random, clock, encryption, noValue } = parts
     this.#parts = parts
     const values: TagValues = {
       generation: async (name, draw) => (await this.#opened()).generation(name, draw),
       set: async (name, generation) => (await this.#opened()).set(name, generation),
     }
     this.book = new SharedTags(tags, values, random)
-    this.codecs = new ValueCodecs(encryption, clock, this.book)
+    this.codecs = new ValueCodecs(encryption, clock, this.book, noValue)
     this.codecs.add({ name: TAGS, codec: structuredCodec() })
   }
 

@@ -194,14 +194,6 @@ describe('bytes that are no value to a keyspace', () => {
       assert.ok(kinds.has('undecodable'), codec.name)
     }
   })
-  test('each is told to the counter with its reason, and values are not', () => {
-    const told: UndecodableReason[] = []
-    const codec = json({ version: 1, onUndecodable: reason => told.push(reason) })
-    codec.decode(key, codec.encode(key, value))
-    codec.decode(key, json().encode(key, value))
-    codec.decode(key, Buffer.alloc(3))
-    assert.deepStrictEqual(told, ['version', 'format'])
-  })
 })
 
 describe('what a value codec refuses to encode', () => {

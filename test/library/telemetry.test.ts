@@ -1,6 +1,9 @@
 // Events, diagnostics channels, spans and metrics: what is told of loads, writes and hits, by the SDK of OpenTelemetry itself.
 import assert from 'node:assert/strict'
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import * as api from '@opentelemetry/api'
 import {
@@ -80,7 +83,9 @@ function keysOf(event: object): unknown {
 }
 
 describe('OpenTelemetry', () => {
-  test('spans of calls to the source, and the counters of keyspaces', async () => {
+  test('spans of calls to the source, the counters of keyspaces, and what waits behind', async t => {
+    const directory = mkdtempSync(join(tmpdir(), 'tidemark-telemetry-'))
+    t.after(() => rmSync(directory, { recursive: true, force: true }))
     const spans = new InMemorySpanExporter()
     const tracers = new TracerProvider({ spanProcessors: [new SimpleSpanProcessor({ exporter: spans })] })
     const metrics = new InMemoryMetricExporter(AggregationTemporality.CUMULATIVE)
@@ -89,7 +94,7 @@ describe('OpenTelemetry', () => {
     api.trace.setGlobalTracerProvider(tracers)
     api.metrics.setGlobalMeterProvider(meters)
     try {
-      await using tide = await createTidemark()
+      await using tide = await createTidemark({ journal: { directory } })
       const numbers = tide.keyspace<number>('numbers', { source })
       await numbers.get('a')
       await numbers.get('a')
@@ -104,7 +109,14 @@ describe('OpenTelemetry', () => {
         ['tidemark.load', 'numbers', 1, ERROR],
         ['tidemark.write', 'numbers', 1, UNSET],
       ])
+      const taken = Promise.withResolvers<void>()
+      const behind = tide.keyspace<number>('behind', {
+        source: { ...source, store: () => taken.promise },
+        write: 'behind',
+      })
+      await Promise.all(['x', 'y', 'x'].map((key, i) => behind.set(key, i)))
       await reader.forceFlush()
+      taken.resolve()
       const collected = metrics
         .getMetrics()
         .at(-1)!
@@ -116,6 +128,15 @@ describe('OpenTelemetry', () => {
       assert.equal(valueOf('tidemark.load_errors'), 1)
       assert.equal(valueOf('tidemark.writes'), 1)
       assert.equal(valueOf('tidemark.entries'), 1)
+      assert.equal(valueOf('tidemark.undecodable'), 0)
+      const pending = collected.find(metric => metric.descriptor.name === 'tidemark.behind.pending')!.dataPoints
+      // Keyspaces that write through have nothing behind.
+      assert.deepEqual(
+        pending.map(({ attributes, value }) => [attributes['tidemark.keyspace'], value]),
+        [['behind', 2]],
+      )
+      const oldest = valueOf('tidemark.behind.oldest') as number
+      assert.ok(oldest >= 0 && oldest < 60, `${oldest} s`)
       const durations = collected.find(metric => metric.descriptor.name === 'tidemark.load.duration')!
       assert.equal(durations.dataPoints.length, 2)
     } finally {
