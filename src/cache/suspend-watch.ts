@@ -16,6 +16,12 @@ export class SuspendWatch {
     this.#apartMs = clock.wallMs() - clock.monotonicMs()
   }
 
+  /** Ms that the machine was suspended since this, or `jumped`, was asked last: the wall clock is so much further. */
+  slept(monotonicMs: number, wallMs: number): number {
+    const beforeMs = this.#apartMs
+    return this.jumped(monotonicMs, wallMs) ? Math.max(0, this.#apartMs - beforeMs) : 0
+  }
+
   /** Both clocks as just read. True when they have jumped apart since the last time. */
   jumped(monotonicMs: number, wallMs: number): boolean {
     if (Math.abs(wallMs - monotonicMs - this.#apartMs) <= limits.clockJumpMs) return false

@@ -114,12 +114,14 @@ export class Tidemark implements AsyncDisposable {
     this.#undecodable = new UndecodableValues(clock, events)
     const evicted = events.ear('evict')
     const filled = events.ear('fill')
+    const sleeps = new SuspendWatch(clock)
     const pool = new ObjectCache<unknown>({
       clock,
       ...resolveNear(options),
       lanes: limits.lanesMax,
       onEvict: (space, key, _value, reason) => events.emit('evict', { keyspace: space.name, key, reason }),
       isHeard: () => evicted.isHeard,
+      slept: nowMs => sleeps.slept(nowMs, clock.wallMs()),
     })
     this.#proofClock = new ProofClock(clock, new SuspendWatch(clock), () => pool.asOfMs.fill(NO_PROOF))
     this.#places = new ObjectPlaces(pool, clock, (keyspace, key) => {

@@ -8,12 +8,15 @@ export class CoarseClock {
   /** Monotonic ms of the latest reading; Infinity when it is too old, so that nothing compares as later. Read-only outside. */
   readonly now: Float64Array = new Float64Array(1).fill(Infinity)
   readonly #clock: Clock
+  readonly #onReading: (nowMs: number) => void
   readonly #forget = (): void => {
     this.now[0] = Infinity
   }
 
-  constructor(clock: Clock) {
+  /** `onReading` is called with each new reading. */
+  constructor(clock: Clock, onReading: (nowMs: number) => void) {
     this.#clock = clock
+    this.#onReading = onReading
   }
 
   /** Monotonic ms, at most about a millisecond of idle time old. */
@@ -23,6 +26,7 @@ export class CoarseClock {
     this.#clock.timer(limits.nearClockMs, this.#forget, { unref: true })
     const nowMs = this.#clock.monotonicMs()
     this.now[0] = nowMs
+    this.#onReading(nowMs)
     return nowMs
   }
 

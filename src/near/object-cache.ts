@@ -25,6 +25,8 @@ export interface ObjectCacheOptions<V> {
   readonly onEvict?: ((space: ObjectSpace<V>, key: string, value: V, reason: Reason) => void) | undefined
   /** Whether `onEvict` is called; without it, always. */
   readonly isHeard?: (() => boolean) | undefined
+  /** How long the machine was suspended since it was asked last, in ms: times to live, by a clock that stood still, go on with it. */
+  readonly slept?: ((nowMs: number) => number) | undefined
 }
 
 export class ObjectCache<V> {
@@ -36,7 +38,15 @@ export class ObjectCache<V> {
   readonly #spaces: (ObjectSpace<V> | undefined)[] = []
 
   constructor(options: ObjectCacheOptions<V>) {
-    const { clock, maxEntries = limits.nearEntriesMax, maxBytes = Infinity, lanes = 1, onEvict, isHeard } = options
+    const {
+      clock,
+      maxEntries = limits.nearEntriesMax,
+      maxBytes = Infinity,
+      lanes = 1,
+      onEvict,
+      isHeard,
+      slept,
+    } = options
     assert(Number.isInteger(maxEntries) && maxEntries >= 1, 'maxEntries is a whole number above 0')
     assert(maxEntries <= limits.nearEntriesMax, `maxEntries is at most ${limits.nearEntriesMax}`)
     assert(maxBytes >= 1, 'maxBytes is above 0')
@@ -48,6 +58,7 @@ export class ObjectCache<V> {
       lanes,
       onReclaim: onEvict && ((space, key, value, reason) => onEvict(this.#spaces[space]!, key, value, reason)),
       isHeard,
+      slept,
     })
     this.asOfMs = this.#room.asOfMs
   }

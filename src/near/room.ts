@@ -44,6 +44,7 @@ export interface RoomOptions<V> {
   readonly onReclaim: ((space: number, key: string, value: V, reason: Reason) => void) | undefined
   /** Whether anybody is told; without it somebody always is. */
   readonly isHeard: (() => boolean) | undefined
+  readonly slept: ((nowMs: number) => number) | undefined
 }
 
 export class Room<V> extends Slots<V> {
@@ -68,7 +69,11 @@ export class Room<V> extends Slots<V> {
 
   constructor(options: RoomOptions<V>) {
     super({ entriesMax: options.entriesMax, lanes: options.lanes, sized: options.bytesMax !== Infinity })
-    this.clock = new CoarseClock(options.clock)
+    const { slept } = options
+    this.clock = new CoarseClock(options.clock, nowMs => {
+      const sleptMs = slept === undefined ? 0 : slept(nowMs)
+      if (sleptMs > 0) this.hasten(sleptMs)
+    })
     this.#now = this.clock.now
     this.entriesMax = options.entriesMax
     this.bytesMax = options.bytesMax

@@ -45,7 +45,9 @@ export class Faults {
 
   begin(kind: FaultKind, dice: Dice): void {
     this.#handlers[kind](dice)
-    this.#world.logless?.fault(kind, dice, (ms, end) => this.#for(ms, end))
+    const lasting = (ms: number, end: () => void): void => this.#for(ms, end)
+    this.#world.logless?.fault(kind, dice, lasting)
+    this.#world.service?.fault(kind, dice, lasting)
   }
 
   /** Ends whatever goes on. */

@@ -15,6 +15,8 @@ export interface StoreShape {
   readonly slowMs: number
   /** One change in so many fails, before or after it was made (0: none). */
   readonly failsOneIn: number
+  /** The same of loads; without it none. */
+  readonly loadsFailOneIn?: number
 }
 
 /** What the service throws; the users' own error, which means nothing to the product. */
@@ -23,7 +25,7 @@ export class StoreError extends Error {
 }
 
 /** A call of the functions waits for so long by itself: longer than the product does. */
-const PATIENCE_MS = 20_000
+export const PATIENCE_MS = 20_000
 
 export class FunctionStore {
   readonly process: SimProcess
@@ -32,6 +34,7 @@ export class FunctionStore {
   readonly #random: Random
   readonly #truth: Truth
   readonly #nowMs: () => number
+  readonly #shown: (key: string, value: Value) => void
 
   constructor(options: {
     readonly process: SimProcess
@@ -40,6 +43,8 @@ export class FunctionStore {
     readonly random: Random
     readonly truth: Truth
     readonly nowMs: () => number
+    /** Told of every change. */
+    readonly shown?: (key: string, value: Value) => void
   }) {
     this.process = options.process
     this.#keyspace = options.keyspace
@@ -47,6 +52,7 @@ export class FunctionStore {
     this.#random = options.random
     this.#truth = options.truth
     this.#nowMs = options.nowMs
+    this.#shown = options.shown ?? (() => {})
   }
 
   /** A user's functions, in a process. */
@@ -57,7 +63,7 @@ export class FunctionStore {
       return connection
     }
     return {
-      load: ids => connect().call(PATIENCE_MS, answer => this.#load(ids, answer)),
+      load: ids => connect().call(PATIENCE_MS, (answer, refuse) => this.load(ids, answer, refuse)),
       store: entries => {
         const rows = [...entries].map(([id, row]) => [id, valueOf(row as Uint8Array)] as const)
         return connect().call<void>(PATIENCE_MS, (answer, refuse) => this.change(rows, answer, refuse))
@@ -69,8 +75,11 @@ export class FunctionStore {
     }
   }
 
-  #load(ids: readonly string[], answer: (rows: Map<string, Uint8Array>) => void): void {
+  load(ids: readonly string[], answer: (rows: Map<string, Uint8Array>) => void, refuse: (error: Error) => void): void {
+    const { loadsFailOneIn = 0 } = this.#shape
+    const fails = loadsFailOneIn > 0 && this.#random.below(loadsFailOneIn) === 0
     this.#soon(() => {
+      if (fails) return refuse(new StoreError('the store has failed'))
       const rows = new Map<string, Uint8Array>()
       for (const id of ids) {
         const row = rowOf(id, this.#truth.latest(`${this.#keyspace}:${id}`))
@@ -80,21 +89,25 @@ export class FunctionStore {
     })
   }
 
-  /** One key after another. */
+  /** One key after another, for as long as it `goesOn`. */
   change(
     rows: readonly (readonly [id: string, value: Value])[],
     answer: () => void,
     refuse: (error: Error) => void,
+    goesOn: () => boolean = () => true,
   ): void {
     const { failsOneIn } = this.#shape
     const fails = failsOneIn > 0 && this.#random.below(failsOneIn) === 0
     const failsAt = fails ? this.#random.below(rows.length + 1) : -1
     const step = (at: number): void => {
       this.#soon(() => {
+        if (!goesOn()) return
         if (at === failsAt) return refuse(new StoreError('the store has failed'))
         const row = rows[at]
         if (row === undefined) return answer()
-        this.#truth.show(`${this.#keyspace}:${row[0]}`, row[1], this.#nowMs())
+        const key = `${this.#keyspace}:${row[0]}`
+        this.#truth.show(key, row[1], this.#nowMs())
+        this.#shown(key, row[1])
         step(at + 1)
       })
     }

@@ -4,6 +4,7 @@ import type { Asked } from './checker.ts'
 import type { Clients } from './clients.ts'
 import type { LibraryNode } from './library-node.ts'
 import type { LibraryKind } from './library-plan.ts'
+import type { SimProcess } from './machine.ts'
 import type { Node } from './node.ts'
 import type { Value } from './truth.ts'
 import type { World } from './world.ts'
@@ -16,10 +17,16 @@ export class LibraryClients {
   readonly #clients: Clients
   #begun = 0
   #acknowledged = 0
+  readonly #underWay = new Map<SimProcess, number>()
 
   constructor(world: World, clients: Clients) {
     this.#world = world
     this.#clients = clients
+  }
+
+  /** The counter is still being raised: those of one process go one after another. */
+  get areCounting(): boolean {
+    return [...this.#underWay].some(([process, count]) => process.alive && count > 0)
   }
 
   begin(kind: LibraryKind, dice: readonly number[]): void {
@@ -72,13 +79,20 @@ export class LibraryClients {
     const world = this.#world
     const calledMs = world.time.nowMs
     this.#begun++
+    const { process } = node
+    const under = (by: number): void => void this.#underWay.set(process, (this.#underWay.get(process) ?? 0) + by)
+    under(1)
     library.count(world.counter, COUNT_FROM).then(
       value => {
+        under(-1)
         this.#acknowledged++
         world.say(() => `${node.name} raised ${world.counter} to ${value}`)
         world.checker.acknowledged(node, world.counter, value, calledMs, undefined, undefined, undefined)
       },
-      (error: unknown) => world.broken('write', error),
+      (error: unknown) => {
+        under(-1)
+        world.broken('write', error)
+      },
     )
   }
 

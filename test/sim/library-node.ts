@@ -7,6 +7,7 @@ import type { ReadOptions } from '../../src/cache/reader.ts'
 import type { CacheWrite } from '../../src/cache/writer.ts'
 import type { Answer, Keyspace } from '../../src/library/keyspace.ts'
 import type { Duration } from '../../src/config/units.ts'
+import type { JournalStorage } from '../../src/journal/storage.ts'
 import type { OldValueOptions } from '../../src/library/load-options.ts'
 import type { KeyspaceOptions } from '../../src/library/options.ts'
 import { openRows } from '../../src/library/open-rows.ts'
@@ -17,6 +18,7 @@ import type { ChangeFeed } from '../../src/source/change-feed.ts'
 import type { Told } from './checker.ts'
 import type { OldConfig } from './library-plan.ts'
 import type { SimProcess } from './machine.ts'
+import { BEHIND, OLD } from './service-plan.ts'
 import { COUNTERS, describeKeyspace, PLAIN, TRIGGERED, valueOf } from './row.ts'
 import type { SimSource } from './sim-source.ts'
 import type { SimTier } from './sim-tier.ts'
@@ -35,8 +37,12 @@ export interface LibraryNodeOptions {
   readonly nearEntries: number
   readonly tide: boolean
   readonly old: OldConfig | undefined
+  /** Of keyspaces that write behind. */
+  readonly storage: JournalStorage | undefined
   /** What the product never is to reject with. */
   readonly broken: (what: string, error: unknown) => void
+  /** What those of functions reject with. */
+  readonly failed: ((what: string, error: unknown) => void) | undefined
 }
 
 interface Row {
@@ -76,6 +82,7 @@ class TravellingTickets extends SessionTickets {
 const DATABASE = 'postgres://simulated/database'
 
 export class LibraryNode {
+  readonly tide: Tidemark
   readonly #options: LibraryNodeOptions
   readonly #keyspaces: ReadonlyMap<string, Keyspace<Row>>
 
@@ -91,6 +98,7 @@ export class LibraryNode {
       {
         clock,
         random,
+        ...(options.storage && { storage: options.storage }),
         tier: tier && { lanes: tier.lanes, open: () => Promise.resolve(tier) },
         openPostgres: parts =>
           openRows({
@@ -102,7 +110,11 @@ export class LibraryNode {
           }),
       },
     )
-    tide.on('error', ({ error }) => broken('library', error))
+    tide.on('error', ({ keyspace, error }) => {
+      if (keyspace === OLD || keyspace === BEHIND) options.failed?.(`library, ${keyspace}`, error)
+      else broken('library', error)
+    })
+    this.tide = tide
     this.#options = options
     const database = postgres(DATABASE)
     this.#keyspaces = new Map(
@@ -187,7 +199,7 @@ export function oldOptions(old: OldConfig): OldValueOptions & Pick<KeyspaceOptio
   }
 }
 
-function durationOf(ms: number): Duration {
+export function durationOf(ms: number): Duration {
   return `${Math.floor(ms)}ms`
 }
 

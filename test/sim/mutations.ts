@@ -2,6 +2,7 @@
 // the simulator to show that it would notice. A pattern that does not occur exactly once fails loudly: then the product
 // has changed, and so must this. Not for: what each guard is for (docs/internals/coherence.md).
 import type { Focus } from './plan.ts'
+import { behindKinds, oldKinds } from './service-plan.ts'
 
 export interface Patch {
   /** Below src/. */
@@ -40,6 +41,31 @@ const everyRowOld: Focus = {
   config: {
     nearEntries: 1_000,
     library: { old: { ttlMs: 50, swrMs: 1_500, staleIfErrorMs: 3_000, softTimeoutMs: 5 } },
+  },
+}
+
+/** As `everyNodeAlone`, and what is looked at are values of functions that are old soon. */
+const everyValueOld: Focus = {
+  alone: true,
+  clientSteps: 10,
+  service: { kinds: oldKinds, steps: 400 },
+  config: { service: { oldKeys: 1, old: { ttlMs: 50, swrMs: 1_500, staleIfErrorMs: 3_000, softTimeoutMs: 5 } } },
+}
+
+/** As `everyNodeAlone`, and what is looked at is written behind. */
+const everyWriteBehind: Focus = {
+  alone: true,
+  clientSteps: 10,
+  service: { kinds: behindKinds, steps: 400 },
+  faults: ['node dies', 'database stops'],
+  faultSteps: 8,
+  config: {
+    service: {
+      behindKeys: 1,
+      behind: { maxDelayMs: 10, batch: 2, maxPending: 10, retryMs: 5, ttlMs: 30 },
+      store: { delayMs: 5, slowOneIn: 4, slowMs: 30, failsOneIn: 3, loadsFailOneIn: 8 },
+      disk: { delayMs: 2, slowOneIn: 10, slowMs: 20, powerOneIn: 1, failsOneIn: 0 },
+    },
   },
 }
 
@@ -673,6 +699,51 @@ export const mutations: Readonly<Record<string, Mutation>> = {
     patches: [patch('library/old-values.ts', 'return latestMs - asOfMs <= this.#proofClock.trustedMs(Infinity) ? nowMs - asOfMs : Infinity', 'return nowMs - asOfMs + 0 * latestMs')], // prettier-ignore
     focus: { ...everyRowOld, faults: ['node is suspended'], faultSteps: 8 },
     seeds: 100,
+    schedules: [],
+  },
+  'old values: marked as stale': {
+    patches: [patch('library/loading.ts', "tier: 'near', stale: true }", "tier: 'near', stale: false }")],
+    focus: everyValueOld,
+    seeds: 20,
+    schedules: [],
+  },
+  'times to live of suspended machines': {
+    patches: [patch('near/room.ts', 'if (sleptMs > 0) this.hasten(sleptMs)', '')],
+    focus: {
+      ...everyValueOld,
+      service: { kinds: ['old read', 'old get'], steps: 300 },
+      faults: ['node is suspended'],
+      faultSteps: 8,
+      config: { service: { oldKeys: 1, old: { ttlMs: 400, swrMs: 0, staleIfErrorMs: 100, softTimeoutMs: 20 } } },
+    },
+    seeds: 100,
+    schedules: [],
+  },
+  'behind: on the disk before it is acknowledged': {
+    patches: [patch('journal/journal.ts', 'if (group.length > 0 || last || writer.frees(confirmed)) {', 'if (last || writer.frees(confirmed)) {')], // prettier-ignore
+    focus: everyWriteBehind,
+    seeds: 20,
+    schedules: [],
+  },
+  'behind: the journal over the source': {
+    patches: [
+      patch('library/behind-source.ts', 'const before = ids.map(id => this.#journal.pending.get(id))', 'const before = ids.map((): Write | undefined => undefined)'), // prettier-ignore
+      patch('library/behind-source.ts', 'const write = this.#journal.pending.get(id) ?? before[at]', 'const write = before[at]'), // prettier-ignore
+    ],
+    focus: everyWriteBehind,
+    seeds: 20,
+    schedules: [],
+  },
+  'behind: the latest of a key after a failure': {
+    patches: [patch('journal/pending-writes.ts', 'const { write: latest, sequence } = state.waiting ?? write', 'const { write: latest, sequence } = write')], // prettier-ignore
+    focus: everyWriteBehind,
+    seeds: 20,
+    schedules: [],
+  },
+  'behind: what the journal forgets': {
+    patches: [patch('journal/pending-writes.ts', 'while (this.#confirmable < this.#added && !this.#outstanding.has(this.#confirmable + 1)) this.#confirmable++', 'this.#confirmable = this.#added')], // prettier-ignore
+    focus: { ...everyWriteBehind, faults: ['node dies'], faultSteps: 20 },
+    seeds: 250,
     schedules: [],
   },
   'library: compare-and-set of an update': {

@@ -8,6 +8,8 @@ import type { TideKeeper } from '../../src/cache/tide-keeper.ts'
 import type { CacheWrite, Writer } from '../../src/cache/writer.ts'
 import { NO_PROOF } from '../../src/coherence/freshness.ts'
 import type { SessionTicket } from '../../src/coherence/session.ts'
+import type { JournalStorage } from '../../src/journal/storage.ts'
+import type { Tidemark } from '../../src/library/tidemark.ts'
 import type { Told } from './checker.ts'
 import type { Cluster } from './cluster.ts'
 import { LibraryNode } from './library-node.ts'
@@ -19,6 +21,7 @@ import type { Network } from './network.ts'
 import { TIDE_SLOT, type Postgres } from './postgres.ts'
 import { valueOf } from './row.ts'
 import { ServerNode } from './server-node.ts'
+import type { ServiceNode } from './service-world.ts'
 import { SimFeed } from './sim-feed.ts'
 import { SimSource, type SourceShape } from './sim-source.ts'
 import type { MessageFaults } from './sim-subscription.ts'
@@ -47,11 +50,20 @@ export interface NodeOptions {
   readonly formats: number
   readonly layout: string
   readonly logless: LoglessWorld | undefined
+  /** Keyspaces of functions in a process that shares no tier. */
+  readonly service: ServiceParts | undefined
   readonly newValue: () => number
   readonly count: (what: string) => void
   readonly confirmed: (ageMs: number) => void
   /** What the product never is to reject with. */
   readonly broken: (what: string, error: unknown) => void
+}
+
+export interface ServiceParts {
+  readonly storage: (process: SimProcess) => JournalStorage
+  readonly open: (process: SimProcess, tide: Tidemark) => ServiceNode
+  /** Told what is no call's. */
+  readonly failed: (what: string, error: unknown) => void
 }
 
 export class Node {
@@ -62,6 +74,7 @@ export class Node {
   readonly library: LibraryNode | undefined
   readonly logless: LoglessNode | undefined
   readonly ownSlot: string | undefined
+  readonly service: ServiceNode | undefined
   readonly #server: ServerNode | undefined
   /** The database server that new connections go to. */
   postgres: Postgres
@@ -104,7 +117,9 @@ export class Node {
     if (options.library) {
       const nowMs = (): number => network.time.nowMs
       const shared = options.ownSlot === undefined ? tier : undefined
-      this.library = new LibraryNode({ ...common, tier: shared, nowMs, random: fork(random), tide, old: options.old })
+      const storage = options.service?.storage(process)
+      this.library = new LibraryNode({ ...common, tier: shared, nowMs, random: fork(random), tide, old: options.old, storage, failed: options.service?.failed }) // prettier-ignore
+      this.service = options.service?.open(process, this.library.tide)
     } else this.#server = new ServerNode({ ...common, tier, fork: () => fork(random), count })
     this.logless = options.logless?.newNode(process, options.formats)
     if (!tide) return

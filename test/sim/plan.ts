@@ -24,6 +24,13 @@ import {
   type LibraryKind,
 } from './library-plan.ts'
 import { drawLimits, type LimitValues } from './scaled-limits.ts'
+import {
+  drawService,
+  drawServiceSteps,
+  type ServiceConfig,
+  type ServiceFocus,
+  type ServiceKind,
+} from './service-plan.ts'
 
 export const clientKinds = ['read', 'strong read', 'patient read', 'stale read', 'session read', 'session write', 'write', 'remove', 'write several'] as const // prettier-ignore
 export const statementKinds = ['update', 'delete', 'cascade', 'copy', 'truncate', 'move key', 'abort', 'savepoint', 'twice', 'slow commit'] as const // prettier-ignore
@@ -55,7 +62,7 @@ export const faultKinds = [
 export type ClientKind = (typeof clientKinds)[number]
 export type StatementKind = (typeof statementKinds)[number]
 export type FaultKind = (typeof faultKinds)[number]
-export type StepKind = ClientKind | StatementKind | FaultKind | LoglessKind | LibraryKind
+export type StepKind = ClientKind | StatementKind | FaultKind | LoglessKind | LibraryKind | ServiceKind
 
 /** What happens at an instant. `dice` are numbers in [0, 1) that say the rest: who, which key, for how long. */
 export interface Step {
@@ -89,6 +96,8 @@ export interface Config {
   readonly logless?: LoglessConfig
   /** Which nodes have the library in them; undefined: none. */
   readonly library?: LibraryConfig
+  /** Keyspaces of functions in processes that share no tier; undefined: none. */
+  readonly service?: ServiceConfig
   /** When the last fault is over, and when everything is. */
   readonly faultsUntilMs: number
   readonly endMs: number
@@ -109,6 +118,7 @@ export interface Focus {
   readonly library?: LibraryFocus
   /** Every process has the library in it, and shares no tier. */
   readonly alone?: boolean
+  readonly service?: ServiceFocus
   readonly config?: Parts<Config>
 }
 
@@ -129,8 +139,9 @@ export function drawPlan(seed: number, focus: Focus = {}): Plan {
   // What looks for something else has its deployments as they are.
   const mayBeAlone = focus.alone === true || Object.keys(focus).length === 0
   const alone = mayBeAlone ? drawAlone(seed, drawn.nodes, focus.alone === true) : undefined
+  const service = drawService(seed)
   const limits = { ...drawn.limits, ...logless.limits, ...alone?.limits }
-  const whole = { ...drawn, limits, logless: logless.config, library: library.config, ...(alone && withAlone(library.config, alone)) } // prettier-ignore
+  const whole = { ...drawn, limits, logless: logless.config, library: library.config, ...(alone && { ...withAlone(library.config, alone), service: service.config }) } // prettier-ignore
   const config = focused(whole, focus.config ?? {})
   const clients = focus.clients ?? chooseKinds(random, clientKinds, 2)
   const clientSteps = drawSteps(random, clients, 'client', focus.clientSteps ?? 100 + random.below(300))
@@ -141,6 +152,7 @@ export function drawPlan(seed: number, focus: Focus = {}): Plan {
   const steps: Step[] = [...clientSteps, ...statementSteps, ...drawSteps(random, faults, 'fault', focus.faultSteps ?? random.below(10))] // prettier-ignore
   steps.push(...drawLoglessSteps(logless, config.logless ?? logless.config, focus.logless ?? {}, FAULTS_UNTIL_MS + 300))
   steps.push(...drawLibrarySteps(library, config.library ?? library.config, focus.library ?? {}, FAULTS_UNTIL_MS + 300))
+  if (alone !== undefined) steps.push(...drawServiceSteps(service, focus.service ?? {}, FAULTS_UNTIL_MS + 300))
   return { config, steps: steps.toSorted((a, b) => a.atMs - b.atMs) }
 }
 

@@ -3,6 +3,7 @@
 import { clientKinds, faultKinds, statementKinds } from './plan.ts'
 import { libraryKinds } from './library-plan.ts'
 import { loglessKinds } from './logless-plan.ts'
+import { behindKinds, oldKinds } from './service-plan.ts'
 import type { SwarmResult } from './swarm.ts'
 
 type Counts = Readonly<Record<string, number>>
@@ -45,6 +46,18 @@ function loglessLines(counts: Counts, named: (prefix: string) => string[]): stri
   ]
 }
 
+/** Keyspaces of functions in processes that share no tier. */
+function serviceLines(counts: Counts, named: (prefix: string) => string[]): string[] {
+  const short = (prefix: string) => (name: string) => name.slice(prefix.length)
+  return [
+    list('old values, reads', counts, named('old: read '), short('old: read ')),
+    list('old values, rules', counts, [...named('old checked: '), ...named('old skipped: ')], short('old ')),
+    list('written behind', counts, named('behind: '), short('behind: ')),
+    list('written behind, rules', counts, named('behind checked: '), short('behind checked: ')),
+    list('of these, users', counts, [...oldKinds, ...behindKinds]),
+  ]
+}
+
 export function reportOf(result: SwarmResult, cpuMs: number, wallMs: number): string[] {
   const { counts, seeds, events, failures } = result
   const named = (prefix: string): string[] =>
@@ -61,6 +74,7 @@ export function reportOf(result: SwarmResult, cpuMs: number, wallMs: number): st
     list('of them by processes that share no tier', counts, named('alone: '), name =>
       name.slice('alone: read '.length),
     ),
+    ...serviceLines(counts, named),
     list('rules', counts, named('checked: '), name => name.slice('checked: '.length)),
     list(`operations taken ${number(sum(counts, taken))}`, counts, taken),
     list(`operations refused ${number(sum(counts, refused))}`, counts, refused),

@@ -5,6 +5,7 @@ import { test } from 'node:test'
 import { libraryKinds } from './library-plan.ts'
 import { loglessKinds } from './logless-plan.ts'
 import { faultKinds, statementKinds } from './plan.ts'
+import { behindKinds, oldKinds } from './service-plan.ts'
 import { simulate } from './simulate.ts'
 
 interface Ran {
@@ -33,6 +34,13 @@ test(`nothing is wrong in ${SEEDS} seeds, and every rule, operation and fault wa
     'alone: read near': 4_000,
     'alone: read source': 3_000,
     'alone: read at once': 1_500,
+    'old checked: age': 400,
+    'old checked: own write': 5_000,
+    'old: read stale': 50,
+    'behind checked: read after a write': 1_500,
+    'behind checked: shown': 1_500,
+    'behind: write unknown': 10,
+    'behind checked: end': 200,
     'read near': 10_000,
     'read tier': 10_000,
     'lease granted': 8_000,
@@ -70,7 +78,14 @@ test(`nothing is wrong in ${SEEDS} seeds, and every rule, operation and fault wa
   for (const [what, times] of Object.entries(atLeast)) {
     assert.ok((counts[what] ?? 0) >= times, `'${what}' came ${counts[what] ?? 0} times, not ${times}`)
   }
-  for (const kind of [...faultKinds, ...statementKinds, ...loglessKinds, ...libraryKinds]) {
+  for (const kind of [
+    ...faultKinds,
+    ...statementKinds,
+    ...loglessKinds,
+    ...libraryKinds,
+    ...oldKinds,
+    ...behindKinds,
+  ]) {
     assert.ok((counts[kind] ?? 0) >= 20, `'${kind}' came ${counts[kind] ?? 0} times`)
   }
 })
@@ -83,6 +98,14 @@ test('a session whose calls overlap while the database becomes another one does 
 test('an old value of before a suspension of the machine is not answered as younger than it is', async () => {
   const { output, code } = await simulate(['--seed', '910098', '--seeds', '1', '--focus', 'old values: sessions'])
   assert.equal(code, 0, output)
+})
+
+test('values of functions do not outlive their time while the machine is suspended', async () => {
+  for (const seed of [25, 64]) {
+    const argv = ['--seed', `${seed}`, '--seeds', '1', '--focus', 'alone: changes in its own lanes']
+    const { output, code } = await simulate(argv)
+    assert.equal(code, 0, output)
+  }
 })
 
 test('one seed is one run', async () => {

@@ -12,12 +12,15 @@ import { loglessKinds, type LoglessKind } from './logless-plan.ts'
 import { LoglessWorld } from './logless-world.ts'
 import { SimProcess } from './machine.ts'
 import { Network } from './network.ts'
-import { Node } from './node.ts'
+import { Node, type ServiceParts } from './node.ts'
 import { clientKinds, faultKinds, statementKinds, type ClientKind, type Config, type FaultKind, type Plan, type StatementKind, type Step } from './plan.ts' // prettier-ignore
 import { Postgres } from './postgres.ts'
 import { COUNTERS, PLAIN, TRIGGERED } from './row.ts'
 import { withLimits } from './scaled-limits.ts'
+import { behindKinds, oldKinds, type ServiceKind } from './service-plan.ts'
+import { ServiceWorld } from './service-world.ts'
 import { Statements } from './statements.ts'
+import { withTurnsOf } from './turns.ts'
 import { Truth, type Value } from './truth.ts'
 import { VirtualTime } from './virtual-time.ts'
 
@@ -33,6 +36,8 @@ const BEGIN_WAL = 1_000n
 /** How long after the last fault users go on, and what they have begun may take. */
 const LAST_STATEMENTS_MS = 600
 const BEGIN_XID = 100n
+/** What is read leaves a memory of so many entries, or fewer, before it is read again. */
+const SMALL_MEMORY_ENTRIES = 2
 
 export class World {
   readonly config: Config
@@ -48,6 +53,8 @@ export class World {
   readonly nodes: Node[] = []
   /** Sources without a log, if there are any. */
   readonly logless: LoglessWorld | undefined
+  /** Keyspaces of functions in processes that share no tier, if there are any. */
+  readonly service: ServiceWorld | undefined
   readonly counts: Record<string, number> = {}
   /** Lines of what happened, if someone wants them. */
   readonly trace: string[] = []
@@ -83,6 +90,7 @@ export class World {
     for (const [key, value] of this.#initial) this.truth.show(key, value, 0)
     this.postgres = this.newServer({ timeline: 1, run: 1, wal: BEGIN_WAL, nextXid: BEGIN_XID, log: [], initial: this.#initial }) // prettier-ignore
     this.sessions = Array.from({ length: config.sessions }, () => new Session())
+    if (config.service !== undefined) this.service = new ServiceWorld(this, config.service)
     if (logless !== undefined && loglessLanes > 0) this.logless = new LoglessWorld(this, logless)
     for (let index = 0; index < config.nodes; index++) this.nodes.push(this.newNode(index))
   }
@@ -124,6 +132,7 @@ export class World {
       formats: config.mixedFormats && index % 2 === 1 ? 2 : 1,
       layout: this.#layoutOf(index),
       logless: this.logless,
+      service: isAlone ? this.#serviceOf(index) : undefined,
       newValue: () => this.newValue(),
       count: what => {
         this.say(() => `node-${index}: ${what}`)
@@ -132,6 +141,17 @@ export class World {
       confirmed: ageMs => this.checker.confirmed(ageMs),
       broken: (what, error) => this.broken(what, error),
     })
+  }
+
+  #serviceOf(index: number): ServiceParts | undefined {
+    const { service } = this
+    return (
+      service && {
+        storage: process => service.storage(index, process),
+        open: (process, tide) => service.newNode(index, process, tide),
+        failed: (what, error) => service.failed(what, error),
+      }
+    )
   }
 
   count(what: string): void {
@@ -182,6 +202,7 @@ export class World {
         this.say(() => `-- ${kind} ${dice.map(die => die.toFixed(3)).join(' ')}`)
         if (isClient(kind)) clients.begin(kind, dice)
         else if (isLibrary(kind)) library.begin(kind, dice)
+        else if (isService(kind)) this.service?.begin(kind, dice)
         else if (isLogless(kind)) this.logless?.begin(kind, dice)
         else if (isStatement(kind)) statements.begin(kind, dice)
         else faults.begin(kind, dice)
@@ -196,9 +217,10 @@ export class World {
     this.say(() => '-- nobody writes any more')
     this.postgres.terminateAll()
     await this.time.run(endMs)
-    await this.#settled()
+    await this.#settled(library.areCounting ? this.keys : [...this.keys, this.counter])
     library.settled()
     await this.logless?.settled()
+    await this.service?.settled()
     return this.outcome()
   }
 
@@ -207,7 +229,7 @@ export class World {
     const { mixedFormats, nearEntries } = this.config
     // What is past its time is answered as old, and loaded anew behind that.
     if (library !== undefined && this.config.library?.old !== undefined) return false
-    return ownSlot === undefined ? !mixedFormats : nearEntries > this.keys.length
+    return ownSlot === undefined ? !mixedFormats : nearEntries > SMALL_MEMORY_ENTRIES
   }
 
   outcome(): Outcome {
@@ -218,6 +240,7 @@ export class World {
   #calm(): void {
     const { network, postgres, source, messages } = this.config
     this.logless?.calm()
+    this.service?.calm()
     Object.assign(network, { slowOneIn: 0 })
     Object.assign(postgres, { slowVisibleOneIn: 0 })
     Object.assign(source, { slowOneIn: 0, hiddenTriggerOneIn: 0 })
@@ -225,10 +248,10 @@ export class World {
   }
 
   // First whatever has to be loaded, then again: from memory.
-  async #settled(): Promise<void> {
+  async #settled(keys: readonly string[]): Promise<void> {
     for (const again of [false, true]) {
       for (const node of this.nodes) {
-        for (const key of [...this.keys, this.counter]) {
+        for (const key of keys) {
           node.read(key, {}, false).then(
             result => this.checker.settled(node, key, result, again && this.#remembers(node)),
             (error: unknown) => this.violated(`in the end ${node.name} cannot read ${key}: ${String(error)}`),
@@ -237,7 +260,7 @@ export class World {
       }
       await this.time.run(this.config.endMs + (again ? 500 : 400))
     }
-    const expected = 2 * this.nodes.length * (this.keys.length + 1)
+    const expected = 2 * this.nodes.length * keys.length
     const answered = this.counts['checked: end'] ?? 0
     if (answered < expected) this.violated(`in the end ${expected - answered} of ${expected} reads are not answered`)
   }
@@ -259,6 +282,10 @@ function isLogless(kind: Step['kind']): kind is LoglessKind {
   return (loglessKinds as readonly string[]).includes(kind)
 }
 
+function isService(kind: Step['kind']): kind is ServiceKind {
+  return (oldKinds as readonly string[]).includes(kind) || (behindKinds as readonly string[]).includes(kind)
+}
+
 function isStatement(kind: Step['kind']): kind is StatementKind {
   return (statementKinds as readonly string[]).includes(kind)
 }
@@ -273,7 +300,7 @@ export function runPlan({ config, steps }: Plan, tracing = false): Promise<Outco
     const unhandled = (error: unknown): void => world.violated(`a rejection that nobody handles: ${String(error)}`)
     process.on('unhandledRejection', unhandled)
     try {
-      return await world.run(steps)
+      return await withTurnsOf(world.time, () => world.run(steps))
     } catch (error) {
       // Of the simulation itself, or in it: either way this seed is not one in which all is well.
       world.violated(error instanceof Error ? (error.stack ?? error.message) : String(error))
