@@ -97,9 +97,10 @@ export const limits = {
   libraryLanes: 16,
   /** Changes that a lane's header remembers. */
   recentChangesMax: 32,
+  /** How long a key is left to whoever loads it; he holds it for longer, again and again, while his load is under way. */
   leaseMs: 2_000,
-  /** Of a value that is built: a build that takes longer is begun a second time by whoever asks then. */
-  buildLeaseMs: 30_000,
+  /** For a build without a `load.timeout`: one that takes longer is begun a second time by whoever asks then. */
+  buildPatienceMs: 30_000,
   stampBytesMax: 512,
   /** Transactions in progress that a snapshot names; with more of them, only those below xmin count as seen. */
   snapshotInProgressMax: 16,
@@ -159,7 +160,7 @@ export const limits = {
   loadBatchMax: 512,
   /** A database whose thread died, and that could not be opened again, is tried again after so long. */
   sourceReopenMs: 1_000,
-  /** How long a reader waits for another process's or thread's load before it loads by itself. */
+  /** How long a reader waits for another process's or thread's load before it loads by itself, where a source says nothing else. */
   fillWaitMs: 250,
   /** When so many of a keyspace's looks at the tier find nothing, each takes a lease along. Over so many looks, about. */
   absentShareMin: 0.25,

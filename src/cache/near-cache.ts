@@ -36,8 +36,6 @@ export interface NearCache<V = Uint8Array> extends LaneListener {
   admit(key: string, entry: NearEntry<V>): boolean
   /** After a write: a reader of this process does not find the row of before any more, nor admit it. */
   drop(key: string): void
-  /** Whether it has a value under the key whose time is over, for when there is no other. Without it: it never has. */
-  keeps?(key: string): boolean
   lane(lane: number): NearLane
   /** A lane's header, read after the subscription stood: makes the near lane known if it is not. */
   initialise(lane: number, header: LaneState | undefined): void

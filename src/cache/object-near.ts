@@ -78,10 +78,6 @@ export class ObjectNear implements NearCache<unknown> {
     this.#gone?.key(key)
   }
 
-  keeps(key: string): boolean {
-    return this.#places.keeps(key)
-  }
-
   lane(lane: number): NearLane {
     return this.#lanes[lane]!.state
   }

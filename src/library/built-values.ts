@@ -32,16 +32,29 @@ export class BuiltValues implements Source<unknown> {
   readonly name: string
   readonly epoch: bigint = LOGLESS_EPOCH
   readonly log = false
-  readonly loadMs: number = limits.buildLeaseMs
+  readonly loadMs: number
   readonly #builds = new Map<RowId, Build[]>()
   readonly #begun = new WeakSet<Build>()
 
   readonly #check: (key: string, payload: unknown) => void
 
-  /** `check` throws for a value that cannot be kept, where that is not found out before somebody hears that it was written. */
-  constructor(name: string, check: (key: string, payload: unknown) => void = () => {}) {
+  /**
+   * `check` throws for a value that cannot be kept, where that is not found out before somebody hears that it was written.
+   * `timeoutMs`: how long a build may take.
+   */
+  constructor(
+    name: string,
+    {
+      check = () => {},
+      timeoutMs,
+    }: {
+      readonly check?: (key: string, payload: unknown) => void
+      readonly timeoutMs?: number | undefined
+    } = {},
+  ) {
     this.name = name
     this.#check = check
+    this.loadMs = timeoutMs === undefined ? limits.buildPatienceMs : timeoutMs + limits.leaseMs
   }
 
   /** Who asks for the id from now on has it built so; of those that have not built yet, who asked first builds. */

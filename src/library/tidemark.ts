@@ -262,12 +262,13 @@ export class Tidemark implements AsyncDisposable {
   }
 
   #own(settings: ResolvedKeyspace): OwnValues {
+    const { timeoutMs } = settings.load
     const shared = this.#shared
     if (shared !== undefined) {
       const check = (key: string, payload: unknown): void => void shared.codecs.encode(key, payload)
-      return { built: new BuiltValues(settings.name, check), opened: undefined, writes: undefined }
+      return { built: new BuiltValues(settings.name, { check, timeoutMs }), opened: undefined, writes: undefined }
     }
-    const built = new BuiltValues(settings.name)
+    const built = new BuiltValues(settings.name, { timeoutMs })
     const range = this.#take(1)
     const opened = openLogless({ ...this.#parts, keyspace: settings.name, source: built, range })
     const writes = new OwnWrites({ ...this.#parts, settings, tier: opened.tier, lane: range.firstLane })

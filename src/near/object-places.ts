@@ -42,13 +42,6 @@ export class ObjectPlaces {
     this.#graces.set(keyspace, graceMs)
   }
 
-  /** Whether a value is there whose time is over. */
-  keeps(key: string): boolean {
-    const colon = key.indexOf(':')
-    const [space, id] = [this.space(key.slice(0, colon)), key.slice(colon + 1)]
-    return space.findKept(id) >= 0 && space.find(id) < 0
-  }
-
   find<Stamp>(key: string): { readonly payload: unknown; readonly stamp: Stamp } | undefined {
     const colon = key.indexOf(':')
     const slot = this.space(key.slice(0, colon)).find(key.slice(colon + 1))

@@ -115,8 +115,7 @@ export class LoglessWorld {
       if (kind === 'logless read') {
         this.#read(node, key, {})
         if (dice[3]! * this.#config.renewOneIn < 1 && this.#config.renewOneIn > 0) this.#renew(node, key)
-      }
-      else if (kind === 'logless bounded read')
+      } else if (kind === 'logless bounded read')
         this.#read(node, key, { maxStalenessMs: dice[2]! < 0.3 ? 0 : dice[2]! * 300 })
       else if (kind === 'logless write several') this.#write(node, this.keys, false)
       else this.#write(node, [key], kind === 'logless remove')

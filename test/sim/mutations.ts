@@ -125,9 +125,7 @@ export const mutations: Readonly<Record<string, Mutation>> = {
     schedules: ['a fill is refused once its lease has expired and another has the key'],
   },
   'generation of a lease': {
-    patches: [
-      patch(operations, "if (!generationsEqual(own.generation, generation)) return unchanged('refused')", ''),
-    ],
+    patches: [patch(operations, "if (!generationsEqual(own.generation, generation)) return unchanged('refused')", '')],
     focus: {
       statements: ['truncate', 'update'],
       faults: ['slot is lost'],

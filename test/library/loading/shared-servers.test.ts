@@ -200,7 +200,8 @@ async function answersInsteadOfErrors(t: TestContext, server: Server): Promise<v
   s.source.fails = true
   assert.deepEqual((await s.all()).values, [1, 1, 1])
   server.pause()
-  for (let i = 0; i < 3; i++) assert.deepEqual((await s.all()).values, [1, 1, 1])
+  // Each asks the server and the source, in vain; that takes a part of the time after which nothing is heard of the server.
+  assert.deepEqual((await s.all()).values, [1, 1, 1])
   server.resume()
   assert.deepEqual((await s.all()).values, [1, 1, 1])
   await server.kill()
