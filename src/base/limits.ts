@@ -214,6 +214,9 @@ export const limits = {
   tierRetryMs: 100,
   /** How long values of a source without a log are kept, where nobody says: nothing tells of what is changed around them. */
   loglessTtlMsDefault: 60_000,
+  /** What says of which edition a keyspace is stays in the tier for so long, and is looked for as often while it is in use. */
+  editionTtlMs: 31_536_000_000,
+  editionSeenEveryMs: 10_000,
   /** How long a write to a source without a log may take before others load its key again. */
   fenceMs: 15_000,
   /** How often a node asks its sources for their positions, and how long it waits for an answer. */

@@ -19,6 +19,8 @@ export interface ObjectNearOptions {
   readonly gone?: { key(key: string): void; lane(lane: number): void } | undefined
   /** Told of payloads that are in memory now. */
   readonly admitted?: ((payload: unknown) => void) | undefined
+  /** What may not be held whatever is known of its lane. */
+  readonly mayHold?: ((key: string, stamp: Stamp) => boolean) | undefined
 }
 
 interface Lane {
@@ -35,6 +37,7 @@ export class ObjectNear implements NearCache<unknown> {
   readonly #lanes: readonly Lane[]
   readonly #gone: ObjectNearOptions['gone']
   readonly #admitted: ObjectNearOptions['admitted']
+  readonly #mayHold: ObjectNearOptions['mayHold']
   readonly #changes = new KeyChanges(new Int32Array(KEY_CHANGE_COUNTERS))
   #samples: readonly Sample[] = []
 
@@ -43,6 +46,7 @@ export class ObjectNear implements NearCache<unknown> {
     this.#firstLane = options.firstLane
     this.#gone = options.gone
     this.#admitted = options.admitted
+    this.#mayHold = options.mayHold
     this.#lanes = Array.from({ length: options.lanes }, () => ({ state: undefined, breaks: 0 }))
   }
 
@@ -66,6 +70,7 @@ export class ObjectNear implements NearCache<unknown> {
     if (entry.ticket !== this.begin(key)) return false
     if (!mayEnter(this.#lanes[at]!.state, entry.lane)) return false
     const { payload, stamp } = entry.record
+    if (this.#mayHold?.(key, stamp) === false) return false
     const ttl = entry.ttlMs === undefined ? {} : { ttlMs: entry.ttlMs }
     const kept = this.#places.put(key, { payload, stamp, lane: this.#firstLane + at, ...ttl })
     if (kept) this.#admitted?.(payload)

@@ -168,6 +168,15 @@ export class Reader<V = Uint8Array> {
     return waitedMs < limits.fillWaitMs || (leases <= LEASES_WAITED_FOR && waitedMs < loadMs)
   }
 
+  /** Loads that are under way fill nothing, and whoever asks from now on waits for none of them. */
+  giveUpLoads(): void {
+    for (const [key, { token }] of this.#flights) {
+      const { keyspace, lane } = this.#keyspaces.place(key)
+      void keyspace.calls.call(lane, () => keyspace.backing.tier.hold(key, token, 0))
+    }
+    this.#flights.clear()
+  }
+
   async #pause(call: Call<V>, lastMs: number): Promise<number> {
     const longestMs = Math.max(PAUSE_MS_MAX, (this.#clock.monotonicMs() - call.calledMs) * PAUSE_SHARE_MAX)
     const pauseMs = Math.min(longestMs, Math.max(FIRST_PAUSE_MS, lastMs * 2))

@@ -38,4 +38,6 @@ export interface KeyspaceParts {
   readonly own: OwnValues | undefined
   /** Of one that writes behind. */
   readonly behind: BehindKeyspace | undefined
+  /** What processes share of its values is given up, once it is open; undefined: they share none, or rows that a log proves. */
+  readonly clearShared: (() => Promise<void>) | undefined
 }

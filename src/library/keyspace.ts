@@ -261,8 +261,23 @@ export class Keyspace<V = unknown, K extends Key = string> {
     return async (...given) => this.getOrSet(key(...given), () => call(...given), rest)
   }
 
-  /** Gives up all that this process holds of the keyspace. */
-  clear(): void {
+  /**
+   * Gives up all that there is of the keyspace, at the same cost for one value and for a million. In this process that is so
+   * when the call returns. Values that are in a tier, of functions or of the cache alone, are given up for all who share it: once
+   * this resolves no record of before is an answer of the tier, and what other processes hold they give up when the tier's
+   * message comes, as after any write: within milliseconds as a rule, and at the latest when they see that messages were
+   * missed. With `maxStaleness` that is never later than the bound. What is being loaded or built meanwhile is answered, and not
+   * kept. Rejects with TIER_UNAVAILABLE when the tier does not answer: others may not have been told. Rows of a table are given
+   * up by this process alone: what others hold of them is proved by the database's log, and not made wrong by this.
+   */
+  async clear(): Promise<void> {
+    this.#clear()
+    if (this.#parts.clearShared === undefined) return
+    await this.#ready()
+    await this.#parts.clearShared()
+  }
+
+  #clear(): void {
     this.#space.clear()
     // What is being loaded now is not kept.
     const tier = this.#engine?.opened.backing.tier

@@ -4,7 +4,6 @@ import { systemClock, type Clock, type Timer } from '../base/clock.ts'
 import { TidemarkError } from '../base/errors.ts'
 import { limits } from '../base/limits.ts'
 import { Encryption } from '../codec/encryption.ts'
-import type { Source } from '../source/source.ts'
 import { TierValues } from './tier-values.ts'
 import { sharedPlaceOf, type SharedPlace } from './tier-place.ts'
 import { systemRandom, type Random } from '../base/random.ts'
@@ -28,7 +27,7 @@ import { Keyspace } from './keyspace.ts'
 import type { OwnValues } from './keyspace-parts.ts'
 import { LibraryDatabase, sqliteFile, type OpenPostgres } from './library-database.ts'
 import { openLogless } from './open-functions.ts'
-import type { LaneRange, OpenedSource, OpenParts } from './opened.ts'
+import type { LaneRange, OpenParts } from './opened.ts'
 import { invalid } from './option-checks.ts'
 import {
   resolveKeyspace,
@@ -173,7 +172,8 @@ export class Tidemark implements AsyncDisposable {
     const counts = new Counts()
     const own = settings.source === undefined ? this.#own(settings) : undefined
     const behind = settings.behind && this.#behindKeyspace(settings, settings.behind, counts)
-    if (!(settings.source instanceof TableSource) && behind === undefined) this.#shared?.codecs.add(settings)
+    const shared = settings.source instanceof TableSource || behind !== undefined ? undefined : this.#shared
+    shared?.codecs.add(settings)
     const made = new Keyspace<V, K>({
       settings,
       places: this.#places,
@@ -185,6 +185,7 @@ export class Tidemark implements AsyncDisposable {
       tags: this.#book,
       own,
       behind,
+      clearShared: shared && (() => shared.clear(name)),
       open: behind === undefined ? this.#opener(settings, counts, own) : () => behind.open(),
       onClose: shut => this.#shutting.push(shut),
     })
@@ -281,15 +282,14 @@ export class Tidemark implements AsyncDisposable {
     const common = this.#engineParts(settings, counts)
     const open = async (): Promise<Engine> => {
       if (own !== undefined) {
-        return new Engine(own.opened ?? (await this.#openShared(settings, own.built)), [settings], common)
+        if (own.opened === undefined) return this.#shared!.join(settings, own.built, common)
+        return new Engine(own.opened, [settings], common)
       }
       const { name, schema } = settings
       const functions = this.#functions(settings, source!)
       const schemas = new Map<string, StandardSchema<unknown>>(schema === undefined ? [] : [[name, schema]])
       const checkedSource = new CheckedSource(functions, schemas)
-      if (this.#shared !== undefined) {
-        return new Engine(await this.#openShared(settings, checkedSource), [settings], common)
-      }
+      if (this.#shared !== undefined) return this.#shared.join(settings, checkedSource, common)
       const range = this.#take(limits.libraryLanes)
       const opened = openLogless({ ...this.#parts, keyspace: name, source: checkedSource, range })
       this.#closing.push(opened.close)
@@ -347,15 +347,6 @@ export class Tidemark implements AsyncDisposable {
     }
     this.#behind.push(made)
     return made
-  }
-
-  async #openShared({ name }: ResolvedKeyspace, source: Source<unknown>): Promise<OpenedSource> {
-    const { tier, near } = await this.#shared!.open()
-    return {
-      backing: { source, tier, near, proofs: { known: () => undefined, samples: () => [] } },
-      descriptions: [{ name, table: name, columns: [], keyColumns: [] }],
-      close: () => source.close(),
-    }
   }
 
   // What fails together.

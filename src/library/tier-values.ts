@@ -1,4 +1,5 @@
-// The part of a shared tier that holds values without a log: of functions, of nothing but the cache, and what tags are now.
+// The part of a shared tier that holds values without a log: of functions, of nothing but the cache, and what tags and editions
+// of keyspaces are now.
 // Lanes belong to one kind of source, so these have some of their own. Opened when the first
 // keyspace asks for it.
 import { sleep } from '../base/clock.ts'
@@ -13,10 +14,15 @@ import type { Encryption } from '../codec/encryption.ts'
 import { structuredCodec } from '../codec/structured-codec.ts'
 import { keyHash, laneOf } from '../coherence/lane.ts'
 import type { Tags } from '../near/tags.ts'
+import type { Source } from '../source/source.ts'
 import { CodecTier } from '../tier/codec-tier.ts'
 import type { SharedTier } from '../tier/tier.ts'
 import { BuiltValues } from './built-values.ts'
+import { Editions } from './editions.ts'
+import { EditionSource } from './edition-source.ts'
+import { Engine, type EngineParts } from './engine.ts'
 import type { LaneRange, OpenParts } from './opened.ts'
+import type { ResolvedKeyspace } from './options.ts'
 import { ValueCodecs } from './payload-codecs.ts'
 import { SharedTags, TAGS, type TagBook, type TagValues } from './tag-book.ts'
 import type { SharedPlace } from './tier-place.ts'
@@ -31,12 +37,10 @@ export interface TierValuesParts extends OpenParts {
   readonly noValue: TellNoValue
 }
 
-export interface OpenedValues {
+interface Opened extends TagValues {
   readonly tier: SharedTier<unknown>
   readonly near: ObjectNear
-}
-
-interface Opened extends OpenedValues, TagValues {
+  readonly editions: Editions
   close(): Promise<void>
 }
 
@@ -61,9 +65,32 @@ export class TierValues {
     this.codecs.add({ name: TAGS, codec: structuredCodec() })
   }
 
-  /** Rejects with TIER_MISMATCH; not because nobody answers. The next call tries again. */
-  open(): Promise<OpenedValues> {
-    return this.#opened()
+  /** A keyspace of them. Rejects with TIER_MISMATCH; not because nobody answers. The next call tries again. */
+  async join(settings: ResolvedKeyspace, source: Source<unknown>, parts: EngineParts): Promise<Engine> {
+    const { name } = settings
+    const { tier, near, editions } = await this.#opened()
+    const stamped = new EditionSource(source, name, editions)
+    const opened = {
+      backing: { source: stamped, tier, near, proofs: { known: () => undefined, samples: () => [] } },
+      descriptions: [{ name, table: name, columns: [], keyColumns: [] }],
+      close: () => source.close(),
+    }
+    const engine = new Engine(opened, [settings], parts)
+    const space = this.#parts.places.space(name)
+    editions.follow(name, {
+      lost: () => space.clear(),
+      ended: () => {
+        space.clear()
+        engine.reader.giveUpLoads()
+      },
+    })
+    return engine
+  }
+
+  /** Ends what all who share the tier have of a keyspace that was joined. Rejects with TIER_UNAVAILABLE. */
+  async clear(keyspace: string): Promise<void> {
+    const { editions } = await this.#opened()
+    await editions.end(keyspace)
   }
 
   async close(): Promise<void> {
@@ -87,12 +114,19 @@ export class TierValues {
     const warn = (message: string): void => onError(new TidemarkError('TIER_UNAVAILABLE', message))
     const bytes = await place.open({ clock, random, warn, part: 'values' })
     const logless = await LoglessTier.open({ tier: bytes, random, onMismatch: onError })
-    const tier = new CodecTier(logless, this.codecs, onError)
-    const near = new ObjectNear({ places, ...range, gone: heardBy(tags, range.lanes) })
+    const editions = new Editions({ tier: logless, near: { lane: lane => near.lane(lane) }, clock, random })
+    const near: ObjectNear = new ObjectNear({
+      places,
+      ...range,
+      gone: heardBy(tags, editions, range.lanes),
+      mayHold: (key, stamp) => editions.mayBeNear(key, stamp),
+    })
+    const tier = new CodecTier(logless, this.codecs, onError, (key, stamp) => editions.standing(key, stamp))
     const subscription = await NearSubscription.open({ tier, near, clock })
     return {
       tier,
       near,
+      editions,
       ...this.#tagValues(tier, near),
       close: async () => {
         await subscription.close()
@@ -140,14 +174,16 @@ export class TierValues {
   }
 }
 
-/** Tags end here as their values do near. */
-function heardBy(tags: Tags, lanes: number): { key(key: string): void; lane(lane: number): void } {
+/** Tags and editions end here as their values do near. */
+function heardBy(tags: Tags, editions: Editions, lanes: number): { key(key: string): void; lane(lane: number): void } {
   const prefix = `${TAGS}:`
   return {
     key: key => {
+      editions.heardOfKey(key)
       if (key.startsWith(prefix)) tags.giveUp(key.slice(prefix.length))
     },
     lane: lane => {
+      editions.lostLane(lane)
       for (const name of tags.names()) if (laneOf(keyHash(prefix + name), lanes) === lane) tags.giveUp(name)
     },
   }

@@ -2,12 +2,13 @@
 // are no value to this process (of another codec, another version, damaged) are removed, and read as absent: whoever asked
 // loads the value and stores it anew.
 // A value that has no bytes does not fit either: whatever is there leaves.
+// So does a record of before its keyspace was cleared; where that cannot be said, the tier has not answered.
 // Not for: how values become bytes (the `PayloadCodec` says), tiers in this process's memory (object-tier.ts).
 import type { LaneState } from '../coherence/lane.ts'
 import type * as coherence from '../coherence/operations.ts'
 import type { TierRecord, Token } from '../coherence/record.ts'
 import { factsOf } from '../near/entry.ts'
-import type { LoadStamp, WriteStamp } from '../coherence/stamp.ts'
+import type { LoadStamp, Stamp, WriteStamp } from '../coherence/stamp.ts'
 import type {
   Awaitable,
   LaneListener,
@@ -26,6 +27,9 @@ import type {
 /** What `decode` answers for bytes that are no value here. */
 export const UNDECODABLE: unique symbol = Symbol('undecodable')
 
+/** What a record is that was read: of now, of before its keyspace was cleared, or nobody can say. */
+export type Standing = 'current' | 'ended' | 'unknown'
+
 export interface PayloadCodec {
   /** Never null: the absence of a value is not encoded. Throws for what has no bytes. */
   encode(key: string, payload: unknown): Uint8Array
@@ -36,12 +40,19 @@ export class CodecTier implements SharedTier<unknown> {
   readonly #tier: SharedTier
   readonly #codec: PayloadCodec
   readonly #onUnencodable: (error: unknown) => void
+  readonly #standing: (key: string, stamp: Stamp) => Awaitable<Standing>
 
   /** `onUnencodable` is told why a value was not stored, since those who store it are told only that it was not. */
-  constructor(tier: SharedTier, codec: PayloadCodec, onUnencodable: (error: unknown) => void = () => {}) {
+  constructor(
+    tier: SharedTier,
+    codec: PayloadCodec,
+    onUnencodable: (error: unknown) => void = () => {},
+    standing: (key: string, stamp: Stamp) => Awaitable<Standing> = () => 'current',
+  ) {
     this.#tier = tier
     this.#codec = codec
     this.#onUnencodable = onUnencodable
+    this.#standing = standing
   }
 
   get lanes(): number {
@@ -57,6 +68,7 @@ export class CodecTier implements SharedTier<unknown> {
     const lease = await this.#tier.lease(key, options)
     const read = await this.#decoded(key, lease)
     if (lease.record === undefined || read.record !== undefined) return { outcome: lease.outcome, ...read }
+    if (read.lane === undefined) return { outcome: 'no-lane', ...read }
     // What was in the way is gone.
     const again = await this.#tier.lease(key, options)
     return { outcome: again.outcome, ...(await this.#decoded(key, again)) }
@@ -144,8 +156,12 @@ export class CodecTier implements SharedTier<unknown> {
   }
 
   async #decoded(key: string, { lane, record }: TierRead): Promise<TierRead<unknown>> {
-    if (record?.type !== 'value' || record.payload === null) return { lane, record }
-    const payload = await this.#codec.decode(key, record.payload)
+    if (record?.type !== 'value') return { lane, record }
+    const asked = this.#standing(key, record.stamp)
+    const standing = asked instanceof Promise ? await asked : asked
+    if (standing === 'unknown') return { lane: undefined, record: undefined }
+    if (standing === 'current' && record.payload === null) return { lane, record }
+    const payload = standing === 'ended' ? UNDECODABLE : await this.#codec.decode(key, record.payload!)
     if (payload !== UNDECODABLE) return { lane, record: { ...record, payload } satisfies TierRecord<unknown> }
     await this.#tier.voidKey(key)
     return { lane, record: undefined }

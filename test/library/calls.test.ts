@@ -132,7 +132,7 @@ void test('events tell what happened, to those who listen', async t => {
   expect(['stale', { keyspace, key: '2', ageMs: 2_000 }], ['hit', { keyspace, key: '2' }])
   await k.invalidate('2')
   await k.invalidateMany(['a', 'b'])
-  k.clear()
+  await k.clear()
   expect(['invalidate', { keyspace, keys: ['2'] }], ['invalidate', { keyspace, keys: ['a', 'b'] }], ['invalidate', { keyspace, keys: [] }]) // prettier-ignore
   const evicted = listen(tide, ['evict'])
   for (let i = 0; i < 5; i++) await tide.set(`v${i}`, i)

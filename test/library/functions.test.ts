@@ -121,7 +121,7 @@ void test('a load that began before the keyspace was cleared, or a key was inval
     await settle()
     assert.equal(users.peek('1'), 'new')
     functions.rows.set('1', 'old')
-    users.clear()
+    await users.clear()
   }
 })
 

@@ -152,7 +152,7 @@ function start(world: World, [kind, at]: Call): Promise<unknown> {
     case 'invalidate':
       return keyspace.invalidate(key)
     case 'clear':
-      keyspace.clear()
+      void keyspace.clear()
       return Promise.resolve()
     default:
       world.clock.advance(50)

@@ -83,7 +83,7 @@ void test('a value that is set, deleted, invalidated or given up by its tag duri
     assert.equal(await after, expected, `${name}: whoever asked after it does not`)
     await settle()
     assert.equal(tide.values.peek('a'), expected, name)
-    tide.values.clear()
+    await tide.values.clear()
   }
 })
 
@@ -213,7 +213,7 @@ void test('clear, keys and entries are of one keyspace', async t => {
   await two.setMany([])
   await two.set('a', 4)
   assert.deepEqual(new Map(one.entries()), new Map([['a', 3], ['b', 2]])) // prettier-ignore
-  one.clear()
+  await one.clear()
   assert.deepEqual([...one.keys()], [])
   assert.equal(await one.get('a'), undefined)
   assert.equal(await two.get('a'), 4)

@@ -273,7 +273,7 @@ void test('rows of a session of the keyspace are answered out of memory, and tho
   assert.equal((await places.get(['eu', 7], { maxStaleness: 0 }))?.name, 'other')
   for (let i = 0; i < 10; i++) assert.equal((await places.get(['eu', 7]))?.name, 'other')
   await until('it is in memory again', () => places.peek(['eu', 7])?.name === 'other')
-  places.clear()
+  await places.clear()
   assert.equal(places.peek(['eu', 7]), undefined)
   assert.deepEqual([...places.keys()], [])
   await tide.close()

@@ -242,7 +242,7 @@ test('when the source fails to load, what waits is shown all the same', async t 
   const scene = new BehindScene(t, { b: 1 })
   const { values } = scene.start({ write: { maxDelay: '1h' } })
   await values.set('a', 1)
-  values.clear()
+  void values.clear()
   scene.functions.before = () => Promise.reject(new Error('down'))
   const [a, b] = await Promise.allSettled([values.get('a', fresh), values.get('b', fresh)])
   assert.deepEqual(a, { status: 'fulfilled', value: 1 })

@@ -104,7 +104,7 @@ async function live(scene: BehindScene, model: Model, random: Random, plan: Plan
     if (dice < 4) keep(writeInTurn(values, model, key()))
     else if (dice < 7) keep(read(values, model, key(), dice < 6))
     else if (dice < 8) upset(scene, random)
-    else if (dice < 9) values.clear()
+    else if (dice < 9) void values.clear()
     else if (dice < 11) await scene.pass(random.below(60))
     else await settle(random.below(20))
     if (failures.length > 0) throw failures[0]

@@ -17,7 +17,7 @@ test('a write is acknowledged before the source has it, and read by everybody in
   assert.equal(values.peek('a'), 'new')
   assert.equal(await values.get('a'), 'new')
   assert.deepEqual(await values.getMany(['a', 'b'], fresh), new Map([['a', 'new'], ['b', 'b']])) // prettier-ignore
-  values.clear()
+  void values.clear()
   assert.equal(await values.get('a'), 'new', 'what waits is over the source')
   assert.equal(await values.update('a', value => `${String(value)}er`), 'newer')
   assert.equal(scene.functions.rows.get('a'), 'old')
@@ -84,7 +84,7 @@ test('a load that is under way shows what was acknowledged before it, and after 
   const scene = new BehindScene(t, { a: 'old', b: 'old', c: 'old' })
   const { values } = scene.start()
   await values.set('a', 'new')
-  values.clear()
+  void values.clear()
   const releaseLoad = Promise.withResolvers<void>()
   const rows = new Map(scene.functions.rows)
   scene.functions.before = () => releaseLoad.promise
@@ -238,7 +238,7 @@ test('what getOrSet builds is written behind, once', async t => {
   let builds = 0
   const build = (): number => ++builds
   assert.deepEqual(await Promise.all([values.getOrSet('a', build), values.getOrSet('a', build)]), [1, 1])
-  values.clear()
+  void values.clear()
   assert.equal(await values.getOrSet('a', build), 1)
   await scene.pass(100)
   assert.deepEqual(stored(scene), [{ a: 1 }])

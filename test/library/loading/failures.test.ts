@@ -117,7 +117,7 @@ await test('cacheErrors: for so long the error is the answer, and then the sourc
 await test('a cached error is gone with a write, an invalidation or a clear, and is no answer to a bound of 0', async () => {
   const s = new Scene({ load: { cacheErrors: '5s' } })
   const fail = async (): Promise<void> => {
-    s.users.clear()
+    void s.users.clear()
     s.backend.failure = down
     await assert.rejects(s.users.get('1'), down)
     s.backend.failure = undefined
