@@ -1,6 +1,6 @@
 // `clear` of keyspaces whose values are in a shared tier: what one process gives up, all have given up, however late it was stored
 // or heard of. Several processes over one tier in memory, by a clock that is moved by hand.
-// Not for: tiers that are real (clear-over-servers.test.ts), one process alone (own-values.test.ts, functions.test.ts).
+// Not for: tiers that are real (one-tier.test.ts), one process alone (own-values.test.ts, functions.test.ts).
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 import { limits } from '../../src/base/limits.ts'

@@ -166,6 +166,33 @@ async function unencodable(s: Scene): Promise<void> {
   assert.equal(await s.open().get('fine'), 1)
 }
 
+async function cleared(s: Scene): Promise<void> {
+  const source = new Functions({ 1: 'one' })
+  const [a, b] = [s.open(), s.open()]
+  const [users, usersOfB] = [a, b].map(tide => tide.keyspace('users', { source, ttl: '1h', missingTtl: '1h' }))
+  const keys = Array.from({ length: 100 }, (_, i) => String(i))
+  await a.values.setMany(keys.map(key => [key, 'old'] as const))
+  for (const key of keys) await until('b finds it', async () => (await b.get(key)) === 'old')
+  await until('b holds it near', async () => (await b.get('7')) === 'old' && b.values.peek('7') === 'old')
+  assert.equal(await users!.get('2'), undefined)
+  await until('that there is none is in the tier', async () => (await usersOfB!.read('2')).tier !== 'source')
+  source.rows.set('2', 'two')
+  await Promise.all([a.values.clear(), users!.clear()])
+  assert.deepEqual(await a.values.getMany(keys), new Map())
+  assert.equal(await users!.get('2'), 'two')
+  await until('b has heard of it', () => b.values.peek('7') === undefined)
+  assert.deepEqual(await b.values.getMany(keys), new Map())
+  await until('of both', async () => (await usersOfB!.get('2')) === 'two')
+  await b.set('7', 'new')
+  await until('what is set after it stays', async () => (await a.get('7')) === 'new')
+  // One that has only just begun.
+  const c = s.open()
+  assert.equal(await c.get('7'), 'new')
+  assert.equal(await c.get('8'), undefined)
+  await c.values.clear()
+  await until('all hear of that one', async () => (await a.get('7')) === undefined && (await b.get('7')) === undefined)
+}
+
 async function gone(s: Scene): Promise<void> {
   const tide = s.open()
   const source = new Functions({ 1: 'one', 2: 'two' })
@@ -179,6 +206,7 @@ async function gone(s: Scene): Promise<void> {
   assert.equal(await users.set('2', 'new'), 'new')
   assert.equal(await users.get('2'), 'new')
   assert.equal(await tide.getOrSet('b', () => 2, { tags: ['t'] }), 2)
+  await refused(() => tide.values.clear(), 'TIER_UNAVAILABLE')
   assert.ok(performance.now() - before < 5_000, 'nobody waits for a tier that is gone')
   bring?.()
 }
@@ -189,6 +217,7 @@ for (const [name, make] of Object.entries(places)) {
       'own values': ownValues,
       functions,
       'values without bytes': unencodable,
+      'a keyspace that is cleared': cleared,
       'a tier that is gone': gone,
     }
     for (const [what, body] of Object.entries(tests)) {
