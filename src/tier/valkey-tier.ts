@@ -192,26 +192,24 @@ export class ValkeyTier implements SharedTier {
   async lease(key: string, options: LeaseOptions): Promise<TierLease> {
     const { token, epoch, leaseMs } = options
     const args = [bytes.uint64(token), bytes.uint64(epoch), String(Math.ceil(leaseMs))]
-    const { outcome, reply, answer } = await this.#onRecord('lease', key, args)
-    const { lane, record } = this.#leased(reply, answer)
+    return this.#leased(token, await this.#onRecord('lease', key, args))
+  }
+
+  #leased(token: Token, { outcome, reply, answer }: Result<'lease'> | Result<'renew'>): TierLease {
+    const serverMs = Number(reply.readBigUInt64BE(0))
+    answer.node.clockOffsetMs = serverMs - this.#clock.monotonicMs()
+    const lane = bytes.decodeState(reply, 8)
+    // The server has judged whether it is live.
+    const record = lane && bytes.decodeRecord(reply.subarray(8 + bytes.STATE_BYTES), serverMs)
     // Sent again, it may have found what it left there the first time: then it is granted, as of now.
     const own = answer.uncertain && record?.type === 'lease' && record.token === token
     return { outcome: own ? 'granted' : outcome, lane, record }
   }
 
-  #leased(reply: Buffer, { node }: ValkeyAnswer): TierRead {
-    const serverMs = Number(reply.readBigUInt64BE(0))
-    node.clockOffsetMs = serverMs - this.#clock.monotonicMs()
-    const lane = bytes.decodeState(reply, 8)
-    // The server has judged whether it is live.
-    return { lane, record: lane && bytes.decodeRecord(reply.subarray(8 + bytes.STATE_BYTES), serverMs) }
-  }
-
   async renew(key: string, { token, epoch, leaseMs, than }: RenewOptions): Promise<TierLease> {
     const seen = than === undefined ? NOTHING : bytes.stampBytes(than)
     const args = [bytes.uint64(token), bytes.uint64(epoch), String(Math.ceil(leaseMs)), seen]
-    const { outcome, reply, answer } = await this.#onRecord('renew', key, args)
-    return { outcome, ...this.#leased(reply, answer) }
+    return this.#leased(token, await this.#onRecord('renew', key, args))
   }
 
   async hold(key: string, token: Token, leaseMs: number): Promise<coherence.HoldOutcome> {

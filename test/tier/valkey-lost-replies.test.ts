@@ -95,6 +95,29 @@ describe('calls whose reply is lost', { skip: !redisInstalled() && 'redis-server
     assert.equal(await scene.lease(5n), 'leased')
   })
 
+  test('a renewal that was granted is granted', async () => {
+    await scene.put('a', scene.write(1n, 110n))
+    lossy.lose('_renew')
+    assert.equal(await scene.renew(5n), 'granted')
+    assert.equal(await scene.renew(6n), 'leased')
+    assert.equal(await scene.fill(5n, 'b', scene.load()), 'filled')
+  })
+
+  test('a renewal that was granted as a lease, where no value is, is granted', async () => {
+    lossy.lose('_renew')
+    assert.equal(await scene.renew(5n), 'granted')
+    assert.equal(await scene.fill(5n, 'b', scene.load()), 'filled')
+  })
+
+  test('a lease is held, and one that was given back is gone the second time', async () => {
+    await scene.lease(5n)
+    lossy.lose('_hold')
+    assert.equal(await tier.hold(scene.key, 5n, 1_000), 'held')
+    assert.equal(await tier.hold(scene.key, 5n, 0), 'held')
+    assert.equal(await tier.hold(scene.key, 5n, 0), 'gone')
+    assert.equal(await scene.lease(6n), 'granted')
+  })
+
   test('a fill took effect, though it is told as refused: its lease is used up', async () => {
     await scene.lease(5n)
     lossy.lose('_fill')
