@@ -227,8 +227,11 @@ export class World {
   /** Whether all that was read is in memory after that: that of others, if they understand each other's records, or its own. */
   #remembers({ ownSlot, library }: Node): boolean {
     const { mixedFormats, nearEntries } = this.config
-    // What is past its time is answered as old, and loaded anew behind that.
-    if (library !== undefined && this.config.library?.old !== undefined) return false
+    // What is past its time is answered as old, and loaded anew behind that; and to whoever shares a tier with those who gave it
+    // a time, it is gone.
+    const shares =
+      ownSlot === undefined && this.nodes.some(node => node.library !== undefined && node.ownSlot === undefined)
+    if (this.config.library?.old !== undefined && (library !== undefined || shares)) return false
     return ownSlot === undefined ? !mixedFormats : nearEntries > SMALL_MEMORY_ENTRIES
   }
 
