@@ -23,6 +23,8 @@ import type { World } from './world.ts'
 
 /** What calls by the user's own functions fail with, besides. */
 const REFUSED = 'JOURNAL_FULL'
+/** Of 100 ms each: what is left may be many calls of a slow disk away from the service. */
+const FLUSH_TRIES = 30
 
 /** The part of a process that has to do with these. */
 export interface ServiceNode {
@@ -274,7 +276,8 @@ export class ServiceWorld {
         (error: unknown) => this.#world.violated(`in the end ${node.name} cannot write what waits: ${String(error)}`),
       )
     }
-    await time.run(time.nowMs + 300)
+    // A journal that could not be opened, and that nobody has asked for since, is opened now.
+    for (let tries = 0; tries < FLUSH_TRIES && flushed < having.length; tries++) await time.run(time.nowMs + 100)
     if (flushed < having.length)
       this.#world.violated(`in the end ${having.length - flushed} have not written what waits`)
     for (const [index, node] of having) {
