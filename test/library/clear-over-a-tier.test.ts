@@ -222,6 +222,39 @@ void test('what was read before it and arrives after it is not near', async t =>
   assert.equal(await b.values.get('key'), undefined)
 })
 
+void test('what filled the tier before it, and hears that after it, is not near', async t => {
+  const s = new Scene(t)
+  const [a, b] = await s.two()
+  await b.values.set('other', 0)
+  const release = b.link.hang({ on: 'fill', after: true, times: 1 })
+  assert.equal(await b.values.getOrSet('key', () => 'old'), 'old')
+  await settle()
+  await a.values.clear()
+  // It knows what has come after it.
+  await b.values.set('other', 1)
+  release()
+  await settle()
+  assert.equal(b.values.peek('key'), undefined)
+  assert.equal(await b.values.get('key'), undefined)
+})
+
+void test('a load whose lease could not be given back is of the edition in which it began', async t => {
+  const s = new Scene(t)
+  const [a, b] = await s.two()
+  const { promise, resolve } = Promise.withResolvers<string>()
+  const building = b.values.getOrSet('key', () => promise)
+  await settle()
+  b.link.fail(1, { on: 'hold' })
+  await a.values.clear()
+  await s.clock.pass(limits.tierRetryMs)
+  await b.values.set('other', 1)
+  resolve('old')
+  assert.equal(await building, 'old')
+  await settle()
+  assert.equal(s.tier.read(['values:key'])[0]!.record?.type, 'value', 'it is in the tier')
+  for (const { values } of [a, b]) assert.equal(await values.get('key'), undefined)
+})
+
 void test('who has not heard of it and finds what came after it believes that, and gives up the rest', async t => {
   const s = new Scene(t)
   const [a, b] = await s.two()
