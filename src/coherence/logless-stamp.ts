@@ -33,3 +33,8 @@ export function writeIn(edition: bigint, stamp: WriteStamp): WriteStamp {
 export function editionOf(stamp: Stamp): bigint {
   return stamp.kind === 'load' ? stamp.flush : stamp.xid
 }
+
+/** Of a write that was begun at that wall ms. */
+export function loglessWriteAt(wallMs: number): WriteStamp {
+  return { ...LOGLESS_WRITE, upto: BigInt(Math.floor(wallMs)) }
+}

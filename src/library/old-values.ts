@@ -46,8 +46,9 @@ export class OldValues {
     const nowMs = this.#clock.monotonicMs()
     const pastTtlMs = nowMs - this.#pool.expiresAtMs(slot)
     if (!this.#hasLog) {
-      const { upto } = this.#pool.stamp(slot) as Stamp
-      return { value, ageMs: Math.max(0, this.#clock.wallMs() - Number(upto)), pastMs: pastTtlMs, proved: true }
+      const stamp = this.#pool.stamp(slot) as Stamp | number
+      const writtenMs = typeof stamp === 'number' ? stamp : Number(stamp.upto)
+      return { value, ageMs: Math.max(0, this.#clock.wallMs() - writtenMs), pastMs: pastTtlMs, proved: true }
     }
     const ageMs = this.#laneAgeMs(slot, nowMs)
     return { value, ageMs, pastMs: Math.max(pastTtlMs, ageMs - this.#boundMs), proved: ageMs <= this.#boundMs }

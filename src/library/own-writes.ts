@@ -1,11 +1,9 @@
 // Writes of values that nobody keeps but this process's memory: a write is over as soon as it is begun, and nobody has to be
 // told. So there are no fences, no promises and no words to a tier; what is being built for the key meanwhile is not stored.
-// Hot path: a stamp is made once a millisecond, and nothing else beside the entry.
+// Hot path: the wall clock is read once a millisecond, and nothing is made beside the entry.
 // Not for: values that processes share, nor those of a source (cache/writer.ts).
 import type { Clock } from '../base/clock.ts'
 import type { Random } from '../base/random.ts'
-import { LOGLESS_WRITE } from '../coherence/logless-stamp.ts'
-import type { WriteStamp } from '../coherence/stamp.ts'
 import type { EntryFacts } from '../near/entry.ts'
 import type { ObjectPlaces } from '../near/object-places.ts'
 import type { ObjectSpace } from '../near/object-space.ts'
@@ -22,7 +20,7 @@ export interface OwnWritesParts {
   readonly random: Random
 }
 
-/** For so long writes share a stamp: it says whole milliseconds. */
+/** For so long writes share a reading of the wall clock: of it whole milliseconds are kept. */
 const STAMP_MS = 1
 
 export class OwnWrites {
@@ -36,8 +34,8 @@ export class OwnWrites {
   readonly #ttlMs: number
   readonly #ttlJitter: number
   readonly #graceMs: number
-  #stamp: WriteStamp | undefined
-  #stampedMs = 0
+  #wallMs = 0
+  #wallReadMs = -Infinity
 
   constructor({ settings, places, tier, lane, clock, random }: OwnWritesParts) {
     this.#places = places
@@ -61,7 +59,7 @@ export class OwnWrites {
     this.#tier.giveUpPending(this.#name, id)
     if (ttlMs > 0) {
       const said = this.#graceMs === 0 ? facts : { graceMs: this.#graceMs, ...facts }
-      this.#places.store(this.#space, id, value, nowMs + ttlMs, this.#lane, this.#stampAt(nowMs), said)
+      this.#places.store(this.#space, id, value, nowMs + ttlMs, this.#lane, this.#wallMsAt(nowMs), said)
     } else {
       this.#space.delete(id)
     }
@@ -73,13 +71,12 @@ export class OwnWrites {
     return this.#space.delete(id)
   }
 
-  // What a stamp says of when a value was written counts from the earlier side.
-  #stampAt(nowMs: number): WriteStamp {
-    if (this.#stamp === undefined || nowMs - this.#stampedMs >= STAMP_MS) {
-      const upto = BigInt(Math.floor(this.#clock.wallMs()))
-      this.#stamp = { ...LOGLESS_WRITE, upto }
-      this.#stampedMs = nowMs
+  // When a value was written is said from the earlier side.
+  #wallMsAt(nowMs: number): number {
+    if (nowMs - this.#wallReadMs >= STAMP_MS) {
+      this.#wallMs = Math.floor(this.#clock.wallMs())
+      this.#wallReadMs = nowMs
     }
-    return this.#stamp
+    return this.#wallMs
   }
 }

@@ -14,7 +14,7 @@ const TICK_MASK = 0xffff
 /** Keys are hashed by so many of their first and last characters. */
 const HASHED_CHARACTERS = 32
 
-/** A hash of a key, 32 bits, of its length and its first and last 32 characters; never 0. */
+/** A hash of a key, 32 bits, of its length and its first and last 32 characters. */
 export function hashOfKey(key: string): number {
   const length = key.length
   let hash = length ^ 0x9e3779b9

@@ -92,7 +92,8 @@ export class ObjectCache<V> {
     return this.#room.value(slot)
   }
 
-  stamp(slot: number): object | undefined {
+  /** A number is a time in wall ms. */
+  stamp(slot: number): object | number | undefined {
     return this.#room.stamp(slot)
   }
 

@@ -42,6 +42,7 @@ export class ObjectPlaces {
     this.#graces.set(keyspace, graceMs)
   }
 
+  /** Its stamp is as it was given; a number, of `store`, is a time in wall ms. */
   find<Stamp>(key: string): { readonly payload: unknown; readonly stamp: Stamp } | undefined {
     const colon = key.indexOf(':')
     const slot = this.space(key.slice(0, colon)).find(key.slice(colon + 1))
@@ -74,7 +75,7 @@ export class ObjectPlaces {
     value: unknown,
     expiresAtMs: number,
     lane: number,
-    stamp: object,
+    stamp: object | number,
     { tags, graceMs }: EntryFacts,
   ): boolean {
     const fits = space.store(id, value, expiresAtMs, lane, stamp, tags, graceMs)

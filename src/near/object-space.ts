@@ -12,12 +12,12 @@ import type { Tag } from './slots.ts'
 const BYTES_MAX = 0xffff_ffff
 
 export interface EntryOptions {
-  /** Monotonic ms; without it the entry never expires. */
+  /** Monotonic ms, rounded down to whole ones; without it the entry never expires. */
   readonly expiresAtMs?: number | undefined
   /** 0 without it. */
   readonly lane?: number | undefined
-  /** Whatever the caller wants to know of the entry later. */
-  readonly stamp?: object | undefined
+  /** Whatever the caller wants to know of the entry later; a number is a time in wall ms, and is held as whole ms. */
+  readonly stamp?: object | number | undefined
   /** The entry is absent once one of them is not alive. */
   readonly tags?: readonly Tag[] | undefined
   /** For so long after its time it is still there for `findKept`, and reads as absent otherwise. */
@@ -94,7 +94,7 @@ export class ObjectSpace<V> {
     value: V,
     expiresAtMs: number,
     lane: number,
-    stamp: object | undefined,
+    stamp: object | number | undefined,
     tags: readonly Tag[] | undefined,
     graceMs: number | undefined,
     givenBytes?: number,

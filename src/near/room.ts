@@ -68,9 +68,9 @@ export class Room<V> extends Slots<V> {
   #swept = FIRST_SLOT
 
   constructor(options: RoomOptions<V>) {
-    super({ entriesMax: options.entriesMax, lanes: options.lanes, sized: options.bytesMax !== Infinity })
-    const { slept } = options
-    this.clock = new CoarseClock(options.clock, nowMs => {
+    const { clock, entriesMax, bytesMax, lanes, slept } = options
+    super({ entriesMax, lanes, sized: bytesMax !== Infinity, clock })
+    this.clock = new CoarseClock(clock, nowMs => {
       const sleptMs = slept === undefined ? 0 : slept(nowMs)
       if (sleptMs > 0) this.hasten(sleptMs)
     })
@@ -104,7 +104,7 @@ export class Room<V> extends Slots<V> {
   /** True: it is alive, and counts as read. False: it is dead, and gone unless it is kept. */
   touch(slot: number): boolean {
     const meta = this.meta(slot)
-    if (this.expiresAtMs(slot) > this.#now[0]! && this.isOfItsEra(meta) && (meta & TAGGED) === 0) {
+    if (this.isBeforeEnd(slot, this.#now[0]!) && this.isOfItsEra(meta) && (meta & TAGGED) === 0) {
       if ((meta & FREQUENCY_MASK) !== FREQUENCY_MAX) this.setMeta(slot, meta + 1)
       return true
     }
@@ -114,7 +114,7 @@ export class Room<V> extends Slots<V> {
   /** As `touch`, and its lane is proved to be no older than the bound; without that it stays, and does not count as read. */
   touchProved(slot: number, nowMs: number, boundMs: number): boolean {
     const meta = this.meta(slot)
-    if (!(this.expiresAtMs(slot) > nowMs && this.isOfItsEra(meta) && (meta & TAGGED) === 0)) {
+    if (!(this.isBeforeEnd(slot, nowMs) && this.isOfItsEra(meta) && (meta & TAGGED) === 0)) {
       if (this.#buryDead(slot, nowMs)) return false
     }
     // Written so that a NaN proves nothing.
@@ -161,8 +161,11 @@ export class Room<V> extends Slots<V> {
 
   /** A slot for a new entry of a space. `makeRoom` was called; the caller writes it, and its key into the space's map. */
   insert(space: number, key: string, bytes: number): number {
-    const toMain = this.#ghosts.capacity > 0 && this.#ghosts.take(hashOfKey(key))
+    // Nobody asks for it before anything has left.
+    const hash = this.#ghosts.capacity > 0 ? hashOfKey(key) : 0
+    const toMain = hash !== 0 && this.#ghosts.take(hash)
     const slot = this.takeSlot(key, space)
+    this.setHash(slot, hash)
     this.setBytes(slot, bytes)
     this.link(slot, toMain ? MAIN_END : SMALL_END)
     this.setMeta(slot, toMain ? MAIN : 0)
@@ -182,7 +185,7 @@ export class Room<V> extends Slots<V> {
     this.setGrace(slot, graceMs)
   }
 
-  attach(slot: number, stamp: object | undefined, tags: readonly Tag[] | undefined): void {
+  attach(slot: number, stamp: object | number | undefined, tags: readonly Tag[] | undefined): void {
     const tagged = tags !== undefined && tags.length > 0
     this.setExtras(slot, stamp, tagged ? tags : undefined)
     if (tagged) this.setMeta(slot, this.meta(slot) | TAGGED)
@@ -219,7 +222,7 @@ export class Room<V> extends Slots<V> {
       const meta = this.meta(slot)
       const frequency = frequencyAfterReclaim(queue, meta & FREQUENCY_MASK)
       if (frequency < 0 || spared === SPARED_MAX || !this.isKept(slot, this.clock.read())) {
-        if (queue === 'small' && this.isOfItsEra(meta)) this.#remember(this.key(slot)!)
+        if (queue === 'small' && this.isOfItsEra(meta)) this.#remember(slot)
         const reports = this.reports
         const reason = reports ? (this.#reasonOfDeath(slot, this.clock.read()) ?? 'room') : 'room'
         this.#reclaim(slot, reason, reports)
@@ -236,10 +239,11 @@ export class Room<V> extends Slots<V> {
     }
   }
 
-  #remember(key: string): void {
+  #remember(slot: number): void {
     // As many as the main queue holds, or is going to.
     if (this.#ghosts.capacity < this.entries >>> 1) this.#ghosts.resize(this.entries)
-    this.#ghosts.add(hashOfKey(key))
+    const hash = this.hash(slot)
+    this.#ghosts.add(hash === 0 ? hashOfKey(this.key(slot)!) : hash)
   }
 
   #reclaim(slot: number, reason: Reason, reports: boolean = this.reports): void {
@@ -315,6 +319,7 @@ export class Room<V> extends Slots<V> {
   /** Looks at so many slots after those of the last time, and reclaims the dead. Returns how many these were. */
   sweep(slots: number): number {
     const nowMs = this.clock.readExactly()
+    this.keepBase(nowMs)
     let reclaimed = 0
     for (let i = Math.min(slots, this.unused - FIRST_SLOT); i > 0; i--) {
       const slot = this.#nextSwept()

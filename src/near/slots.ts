@@ -1,10 +1,15 @@
-// What a pool of objects holds: one slot an entry, a number. Its key and its value lie next to each other in one array, all else
-// in a record of 24 bytes, so that a hit touches two lines of memory besides the map that led to it, and moves nothing:
+// What a pool of objects holds: one slot an entry, a number. What a hit looks at, and its key, lie next to each other in one
+// array, so that a hit touches one line of memory besides the map that led to it, and moves nothing:
 //
-//   0      4      8      12        16           24
-//   | meta | next | prev | space   | expiry, ms |
+//   | value | meta | end | key | stamp |
 //
-// next and prev link the queues; a free slot has the next free one (0: none). `meta` packs what a hit has to look at:
+// All else is in a record of four words:
+//
+//   | hash | next | prev | space |
+//
+// next and prev link the queues; a free slot has the next free one (0: none). `end` is the expiry in whole ms from `#baseMs`
+// on, rounded down; what is further away than a small integer reaches stands in `#far`, or nowhere, if it is never.
+// `meta` packs what else a hit has to look at:
 //
 //    31            16 15         4  3    2   1       0
 //   | era of the lane |   lane    |main|tag|frequency|
@@ -12,6 +17,7 @@
 // Hot path: plain loads, no objects. Fields and methods are open to near/ alone.
 // Not for: which entry leaves (room.ts), finding a slot by key (object-space.ts).
 import { assert } from '../base/assert.ts'
+import type { Clock } from '../base/clock.ts'
 
 /** Reads since it was queued, 0 to 3. */
 export const FREQUENCY_MASK = 0b11
@@ -24,13 +30,24 @@ const LANE_MASK = 0xfff
 const ERA_STEP = 0x1_0000
 const ERA_MASK = ~0xffff
 
-// Words of a record, and where its expiry is among the doubles.
-const WORDS = 6
+// Places of a slot in the array of objects.
+const PLACES = 5
+const META = 1
+const END = 2
+const KEY = 3
+const STAMP = 4
+
+/** Ends of less than this, before or after the base, are what they say. Integers up to here are held in place. */
+const END_MAX = 2 ** 31 - 1
+/** Half of the way to where ends reach no further. */
+const REBASE_MS = 2 ** 30
+
+// Words of a record.
+const WORDS = 4
+const HASH = 0
 const NEXT = 1
 const PREV = 2
 const SPACE = 3
-const DOUBLES = 3
-const EXPIRY = 2
 
 /** The queues' ends take the first slots: a queue is a ring through its own. */
 export const SMALL_END = 0
@@ -49,26 +66,33 @@ export class Slots<V> {
   /** By lane: its era, where `meta` has it. */
   readonly #eras: Int32Array
   readonly #capacityMax: number
-  /** Keys at even places, values after them. */
-  #objects: (string | V | undefined)[]
+  #objects: (string | number | object | V | undefined)[]
   #words: Int32Array
-  #doubles: Float64Array
+  /** Monotonic ms; there is none until it is needed. */
+  #far: Float64Array | undefined
   /** Without a room in bytes there is none. */
   #bytes: Uint32Array | undefined
-  #stamps: (object | undefined)[] | undefined
   #tags: (readonly Tag[] | undefined)[] | undefined
   #graces: Float64Array | undefined
+  #baseMs: number
+  readonly #baseWallMs: number
   #capacity: number
   #free = 0
   #unused = FIRST_SLOT
 
-  constructor(options: { readonly entriesMax: number; readonly lanes: number; readonly sized: boolean }) {
-    const { entriesMax, lanes, sized } = options
+  constructor(options: {
+    readonly entriesMax: number
+    readonly lanes: number
+    readonly sized: boolean
+    readonly clock: Clock
+  }) {
+    const { entriesMax, lanes, sized, clock } = options
+    this.#baseMs = Math.floor(clock.monotonicMs())
+    this.#baseWallMs = Math.floor(clock.wallMs())
     this.#capacityMax = entriesMax + FIRST_SLOT
     this.#capacity = Math.min(CAPACITY_FIRST, this.#capacityMax)
-    this.#objects = nothing(this.#capacity * 2)
+    this.#objects = nothing(this.#capacity * PLACES)
     this.#words = new Int32Array(this.#capacity * WORDS)
-    this.#doubles = new Float64Array(this.#words.buffer)
     this.#bytes = sized ? new Uint32Array(this.#capacity) : undefined
     this.#words[MAIN_END * WORDS + NEXT] = MAIN_END
     this.#words[MAIN_END * WORDS + PREV] = MAIN_END
@@ -87,19 +111,31 @@ export class Slots<V> {
 
   /** undefined: the slot is free. */
   key(slot: number): string | undefined {
-    return this.#objects[slot * 2] as string | undefined
+    return this.#objects[slot * PLACES + KEY] as string | undefined
   }
 
   value(slot: number): V {
-    return this.#objects[slot * 2 + 1] as V
+    return this.#objects[slot * PLACES] as V
   }
 
   meta(slot: number): number {
-    return this.#words[slot * WORDS]!
+    return this.#objects[slot * PLACES + META] as number
+  }
+
+  /** By monotonic ms. True: it has surely not expired. False: `expiresAtMs` says. */
+  isBeforeEnd(slot: number, nowMs: number): boolean {
+    return (this.#objects[slot * PLACES + END] as number) > nowMs - this.#baseMs
   }
 
   expiresAtMs(slot: number): number {
-    return this.#doubles[slot * DOUBLES + EXPIRY]!
+    const end = this.#objects[slot * PLACES + END] as number
+    if (end < END_MAX && end > -END_MAX) return this.#baseMs + end
+    return this.#far === undefined ? Infinity : this.#far[slot]!
+  }
+
+  /** Of its key, as `setHash` was told; 0: it was not. */
+  hash(slot: number): number {
+    return this.#words[slot * WORDS + HASH]!
   }
 
   space(slot: number): number {
@@ -119,8 +155,10 @@ export class Slots<V> {
     return this.#bytes === undefined ? 0 : this.#bytes[slot]!
   }
 
-  stamp(slot: number): object | undefined {
-    return this.#stamps?.[slot]
+  /** A number: wall ms. */
+  stamp(slot: number): object | number | undefined {
+    const stamp = this.#objects[slot * PLACES + STAMP] as object | number | undefined
+    return typeof stamp === 'number' ? this.#baseWallMs + stamp : stamp
   }
 
   /** How long after its time it is kept, in ms. */
@@ -165,27 +203,32 @@ export class Slots<V> {
   }
 
   protected setMeta(slot: number, meta: number): void {
-    this.#words[slot * WORDS] = meta
+    this.#objects[slot * PLACES + META] = meta
   }
 
   protected setBytes(slot: number, bytes: number): void {
     if (this.#bytes !== undefined) this.#bytes[slot] = bytes
   }
 
-  /** The time of all that is there is over so much sooner. Looks at each slot. */
+  /** The time of all that is there is over so much sooner, in ms. */
   protected hasten(ms: number): void {
-    for (let slot = FIRST_SLOT; slot < this.#unused; slot++) this.#doubles[slot * DOUBLES + EXPIRY]! -= ms
+    this.#baseMs = Math.floor(this.#baseMs - ms)
+    if (this.#far !== undefined) for (let slot = 0; slot < this.#unused; slot++) this.#far[slot]! -= ms
+  }
+
+  protected setHash(slot: number, hash: number): void {
+    this.#words[slot * WORDS + HASH] = hash
   }
 
   protected setValue(slot: number, value: V, expiresAtMs: number): void {
-    this.#objects[slot * 2 + 1] = value
-    this.#doubles[slot * DOUBLES + EXPIRY] = expiresAtMs
+    this.#objects[slot * PLACES] = value
+    this.#setEnd(slot, expiresAtMs)
   }
 
-  /** What an entry carries besides its value. Most carry nothing, and have no arrays for it. */
-  protected setExtras(slot: number, stamp: object | undefined, tags: readonly Tag[] | undefined): void {
-    if (stamp !== undefined) this.#stamps ??= nothing(this.#capacity)
-    if (this.#stamps !== undefined) this.#stamps[slot] = stamp
+  /** What an entry carries besides its value. Most have no tags, and no array for them. */
+  protected setExtras(slot: number, stamp: object | number | undefined, tags: readonly Tag[] | undefined): void {
+    // Whole ms since there is this cache: for some weeks nothing is allocated for one.
+    this.#objects[slot * PLACES + STAMP] = typeof stamp === 'number' ? Math.floor(stamp) - this.#baseWallMs : stamp
     if (tags !== undefined) this.#tags ??= nothing(this.#capacity)
     if (this.#tags !== undefined) this.#tags[slot] = tags
   }
@@ -204,15 +247,15 @@ export class Slots<V> {
     } else {
       this.#free = this.next(slot)
     }
-    this.#objects[slot * 2] = key
+    this.#objects[slot * PLACES + KEY] = key
     this.#words[slot * WORDS + SPACE] = space
     return slot
   }
 
   protected giveSlot(slot: number): void {
-    this.#objects[slot * 2] = undefined
-    this.#objects[slot * 2 + 1] = undefined
-    if (this.#stamps !== undefined) this.#stamps[slot] = undefined
+    this.#objects[slot * PLACES] = undefined
+    this.#objects[slot * PLACES + KEY] = undefined
+    this.#objects[slot * PLACES + STAMP] = undefined
     if (this.#tags !== undefined) this.#tags[slot] = undefined
     this.#words[slot * WORDS + NEXT] = this.#free
     this.#free = slot
@@ -242,22 +285,37 @@ export class Slots<V> {
     for (let slot = this.#free; slot !== 0; slot = this.next(slot)) yield slot
   }
 
+  #setEnd(slot: number, expiresAtMs: number): void {
+    let end = Math.floor(expiresAtMs - this.#baseMs)
+    if (end >= END_MAX || end <= -END_MAX) {
+      end = end > 0 ? END_MAX : -END_MAX
+      if (expiresAtMs !== Infinity) this.#far ??= new Float64Array(this.#capacity).fill(Infinity)
+      if (this.#far !== undefined) this.#far[slot] = expiresAtMs
+    }
+    this.#objects[slot * PLACES + END] = end
+  }
+
+  /** To be called now and then, by monotonic ms: after some weeks ends have to count from later on. */
+  protected keepBase(nowMs: number): void {
+    if (nowMs - this.#baseMs < REBASE_MS) return
+    const expiries = Float64Array.from({ length: this.#unused }, (_, slot) =>
+      slot < FIRST_SLOT ? 0 : this.expiresAtMs(slot),
+    )
+    this.#baseMs = Math.floor(nowMs)
+    for (let slot = FIRST_SLOT; slot < this.#unused; slot++) this.#setEnd(slot, expiries[slot]!)
+  }
+
   #grow(): void {
     const capacity = Math.min(this.#capacity * 2, this.#capacityMax)
     assert(capacity > this.#capacity, 'there is a slot for every entry that the room has place for')
     this.#capacity = capacity
-    this.#objects = longer(this.#objects, capacity * 2)
-    if (this.#stamps !== undefined) this.#stamps = longer(this.#stamps, capacity)
+    this.#objects = longer(this.#objects, capacity * PLACES)
     if (this.#tags !== undefined) this.#tags = longer(this.#tags, capacity)
-    if (this.#graces !== undefined) {
-      const graces = new Float64Array(capacity)
-      graces.set(this.#graces)
-      this.#graces = graces
-    }
+    if (this.#graces !== undefined) this.#graces = longerDoubles(this.#graces, capacity)
+    if (this.#far !== undefined) this.#far = longerDoubles(this.#far, capacity)
     const words = new Int32Array(capacity * WORDS)
     words.set(this.#words)
     this.#words = words
-    this.#doubles = new Float64Array(words.buffer)
     if (this.#bytes === undefined) return
     const bytes = new Uint32Array(capacity)
     bytes.set(this.#bytes)
@@ -273,5 +331,11 @@ function nothing<T>(length: number): (T | undefined)[] {
 function longer<T>(old: readonly (T | undefined)[], length: number): (T | undefined)[] {
   const array = nothing<T>(length)
   for (let i = 0; i < old.length; i++) array[i] = old[i]
+  return array
+}
+
+function longerDoubles(old: Float64Array, length: number): Float64Array {
+  const array = new Float64Array(length)
+  array.set(old)
   return array
 }

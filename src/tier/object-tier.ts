@@ -19,6 +19,7 @@ import {
   type TierRecord,
   type Token,
 } from '../coherence/record.ts'
+import { loglessWriteAt } from '../coherence/logless-stamp.ts'
 import type { LoadStamp, Stamp, WriteStamp } from '../coherence/stamp.ts'
 import type { ObjectPlaces } from '../near/object-places.ts'
 import {
@@ -292,9 +293,11 @@ export class ObjectTier implements Tier<unknown> {
     const pending = this.#pending.get(key)
     if (pending !== undefined) return pending
     const renewal = this.#renewals.get(key)
-    const held = this.#places.find<Stamp>(key)
+    const held = this.#places.find<Stamp | number>(key)
     if (held === undefined) return renewal
-    const value = { type: 'value', generation, ...held } as const
+    const { payload, stamp: kept } = held
+    const stamp = typeof kept === 'number' ? loglessWriteAt(kept) : kept
+    const value = { type: 'value', generation, payload, stamp } as const
     return renewal === undefined ? value : { ...value, renewal }
   }
 }

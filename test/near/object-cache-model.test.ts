@@ -24,6 +24,8 @@ const space = fc.nat(1)
 const key = fc.integer({ min: 0, max: 30 }).map(String)
 const lane = fc.nat(LANES - 1)
 const tag = fc.nat(TAGS - 1)
+/** Around where the slots' own small integers end, in ms. */
+const weeks = fc.constantFrom(2 ** 30 - 3, 2 ** 30 + 3, 2 ** 31 - 3, 2 ** 31 + 3, 2 ** 32)
 const step = fc.oneof(
   {
     weight: 8,
@@ -32,7 +34,7 @@ const step = fc.oneof(
       space,
       key,
       lane,
-      ttlMs: fc.option(fc.integer({ min: 0, max: 20 })),
+      ttlMs: fc.option(fc.oneof({ weight: 9, arbitrary: fc.integer({ min: 0, max: 20 }) }, weeks)),
       tags: fc.array(tag, { maxLength: 2 }),
       bytes: fc.integer({ min: 0, max: 120 }),
       value: fc.oneof(fc.integer(), fc.double(), fc.constant(null), fc.constant(false), fc.string()),
@@ -50,6 +52,7 @@ const step = fc.oneof(
   },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant('delete' as const), space, key }) },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant('advance' as const), ms: fc.integer({ min: 1, max: 8 }) }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('advance' as const), ms: weeks }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('prove' as const), lane }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('dropLane' as const), lane }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('killTag' as const), tag }) },

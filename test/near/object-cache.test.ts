@@ -183,6 +183,87 @@ describe('lanes', () => {
   })
 })
 
+describe('times to live', () => {
+  const DAY_MS = 86_400_000
+
+  test('of longer than a small integer of ms, and after so long', () => {
+    const { clock, pool, space } = scene()
+    const begunMs = clock.monotonicMs()
+    space.set('month', 1, { expiresAtMs: begunMs + 30 * DAY_MS, graceMs: 60 * DAY_MS })
+    space.set('never', 2)
+    space.set('soon', 3, { expiresAtMs: begunMs + 5, graceMs: 60 * DAY_MS })
+    for (let day = 0; day < 30; day++) {
+      assert.equal(space.get('month'), 1)
+      assert.equal(pool.expiresAtMs(space.find('month')), begunMs + 30 * DAY_MS)
+      clock.advance(DAY_MS)
+      pool.sweep(10)
+    }
+    assert.equal(space.get('month'), undefined)
+    assert.equal(space.get('never'), 2)
+    space.set('new', 4, { expiresAtMs: clock.monotonicMs() + 2 })
+    clock.advance(1)
+    assert.equal(space.get('new'), 4)
+    clock.advance(1)
+    assert.equal(space.get('new'), undefined)
+    // Kept for sixty days after its time, and not from when it was counted anew.
+    for (let day = 30; day < 60; day++) {
+      assert.equal(space.get('soon'), undefined)
+      assert.ok(space.findKept('soon') >= 0, `day ${day}`)
+      clock.advance(DAY_MS)
+      pool.sweep(10)
+    }
+    clock.advance(5)
+    assert.equal(space.findKept('soon'), -1)
+    assert.ok(space.findKept('month') >= 0)
+    pool.check()
+  })
+
+  test('go on while the machine is suspended, the longest too', () => {
+    let sleptMs = 0
+    const { clock, space } = scene({ slept: () => sleptMs })
+    const begunMs = clock.monotonicMs()
+    space.set('minute', 1, { expiresAtMs: begunMs + 60_000 })
+    space.set('month', 2, { expiresAtMs: begunMs + 30 * DAY_MS })
+    space.set('never', 3)
+    const passes = (ms: number): void => {
+      sleptMs = ms
+      clock.advance(10)
+      space.get('never')
+      sleptMs = 0
+    }
+    passes(59_000.5)
+    assert.deepEqual([space.get('minute'), space.get('month')], [1, 2])
+    passes(1_000)
+    assert.deepEqual([space.get('minute'), space.get('month')], [undefined, 2])
+    passes(30 * DAY_MS - 60_100)
+    assert.equal(space.get('month'), 2)
+    passes(100)
+    assert.deepEqual([space.get('month'), space.get('never')], [undefined, 3])
+    space.set('second', 4, { expiresAtMs: clock.monotonicMs() + 1_000 })
+    clock.advance(999)
+    assert.equal(space.get('second'), 4)
+    clock.advance(1)
+    assert.equal(space.get('second'), undefined)
+  })
+
+  test('end to the millisecond, rounded down', () => {
+    const { clock, space } = scene()
+    space.set('a', 1, { expiresAtMs: clock.monotonicMs() + 2.7 })
+    clock.advance(1)
+    assert.equal(space.get('a'), 1)
+    clock.advance(1)
+    assert.equal(space.get('a'), undefined)
+  })
+
+  test('a stamp that is a time is held as whole ms, long after and before there was the cache too', () => {
+    const { pool, space } = scene()
+    for (const wallMs of [0, 1_700_000_000_000.75, 4_000_000_000_000]) {
+      space.set('a', 1, { stamp: wallMs })
+      assert.equal(pool.stamp(space.find('a')), Math.floor(wallMs))
+    }
+  })
+})
+
 describe('room', () => {
   test('in bytes: what does not fit is refused, and the older value is gone', () => {
     const { pool, space } = scene({ maxBytes: 1_000 })
