@@ -76,10 +76,9 @@ function unchanged<Outcome>(outcome: Outcome): Decision<Outcome> {
   return { outcome, record: 'keep', header: 'keep', message: undefined }
 }
 
-// Something has happened to the key, and what is there stays all the same.
-function unrenewed<Outcome>(outcome: Outcome, record: RecordHead | undefined): Decision<Outcome> {
-  const renewed = record?.type === 'value' && record.renewal !== undefined
-  return { ...unchanged(outcome), record: renewed ? NO_RENEWAL : 'keep' }
+// Something has happened to the key, and the value that is there stays all the same.
+function unrenewed<Outcome>(outcome: Outcome, present: ValueHead | undefined): Decision<Outcome> {
+  return { ...unchanged(outcome), record: present?.renewal === undefined ? 'keep' : NO_RENEWAL }
 }
 
 /** Gives the right to fill an absent key. The caller loads after this, and stamps the load with the lane's mark as of now. */
@@ -209,9 +208,9 @@ export function put(
 
   if (!putIsInTime(header, key, stamp)) {
     const outdated = record?.type === 'lease' || (present !== undefined && (age === 'older' || age === 'uncertain'))
-    return outdated ? { outcome: 'late', record: 'remove', ...published } : unrenewed('late', record)
+    return outdated ? { outcome: 'late', record: 'remove', ...published } : unrenewed('late', present)
   }
-  if (age === 'newer') return unrenewed('newer', record)
+  if (age === 'newer') return unrenewed('newer', present)
   if (age === 'uncertain') return { outcome: 'uncertain', record: 'remove', ...published }
   return { outcome: 'stored', record: { type: 'value', generation, stamp }, ...published }
 }

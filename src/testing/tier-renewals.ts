@@ -127,6 +127,15 @@ export const renewRules: TierRules = {
       assert.equal(await s.value(), value, name)
     }
   },
+  'what was renewed before the lane began anew stays gone, whatever comes late': async s => {
+    await s.put('a', s.write(1n, 110n))
+    await s.renew(1n)
+    await s.reset(200n)
+    assert.equal(await s.put('b', s.write(2n, 150n)), 'late')
+    assert.equal(await s.tier.hold(s.key, 1n, 0), 'gone')
+    assert.equal(await s.record(), undefined)
+    assert.equal(await s.lease(2n), 'granted')
+  },
   'a renewal for a load from another epoch has no effect': async s => {
     await s.put('a', s.write(1n, 110n))
     assert.equal((await s.tier.renew(s.key, { ...s.leaseOptions(1n), epoch: EPOCH + 1n })).outcome, 'other-epoch')

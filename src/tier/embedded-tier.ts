@@ -126,15 +126,14 @@ export class EmbeddedTier implements Tier {
     const nowMs = this.#clock.monotonicMs()
     const request = { token, epoch, than, nowMs, untilMs: nowMs + leaseMs }
     const outcome = this.#run(key, (header, record) => coherence.renew(header, record, request))
-    assert(outcome !== 'too-large', 'a lease fits')
-    return renewed(outcome, this.read([key])[0]!)
+    // There is no room beside the value: nobody loads it anew.
+    return renewed(outcome === 'too-large' ? 'leased' : outcome, this.read([key])[0]!)
   }
 
   hold(key: string, token: Token, leaseMs: number): coherence.HoldOutcome {
     const untilMs = leaseMs > 0 ? this.#clock.monotonicMs() + leaseMs : undefined
     const outcome = this.#run(key, (header, record) => coherence.hold(header, record, { token, untilMs }))
-    assert(outcome !== 'too-large', 'a lease fits')
-    return outcome
+    return outcome === 'too-large' ? 'gone' : outcome
   }
 
   fill(key: string, token: Token, value: TierValue<LoadStamp>): coherence.FillOutcome | TooLarge {
@@ -329,7 +328,7 @@ export class EmbeddedTier implements Tier {
     const { key, keyEnd, hash, lane } = place
     const state = this.#table.state(lane)
     const record = state && this.#record(place, state, true)
-    assert(record?.type === 'value', 'a value is renewed')
+    assert(record?.type === 'value' && record.generation !== GONE, 'a value of the lane is renewed')
     const { payload, stamp } = record
     const endsAtMs = this.#endsAtMs
     if (renewal === undefined) return this.#writeValue(place, text, { payload, stamp }, endsAtMs)

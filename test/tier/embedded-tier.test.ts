@@ -48,6 +48,22 @@ await test('a record whose stamp is of another version reads as absent, and leav
   store.check()
 })
 
+await test('a value that leaves no room beside it is not loaded anew, and stays', () => {
+  const store = Store.create({ memoryBytes: 4 * 1024 * 1024, seed: 1 })
+  const table = LaneTable.create(1)
+  const tier = new EmbeddedTier({ store, table, firstLane: 0, lanes: 1, clock: new ManualClock(), keyspaceOf: () => 1 })
+  tier.reset(0, { expected: undefined, to: 10n, generation: { epoch: 1n, nonce: 1 } })
+  const stamp = { kind: 'write', xid: 5n, at: 11n, epoch: 1n, upto: 11n } as const
+  const payload = new Uint8Array(store.valueBytesMax)
+  assert.equal(tier.put('k:1', { payload, stamp }), 'stored')
+  assert.equal(tier.renew('k:1', { token: 1n, epoch: 1n, leaseMs: 1_000 }).outcome, 'leased')
+  assert.equal(tier.hold('k:1', 1n, 1_000), 'gone')
+  const { record } = tier.read(['k:1'])[0]!
+  assert.ok(record?.type === 'value' && record.renewal === undefined)
+  assert.equal(record.payload?.length, payload.length)
+  store.check()
+})
+
 await test("a lane's messages are counted past 32 bits", () => {
   const table = LaneTable.create(1)
   const generation = { epoch: (1n << 64n) - 1n, nonce: 1 }
