@@ -137,7 +137,8 @@ export class TideKeeper {
     } catch (error) {
       if (!(error instanceof TidemarkError)) throw error
       this.#options.observer?.retry?.(undefined, error)
-      return { kind: 'taken' }
+      // Nobody may be put out here (own-feed.ts); whoever had the log may be gone by himself.
+      return error.code === 'FEED_TAKEN' ? await this.#term() : { kind: 'taken' }
     } finally {
       await evicting.close().catch(() => {})
     }

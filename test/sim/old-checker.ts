@@ -106,6 +106,7 @@ export class OldChecker {
     const told = { value, ageMs, tier: 'near', stale: true } as const
     this.#checkWrites(asked, told)
     if (this.clocksJumped) return count('old skipped: wall clocks')
+    if (time.nowMs <= process.wentOnMs + limits.nearClockMs) return count('old skipped: just gone on')
     count('old checked: got')
     const loadedMs = boundMs === Infinity ? process.worldMs(asked.calledMonotonicMs - limits.sourceTimeoutMs) : calledMs
     this.#checkHeld(asked, told, Math.min(loadedMs, time.nowMs - ageMs))

@@ -110,6 +110,11 @@ test('values of functions do not outlive their time while the machine is suspend
   }
 })
 
+test('a process that shares no tier takes its log once the one before it has let it go, however late', async () => {
+  const { output, code } = await simulate(['--seed', '919661', '--seeds', '1'])
+  assert.equal(code, 0, output)
+})
+
 test('one seed is one run', async () => {
   for (const seed of [3, 17, 101]) {
     const one = await simulate(['--seed', `${seed}`, '--trace'])
