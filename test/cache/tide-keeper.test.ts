@@ -21,6 +21,8 @@ class Candidate {
   stopped: Promise<void> | undefined
   tierFails = false
   databaseFails = false
+  /** Lanes that are its own: whoever holds the log is left alone (own-feed.ts). */
+  leavesAlone = false
   looks = 0
   readonly #scene: TideScene
 
@@ -79,7 +81,10 @@ class Candidate {
       snapshot: () => wait(() => feed.snapshot()),
       heartbeat: () => wait(() => feed.heartbeat()),
       confirm: position => feed.confirm(position),
-      evict: () => wait(() => feed.evict()),
+      evict: () =>
+        this.leavesAlone
+          ? Promise.reject(new TidemarkError('FEED_TAKEN', 'not to be put out'))
+          : wait(() => feed.evict()),
       close: () => feed.close(),
     }
   }
@@ -148,6 +153,20 @@ await test('when the one that runs it is stopped and keeps the log, it is put ou
   assert.equal(all[0]!.keeper.isHolder, false)
   assert.ok((await msUntilApplied(scene)) <= 50)
   assert.equal(scene.resets.length, LANES, 'only those of the first start')
+})
+
+await test('one that puts nobody out takes the log when it is free at last', async t => {
+  const { scene, all } = await candidates(t, 2)
+  const resumed = Promise.withResolvers<void>()
+  all[1]!.leavesAlone = true
+  all[0]!.stopped = resumed.promise
+  await scene.pass(10_000)
+  assert.equal(all[1]!.keeper.isHolder, false)
+  all[0]!.keeper.stop()
+  resumed.resolve()
+  const ms = await msUntilApplied(scene)
+  assert.ok(ms <= 1000, `${ms} ms`)
+  assert.deepEqual([all[1]!.keeper.isHolder, scene.log.counts.evictions], [true, 0])
 })
 
 await test('one that was put out and takes a moment to go is waited for', async t => {
