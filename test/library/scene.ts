@@ -1,5 +1,5 @@
 // What the tests of the library have in common: a cache by a clock that stands still, a source of functions that can be held
-// up, and short words for waiting. Not for: databases and tiers, which are real (database-scene.ts, shared-scene.ts).
+// up, and short words for waiting. Not for: databases, which are real in tests; tiers (loading/tier-scene.ts).
 import assert from 'node:assert/strict'
 import type { TestContext } from 'node:test'
 import { seededRandom } from '../../src/base/random.ts'

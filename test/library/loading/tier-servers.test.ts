@@ -1,7 +1,7 @@
 // Loading over real shared tiers, a server of Valkey's kind and a Tidemark server, with the server stopped, killed and back in
 // between: one of several processes loads, old values are answered, and nobody waits for a server that does not answer.
 // Real servers take the time they take: what is asserted of time leaves room for a busy machine. Not for: what needs no server
-// (shared.test.ts has the clock in its hands).
+// (tier.test.ts has the clock in its hands).
 import assert from 'node:assert/strict'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'

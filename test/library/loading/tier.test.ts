@@ -4,11 +4,11 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { sleep } from '../../../src/base/clock.ts'
 import { limits } from '../../../src/base/limits.ts'
-import { SharedScene } from './shared-scene.ts'
+import { TierScene } from './tier-scene.ts'
 import { turns } from './turns.ts'
 
 await test('1,000 calls in three processes that miss one key wait for one load, however long it takes', async t => {
-  const s = new SharedScene(t, 3, { ttl: '1m', load: { timeout: '20s' } })
+  const s = new TierScene(t, 3, { ttl: '1m', load: { timeout: '20s' } })
   s.backend.takesMs = 10_000
   const calls = Array.from({ length: 1_000 }, (_, i) => s.processes[i % 3]!.users.get('1'))
   const { value, tookMs } = await s.within(Promise.all(calls), 30_000)
@@ -19,7 +19,7 @@ await test('1,000 calls in three processes that miss one key wait for one load, 
 })
 
 await test('a build is waited for in the same way, and a load that fails is for the next one at once', async t => {
-  const s = new SharedScene(t, 3, { ttl: '1m', load: { timeout: '20s' } })
+  const s = new TierScene(t, 3, { ttl: '1m', load: { timeout: '20s' } })
   let builds = 0
   const build = async (): Promise<string> => {
     const number = ++builds
@@ -39,7 +39,7 @@ await test('a build is waited for in the same way, and a load that fails is for 
 })
 
 await test('when the one that loads is cut off, another one loads soon', async t => {
-  const s = new SharedScene(t, 3, { ttl: '1m', load: { timeout: '20s' } })
+  const s = new TierScene(t, 3, { ttl: '1m', load: { timeout: '20s' } })
   s.backend.takesMs = 10_000
   const [a, b, c] = s.processes as [SharedProcess, SharedProcess, SharedProcess]
   const first = a.users.get('1')
@@ -59,7 +59,7 @@ await test('when the one that loads is cut off, another one loads soon', async t
 })
 
 await test('a source that hangs is not waited for longer than a load may take', async t => {
-  const s = new SharedScene(t, 2, { ttl: '1m', load: { timeout: '5s' } })
+  const s = new TierScene(t, 2, { ttl: '1m', load: { timeout: '5s' } })
   s.backend.takesMs = Infinity
   const calls = s.processes.map(({ users }) => users.get('1'))
   for (const call of calls) call.catch(() => {})
@@ -70,7 +70,7 @@ await test('a source that hangs is not waited for longer than a load may take', 
 })
 
 await test('refreshAhead: of processes that share a tier one loads, and nobody ever misses', async t => {
-  const s = new SharedScene(t, 5, { ttl: '10s', refreshAhead: true })
+  const s = new TierScene(t, 5, { ttl: '10s', refreshAhead: true })
   s.backend.takesMs = 100
   await s.warm()
   assert.equal(s.loads, 1)
@@ -96,7 +96,7 @@ await test('refreshAhead: of processes that share a tier one loads, and nobody e
 })
 
 await test('refreshAhead: getOrSet has one build in all processes that share a tier', async t => {
-  const s = new SharedScene(t, 4, { ttl: '10s', refreshAhead: true })
+  const s = new TierScene(t, 4, { ttl: '10s', refreshAhead: true })
   let [builds, misses] = [0, 0]
   const get = (i: number): Promise<unknown> =>
     s.processes[i]!.reports.getOrSet('r', async () => {
@@ -120,7 +120,7 @@ await test('refreshAhead: getOrSet has one build in all processes that share a t
 
 await test('refreshAhead: what is loaded is not kept once the key is written or given up, by anybody', async t => {
   for (const happen of ['write', 'invalidate'] as const) {
-    const s = new SharedScene(t, 3, { ttl: '10s', refreshAhead: 100 })
+    const s = new TierScene(t, 3, { ttl: '10s', refreshAhead: 100 })
     const [a, b, c] = s.processes as [SharedProcess, SharedProcess, SharedProcess]
     s.backend.takesMs = 100
     await s.warm()
@@ -141,7 +141,7 @@ await test('refreshAhead: what is loaded is not kept once the key is written or 
 })
 
 await test('refreshAhead: a load that fails leaves the value to all, and the next one may load', async t => {
-  const s = new SharedScene(t, 2, { ttl: '10s', refreshAhead: 100 })
+  const s = new TierScene(t, 2, { ttl: '10s', refreshAhead: 100 })
   const [a, b] = s.processes as [SharedProcess, SharedProcess]
   s.backend.takesMs = 50
   await s.warm()
@@ -160,7 +160,7 @@ await test('refreshAhead: a load that fails leaves the value to all, and the nex
 })
 
 await test('swr: of processes that share a tier one loads behind, and all answer at once', async t => {
-  const s = new SharedScene(t, 5, { ttl: '10s', swr: '10s', load: { timeout: '20s' } })
+  const s = new TierScene(t, 5, { ttl: '10s', swr: '10s', load: { timeout: '20s' } })
   s.backend.takesMs = 3_000
   await s.warm()
   await s.pass(10_100)
@@ -179,7 +179,7 @@ await test('swr: of processes that share a tier one loads behind, and all answer
 })
 
 await test('a value that is too old for a call is loaded anew by one of those that ask', async t => {
-  const s = new SharedScene(t, 4, { ttl: '1m', load: { timeout: '20s' } })
+  const s = new TierScene(t, 4, { ttl: '1m', load: { timeout: '20s' } })
   await s.warm()
   await s.pass(5_000)
   s.backend.takesMs = 1_000
@@ -193,4 +193,4 @@ await test('a value that is too old for a call is loaded anew by one of those th
   assert.equal(s.loads, 2)
 })
 
-type SharedProcess = SharedScene['processes'][number]
+type SharedProcess = TierScene['processes'][number]

@@ -1,5 +1,5 @@
 // Processes over one shared tier and one source, under one clock: each with a connection of its own to the tier, that a test can
-// cut. Not for: real servers (shared-servers.test.ts).
+// cut. Not for: real servers (tier-servers.test.ts).
 import type { TestContext } from 'node:test'
 import type { Keyspace } from '../../../src/library/keyspace.ts'
 import type { KeyspaceOptions } from '../../../src/library/options.ts'
@@ -20,7 +20,7 @@ export interface SharedProcess {
   readonly errors: unknown[]
 }
 
-export class SharedScene {
+export class TierScene {
   readonly clock: ManualClock = new ManualClock()
   readonly memory: MemoryTier = new MemoryTier({ clock: this.clock, lanes: 4 })
   readonly backend: Backend = new Backend(this.clock)
