@@ -82,6 +82,8 @@ export class EmbeddedTier implements Tier {
   readonly #claimBytes = Buffer.alloc(16)
   /** When the value that was found last is over, in wall ms; 0: never. */
   #endsAtMs = 0
+  /** When it was looked for, in wall ms. */
+  #foundAtMs = 0
 
   constructor(options: EmbeddedTierOptions) {
     this.lanes = options.lanes
@@ -323,11 +325,11 @@ export class EmbeddedTier implements Tier {
     return { lane, keyspace: this.#keyspaceOf(text), generation: this.#table.tag(lane), stamp: bytes }
   }
 
-  // The record is a value of the lane's generation.
+  // The record was just found to be a value of the lane's generation; it is looked at as of then, since its time may end now.
   #setRenewal(place: Place, text: string, renewal: LeaseRecord | undefined): boolean {
     const { key, keyEnd, hash, lane } = place
     const state = this.#table.state(lane)
-    const record = state && this.#record(place, state, true)
+    const record = state && this.#record(place, state, true, this.#foundAtMs)
     assert(record?.type === 'value' && record.generation !== GONE, 'a value of the lane is renewed')
     const { payload, stamp } = record
     const endsAtMs = this.#endsAtMs
@@ -353,10 +355,16 @@ export class EmbeddedTier implements Tier {
 
   // Under the lane's and the record's lock. What is no record of the protocol's (a plain key from before the key's prefix
   // named a keyspace) counts as nothing. `withPayload` false leaves payloads empty.
-  #record(place: Place, header: Pick<LaneState, 'generation'>, withPayload: boolean): TierRecord | undefined {
+  #record(
+    place: Place,
+    header: Pick<LaneState, 'generation'>,
+    withPayload: boolean,
+    wallMs: number = this.#clock.wallMs(),
+  ): TierRecord | undefined {
     const { key, keyEnd, hash, lane } = place
     const store = this.#store
-    const type = store.find(key, 0, keyEnd, hash, this.#clock.wallMs())
+    this.#foundAtMs = wallMs
+    const type = store.find(key, 0, keyEnd, hash, wallMs)
     if (type < RecordType.row || store.foundLane !== lane) return undefined
     const generation = store.foundGeneration === this.#table.tag(lane) ? header.generation : GONE
     if (type === RecordType.lease || type === RecordType.fence) {
@@ -390,7 +398,7 @@ export class EmbeddedTier implements Tier {
     const [token, untilMs] = [bytes.readBigUInt64LE(0), bytes.readDoubleLE(8)]
     const renewal = { type: 'lease', generation, token, untilMs } as const
     const endsAtMs = bytes.readDoubleLE(16)
-    if (endsAtMs !== 0 && endsAtMs <= this.#clock.wallMs()) return renewal
+    if (endsAtMs !== 0 && endsAtMs <= this.#foundAtMs) return renewal
     this.#endsAtMs = endsAtMs
     const payload = bytes.readDoubleLE(24) === 1 ? null : bytes.subarray(RENEWED_BYTES)
     return { type: 'value', generation, stamp, payload, renewal }

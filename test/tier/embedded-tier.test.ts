@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { seededRandom } from '../../src/base/random.ts'
 import { noRecentChanges } from '../../src/coherence/lane.ts'
+import { LOGLESS_LOAD } from '../../src/coherence/logless-stamp.ts'
 import { RecordType } from '../../src/store/layout.ts'
 import { Store } from '../../src/store/store.ts'
 import { ManualClock } from '../../src/testing/clock.ts'
@@ -12,6 +13,8 @@ import { EMBEDDED_SHARD, LaneTable } from '../../src/tier/lane-table.ts'
 
 // Its memory is its process's: nothing brings an earlier state of it back, and there is no other primary.
 const CANNOT = ['checkpoint', 'moveToShard', 'messages'] as const
+
+const LOAD = { ...LOGLESS_LOAD, epoch: 1n, lsn: 10n } as const
 
 function fixture(firstLane: number): TierFixture {
   const clock = new ManualClock()
@@ -62,6 +65,46 @@ await test('a value that leaves no room beside it is not loaded anew, and stays'
   assert.ok(record?.type === 'value' && record.renewal === undefined)
   assert.equal(record.payload?.length, payload.length)
   store.check()
+})
+
+await test('a value whose time ends while it is being renewed, held or left alone is one or the other throughout', () => {
+  class TickingClock extends ManualClock {
+    ticks = false
+    override wallMs(): number {
+      if (this.ticks) this.jumpWall(1)
+      return super.wallMs()
+    }
+  }
+  const stamp = { kind: 'write', xid: 5n, at: 11n, epoch: 1n, upto: 11n } as const
+  const operations: Readonly<Record<string, (tier: EmbeddedTier) => readonly [outcome: string, isRenewed: boolean]>> = {
+    renewed: tier => [tier.renew('k:1', { token: 1n, epoch: 1n, leaseMs: 1_000 }).outcome, true],
+    held: tier => [tier.hold('k:1', 1n, 1_000), true],
+    'given back': tier => [tier.hold('k:1', 1n, 0), false],
+    'written over by an older one': tier => {
+      const outcome = tier.put('k:1', { payload: Uint8Array.of(2), stamp: { ...stamp, xid: 4n, at: 10n }, ttlMs: 100 })
+      return [String(outcome), false]
+    },
+  }
+  for (const [name, operation] of Object.entries(operations)) {
+    for (let leftMs = 0; leftMs < 8; leftMs++) {
+      const clock = new TickingClock()
+      const store = Store.create({ memoryBytes: 4 * 1024 * 1024, seed: 1 })
+      const table = LaneTable.create(1)
+      const tier = new EmbeddedTier({ store, table, firstLane: 0, lanes: 1, clock, keyspaceOf: () => 1 })
+      tier.reset(0, { expected: undefined, to: 10n, generation: { epoch: 1n, nonce: 1 } })
+      tier.put('k:1', { payload: Uint8Array.of(1), stamp, ttlMs: 100 })
+      if (name !== 'renewed') tier.renew('k:1', { token: 1n, epoch: 1n, leaseMs: 1_000 })
+      clock.jumpWall(100 - leftMs)
+      clock.ticks = true
+      const [outcome, isRenewed] = operation(tier)
+      clock.ticks = false
+      assert.ok(['granted', 'held', 'newer', 'stored'].includes(outcome), `${name}, ${leftMs} ms left: ${outcome}`)
+      // Whoever has the renewal may fill it; after anything else nobody may.
+      const filled = tier.fill('k:1', 1n, { payload: null, stamp: LOAD })
+      assert.equal(filled, isRenewed ? 'filled' : 'refused', `${name}, ${leftMs} ms left`)
+      store.check()
+    }
+  }
 })
 
 await test("a lane's messages are counted past 32 bits", () => {
