@@ -49,6 +49,8 @@ export const limits = {
   undecodableToldEveryMs: 60_000,
   /** Keys of one keyspace of which its session knows what was seen last. */
   sessionKeysMax: 16_384,
+  /** Databases that the ticket of a session names. */
+  sessionTicketsMax: 16,
 
   // journal
   /** A file of the journal is followed by another from so many bytes on. */

@@ -43,8 +43,8 @@ export function ticketAfter(
   return ticket.position >= upto ? ticket : { epoch, position: upto }
 }
 
-/** No epoch: such a ticket is met by the database alone. */
-const NO_EPOCH = 0n
+/** Of no epoch: met by the database alone. */
+export const UNKNOWN_TICKET: SessionTicket = { epoch: 0n, position: 0n }
 
 /**
  * A session's ticket after one of several calls that overlap: `called` is what it had as that call began, `answered` what the
@@ -56,5 +56,15 @@ export function mergeTickets(
   answered: SessionTicket,
 ): SessionTicket {
   if (now?.epoch === answered.epoch) return now.position >= answered.position ? now : answered
-  return now === called ? answered : { epoch: NO_EPOCH, position: 0n }
+  return now === called ? answered : UNKNOWN_TICKET
+}
+
+/** Tickets are texts to those who carry them: epoch and position, 16 hexadecimal digits each. */
+export function formatTicket({ epoch, position }: SessionTicket): string {
+  return `${epoch.toString(16).padStart(16, '0')}-${position.toString(16).padStart(16, '0')}`
+}
+
+export function parseTicket(text: string): SessionTicket | undefined {
+  const match = /^([0-9a-f]{16})-([0-9a-f]{16})$/.exec(text)
+  return match === null ? undefined : { epoch: BigInt(`0x${match[1]}`), position: BigInt(`0x${match[2]}`) }
 }

@@ -2,6 +2,7 @@
 // Not for: what a ticket asks of an answer (coherence/session.ts), what memory answers in a session (session-space.ts).
 import type { SessionTickets } from '../cache/session-tickets.ts'
 import type { SessionTicket } from '../coherence/session.ts'
+import type { Source } from '../source/source.ts'
 
 /** Values are as memory has them; that there is none is NONE (session-space.ts). */
 export interface CallSession {
@@ -16,9 +17,9 @@ export interface CallSession {
 /** A session that its user made: one ticket for all keys of a source. */
 export class SourceSession implements CallSession {
   readonly #tickets: SessionTickets
-  readonly #source: object
+  readonly #source: Pick<Source<unknown>, 'epoch'>
 
-  constructor(tickets: SessionTickets, source: object) {
+  constructor(tickets: SessionTickets, source: Pick<Source<unknown>, 'epoch'>) {
     this.#tickets = tickets
     this.#source = source
   }

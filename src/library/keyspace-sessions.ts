@@ -3,6 +3,7 @@
 import type { Backing } from '../cache/keyspaces.ts'
 import { valueOf } from '../near/entry.ts'
 import type { ObjectPlaces } from '../near/object-places.ts'
+import type { Source } from '../source/source.ts'
 import { SourceSession, type CallSession } from './call-session.ts'
 import { KeyspaceSession } from './keyspace-session.ts'
 import { invalid } from './option-checks.ts'
@@ -18,7 +19,7 @@ export class KeyspaceSessions {
   }
 
   /** Of a call, to the source; `given`: as the call has it. Throws OPTION_INVALID. */
-  of(given: Session | false | undefined, source: object): CallSession | undefined {
+  of(given: Session | false | undefined, source: Source<unknown>): CallSession | undefined {
     const session = given ?? this.#own
     if (session === undefined || session === false) return undefined
     if (session instanceof KeyspaceSession) return session

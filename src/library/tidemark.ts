@@ -40,7 +40,7 @@ import {
   type WriteOptions,
 } from './options.ts'
 import { CheckedSource, type StandardSchema } from './schema.ts'
-import { Session } from './session.ts'
+import { sessionFrom, type Session } from './session.ts'
 import { Counts, sumOf, type Stats } from './stats.ts'
 import { importTelemetry, Telemetry, type TelemetryApi } from './telemetry.ts'
 import { OwnWrites } from './own-writes.ts'
@@ -224,9 +224,12 @@ export class Tidemark implements AsyncDisposable {
     await this.#book.giveUp(tag)
   }
 
-  /** A session of its own: to be given with calls that belong together. */
-  session(): Session {
-    return new Session()
+  /**
+   * A session: to be given with calls that belong together. With the ticket of another one, of this process or not, it goes on
+   * from there. Throws OPTION_INVALID.
+   */
+  session(ticket = ''): Session {
+    return sessionFrom(ticket)
   }
 
   /** Tells `listener` of every event of that name from now on. Returns what ends it. */

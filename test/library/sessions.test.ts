@@ -255,3 +255,63 @@ play('the session of a keyspace says nothing of another one', own, async given =
   assert.equal(await b.get('1', b.others), before)
   release()
 })
+
+play('a session goes on in another process by its ticket', none, async given => {
+  const { a, b, scene } = given
+  const before = await b.get()
+  const release = lags(given, b)
+  const session = a.tide.session()
+  assert.equal(session.ticket(), '')
+  await scene.wait(a.rows.set('1', { id: '1', v: 3_000 }, { session }))
+  assert.equal(await b.get(), before)
+  const there = b.tide.session(session.ticket())
+  assert.equal((await b.read('1', { session: there })).value?.v, 3_000)
+  // It has seen as much there, and says so; who has seen nothing may go on as before.
+  assert.equal(there.ticket().length, session.ticket().length)
+  assert.equal((await b.read('1', { session: b.tide.session(there.ticket()) })).value?.v, 3_000)
+  assert.equal((await b.read('1', { session: b.tide.session('') })).value?.v, before)
+  release()
+})
+
+play('what a session has seen of a database that began anew is asked of the database', none, async given => {
+  const { b } = given
+  await b.get()
+  const of = (epoch: string): string => `${epoch}-${'1'.padStart(16, '0')}`
+  const session = b.tide.session(of('1234567890abcdef'))
+  assert.equal((await b.read('1', { session })).tier, 'source')
+  // What it had is still said: it may be of another database.
+  const parts = session.ticket().split('.')
+  assert.equal(parts.length, 2)
+  assert.equal(parts[0], of('1234567890abcdef'))
+})
+
+play('a session that has seen many databases takes along that it has', none, async given => {
+  const { b } = given
+  const of = (i: number): string => `${i.toString(16).padStart(16, '0')}-${'1'.padStart(16, '0')}`
+  const sixteen = Array.from({ length: 16 }, (_, i) => of(i + 1)).join('.')
+  const session = b.tide.session(sixteen)
+  assert.equal(session.ticket(), sixteen)
+  await b.read('1', { session })
+  const parts = session.ticket().split('.')
+  assert.equal(parts.length, 16)
+  assert.equal(parts.at(-1), of(0).replace('1', '0'))
+  assert.equal((await b.read('1', { session: b.tide.session(of(0).replace('1', '0')) })).tier, 'source')
+})
+
+play('what is no ticket is refused, and told', none, async ({ b }) => {
+  const good = '0000000000000001-0000000000000002'
+  const bad = [
+    'x',
+    `${good}.`,
+    `${good}.x`,
+    good.toUpperCase().replace('1', 'A'),
+    Array.from({ length: 17 }, () => good).join('.'),
+  ]
+  for (const given of [...bad, null, 7, {}] as string[]) {
+    assert.throws(
+      () => b.tide.session(given),
+      (error: TidemarkError) => error.code === 'OPTION_INVALID' && error.message.includes('ticket()'),
+      String(given),
+    )
+  }
+})

@@ -1,7 +1,6 @@
 // The part of a process that is a service with the library in it: the product's own Tidemark, as `createTidemark` makes it, whose
 // database and tier are the simulated ones. Not for: what is asked of it (clients.ts, library-clients.ts).
-import { SessionTickets } from '../../src/cache/session-tickets.ts'
-import type { SessionTicket } from '../../src/coherence/session.ts'
+import { formatTicket, parseTicket, type SessionTicket } from '../../src/coherence/session.ts'
 import type { Random } from '../../src/base/random.ts'
 import type { ReadOptions } from '../../src/cache/reader.ts'
 import type { CacheWrite } from '../../src/cache/writer.ts'
@@ -11,6 +10,7 @@ import type { JournalStorage } from '../../src/journal/storage.ts'
 import type { OldValueOptions } from '../../src/library/load-options.ts'
 import type { KeyspaceOptions } from '../../src/library/options.ts'
 import { openRows } from '../../src/library/open-rows.ts'
+import type { Session } from '../../src/library/session.ts'
 import { Tidemark } from '../../src/library/tidemark.ts'
 import { TidemarkError } from '../../src/base/errors.ts'
 import { postgres } from '../../src/postgres.ts'
@@ -57,26 +57,9 @@ export interface Got {
   readonly answer: Promise<Value>
 }
 
-/** What a user takes along from process to process; here all is of one database. */
-class TravellingTickets extends SessionTickets {
-  readonly #database = {}
-
-  constructor(ticket: SessionTicket | undefined) {
-    super()
-    if (ticket !== undefined) super.saw(this.#database, undefined, ticket)
-  }
-
-  get ticket(): SessionTicket | undefined {
-    return super.of(this.#database)
-  }
-
-  override of(): SessionTicket | undefined {
-    return this.ticket
-  }
-
-  override saw(_source: object, called: SessionTicket | undefined, answered: SessionTicket): void {
-    super.saw(this.#database, called, answered)
-  }
+/** What the session takes along to the next process, of the one database there is: what was seen there last comes last. */
+function lastTicketOf(session: Session): SessionTicket | undefined {
+  return parseTicket(session.ticket().split('.').at(-1)!)
 }
 
 const DATABASE = 'postgres://simulated/database'
@@ -133,13 +116,17 @@ export class LibraryNode {
   async read(key: string, options: ReadOptions, inSession: boolean): Promise<Told> {
     const { keyspace, id } = this.#of(key)
     const { maxStalenessMs, whenStale } = options
-    const tickets = new TravellingTickets(options.session)
+    const session = this.#sessionOf(options.session)
     const answer = await keyspace.read(id, {
       ...(maxStalenessMs === undefined ? {} : { maxStaleness: durationOf(maxStalenessMs) }),
       ...(whenStale === undefined ? {} : { whenStale }),
-      ...(inSession ? { session: { tickets } } : {}),
+      ...(inSession ? { session } : {}),
     })
-    return { ...this.#told(answer), session: tickets.ticket }
+    return { ...this.#told(answer), session: lastTicketOf(session) }
+  }
+
+  #sessionOf(ticket: SessionTicket | undefined): Session {
+    return this.tide.session(ticket === undefined ? '' : formatTicket(ticket))
   }
 
   /** What is in memory and may be answered; undefined: nothing, or that the database has no such row. */
@@ -156,20 +143,20 @@ export class LibraryNode {
   }
 
   /** All of them in as many transactions as there are keyspaces and kinds of writes. Returns the session's ticket after it. */
-  async write(writes: readonly CacheWrite[], session: SessionTicket | undefined): Promise<SessionTicket | undefined> {
-    const tickets = new TravellingTickets(session)
+  async write(writes: readonly CacheWrite[], ticket: SessionTicket | undefined): Promise<SessionTicket | undefined> {
+    const session = this.#sessionOf(ticket)
     for (const [name, keyspace] of this.#keyspaces) {
       const its = writes.filter(({ key }) => key.startsWith(`${name}:`))
       const rows = its.flatMap(({ key, operation }) =>
         operation.kind === 'replace' ? [[idOf(key), rowOf(key, operation.row)] as const] : [],
       )
       const [first] = rows
-      if (rows.length === 1) await keyspace.set(first![0], first![1], { session: { tickets } })
-      else await keyspace.setMany(rows, { session: { tickets } })
+      if (rows.length === 1) await keyspace.set(first![0], first![1], { session })
+      else await keyspace.setMany(rows, { session })
       const removed = its.filter(({ operation }) => operation.kind === 'remove').map(({ key }) => idOf(key))
-      await keyspace.deleteMany(removed, { session: { tickets } })
+      await keyspace.deleteMany(removed, { session })
     }
-    return tickets.ticket
+    return lastTicketOf(session)
   }
 
   /** What the row counts after one more; `start` is what comes before the first. */

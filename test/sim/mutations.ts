@@ -314,6 +314,23 @@ export const mutations: Readonly<Record<string, Mutation>> = {
       'a session that was answered by the database is not answered by older memory after a failover of the tier',
     ],
   },
+  'session: what was brought along': {
+    patches: [
+      patch(
+        'cache/session-tickets.ts',
+        'if (own !== undefined || this.#brought.length === 0) return own',
+        'return own',
+      ),
+    ],
+    focus: {
+      clients: ['session read', 'session write'],
+      faults: ['network is cut', 'node stops'],
+      faultSteps: 6,
+      config: { plainKeys: 1, triggeredKeys: 0, tides: 1, maxStalenessMs: 5_000 },
+    },
+    seeds: 20,
+    schedules: [],
+  },
   'session: what a load vouches for': {
     patches: [patch('coherence/session.ts', "return stamp.kind === 'write' ? stamp.at : stamp.lsn", "return stamp.kind === 'write' ? stamp.at : stamp.upto")], // prettier-ignore
     focus: {

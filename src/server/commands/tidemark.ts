@@ -5,7 +5,7 @@ import { TidemarkError } from '../../base/errors.ts'
 import type { ReadOptions } from '../../cache/reader.ts'
 import { lagOf, type LaneStatus, type SourceStatus } from '../../cache/source-status.ts'
 import type { LaneState } from '../../coherence/lane.ts'
-import type { SessionTicket } from '../../coherence/session.ts'
+import { formatTicket, parseTicket, type SessionTicket } from '../../coherence/session.ts'
 import type { ReplyWriter } from '../../wire/reply-writer.ts'
 import { type Call, type Command, CommandError, type Respond } from './command.ts'
 import { integerAt, isRowKey } from './lookup.ts'
@@ -21,16 +21,6 @@ function requireRow(call: Call, i: number): string {
     'ROW_KEY_INVALID',
     `'${call.text(i).slice(0, 128)}' names no keyspace: the command is for rows, whose keys begin with a keyspace and ':'`,
   )
-}
-
-/** Tickets are texts to those who carry them: epoch and position, 16 hexadecimal digits each. */
-export function formatTicket({ epoch, position }: SessionTicket): string {
-  return `${epoch.toString(16).padStart(16, '0')}-${position.toString(16).padStart(16, '0')}`
-}
-
-export function parseTicket(text: string): SessionTicket | undefined {
-  const match = /^([0-9a-f]{16})-([0-9a-f]{16})$/.exec(text)
-  return match === null ? undefined : { epoch: BigInt(`0x${match[1]}`), position: BigInt(`0x${match[2]}`) }
 }
 
 function readOptions(call: Call): ReadOptions {
