@@ -4,7 +4,7 @@
 //   closed     all may pass; `failures` in a row open it
 //   open       nobody passes for `halfOpenAfterMs`
 //   half-open  one passes: what becomes of it closes or opens. One that is not heard of for as long as that is followed by
-//              another.
+//              another, and so is one whose outcome says nothing.
 //
 // Not for: what counts as a failure, and what is called (guarded-source.ts).
 
@@ -50,6 +50,11 @@ export class Breaker {
     if (this.#opensAtMs === undefined && this.#failures < this.#settings.failures) return
     this.#opensAtMs = nowMs + this.#settings.halfOpenAfterMs
     this.#period++
+  }
+
+  /** What became of it says nothing: while it is half-open somebody else passes in its place. */
+  saidNothing(pass: Pass, nowMs: number): void {
+    if (pass === this.#period && this.#opensAtMs !== undefined) this.#opensAtMs = nowMs
   }
 
   /** Ms until somebody may pass; 0 while it is closed. */

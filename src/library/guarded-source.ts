@@ -102,9 +102,13 @@ export class GuardedSource extends WrappedSource {
         breaker.succeeded(pass)
         return loaded
       } catch (error) {
-        if (isOneOf(harmless, error)) throw error
-        breaker.last = error
-        breaker.failed(pass, this.#clock.monotonicMs())
+        const nowMs = this.#clock.monotonicMs()
+        if (isOneOf(harmless, error)) {
+          breaker.saidNothing(pass, nowMs)
+        } else {
+          breaker.last = error
+          breaker.failed(pass, nowMs)
+        }
         throw error
       }
     }

@@ -8,6 +8,7 @@ import { Breaker } from '../../../src/library/breaker.ts'
 import { Breakers, SourceBreaker } from '../../../src/library/breakers.ts'
 import { GuardedSource, type Guards } from '../../../src/library/guarded-source.ts'
 import { FunctionsSource } from '../../../src/source/functions-source.ts'
+import { WrappedSource } from '../../../src/source/wrapped-source.ts'
 import { ManualClock } from '../../../src/testing/clock.ts'
 import { Backend } from './backend.ts'
 import { turns } from './turns.ts'
@@ -56,6 +57,27 @@ await test('one that is not heard of is followed by another', () => {
   assert.equal(breaker.enter(2_000), undefined)
   breaker.succeeded(next)
   assert.notEqual(breaker.enter(2_000), undefined)
+})
+
+await test('while it is half-open, one that says nothing makes way for another; in other times it changes nothing', () => {
+  const breaker = new Breaker(settings)
+  fail(breaker, 0, 2)
+  breaker.saidNothing(breaker.enter(0)!, 0)
+  const late = breaker.enter(0)!
+  fail(breaker, 0)
+  breaker.saidNothing(late, 10)
+  assert.equal(breaker.enter(999), undefined)
+  const silent = breaker.enter(1_000)!
+  breaker.saidNothing(silent, 1_100)
+  const second = breaker.enter(1_100)!
+  assert.equal(breaker.enter(1_100), undefined)
+  // Its time is over.
+  breaker.saidNothing(silent, 1_200)
+  assert.equal(breaker.enter(1_200), undefined)
+  breaker.failed(second, 1_300)
+  assert.equal(breaker.enter(2_299), undefined)
+  breaker.succeeded(breaker.enter(2_300)!)
+  assert.notEqual(breaker.enter(2_300), undefined)
 })
 
 await test('what began before it opened says nothing of what came after', () => {
@@ -228,4 +250,25 @@ await test('what a load of one keyspace finds out of a table of its own says not
   backend.failure = new TidemarkError('MAPPING_INVALID', 'no such table')
   await assert.rejects(load(), { code: 'MAPPING_INVALID' })
   await assert.rejects(load(), { code: 'MAPPING_INVALID' })
+})
+
+await test('a keyspace whose table does not fit does not keep the breaker from the others of its source', async () => {
+  const clock = new ManualClock()
+  const backend = new Backend(clock)
+  backend.values.set('1', 'a')
+  const functions = new FunctionsSource({ name: 'k', functions: backend, clock, timeoutMs: 60_000 })
+  const inner = new WrappedSource(functions)
+  inner.load = (keyspace, ids) =>
+    keyspace === 'misfit'
+      ? Promise.reject(new TidemarkError('MAPPING_INVALID', 'there is no such table'))
+      : functions.load(keyspace, ids)
+  const guard: Guards = { ...none, breaker: new SourceBreaker({ failures: 1, halfOpenAfterMs: 1_000 }) }
+  const guards = new Map([['misfit', guard], ['fits', guard]]) // prettier-ignore
+  const source = new GuardedSource({ source: inner, guards, clock, random: seededRandom(1) })
+  backend.failure = new Error('down')
+  await assert.rejects(source.load('fits', ['1']), /down/)
+  backend.failure = undefined
+  clock.advance(1_000)
+  await assert.rejects(source.load('misfit', ['1']), { code: 'MAPPING_INVALID' })
+  assert.deepEqual((await source.load('fits', ['1'])).rows, ['a'])
 })
