@@ -5,12 +5,12 @@
 // A key's ticket says up to where the log may reflect in what was seen of it; what surely reflects as much may be answered. So
 // may the very value that was seen last, whatever is known of its record: nobody can tell that from standing still.
 //
-// So many keys are remembered; of those that were seen longest ago only how far the latest of them reaches, which holds for all
-// keys that are not remembered.
+// So many keys are remembered; of those that were seen longest ago only how far the latest of them reaches in each epoch, which
+// holds for all keys that are not remembered.
 // Not for: sessions of several keyspaces, or of one user's request (session.ts).
 import { isDeepStrictEqual } from 'node:util'
 import { limits } from '../base/limits.ts'
-import { mergeTickets, type SessionTicket } from '../coherence/session.ts'
+import { mergeTickets, UNKNOWN_TICKET, type SessionTicket } from '../coherence/session.ts'
 import type { CallSession } from './call-session.ts'
 
 interface Seen {
@@ -20,11 +20,17 @@ interface Seen {
   value: unknown
 }
 
+/** Of the past ones, which come back only where a call is late, or a key was seen in two at once. */
+const EPOCHS_MAX = 8
+
 export class KeyspaceSession implements CallSession {
   readonly #keysMax: number
   /** The one that was seen longest ago comes first. */
   readonly #seen = new Map<string, Seen>()
+  /** An object of its own each time a key is forgotten: calls that were under way for that one know by it. */
   #forgotten: SessionTicket | undefined
+  /** By epoch, how far reaches what was seen in it of keys that were forgotten, or seen in several at once. */
+  readonly #reached = new Map<bigint, SessionTicket>()
 
   constructor(keysMax: number = limits.sessionKeysMax) {
     this.#keysMax = keysMax
@@ -37,7 +43,12 @@ export class KeyspaceSession implements CallSession {
   saw(id: string, called: SessionTicket | undefined, answered: SessionTicket, value: unknown): void {
     const seen = this.#seen.get(id)
     const now = seen?.ticket ?? this.#forgotten
-    const ticket = { ...mergeTickets(now, called, answered) }
+    const merged = mergeTickets(now, called, answered)
+    if (merged === UNKNOWN_TICKET) {
+      this.#reach(now!)
+      this.#reach(answered)
+    }
+    const ticket = { ...merged }
     // Of calls that overlap nobody knows which one has seen more.
     const known = now === called || (value !== undefined && isDeepStrictEqual(seen?.value, value))
     this.#seen.delete(id)
@@ -58,10 +69,19 @@ export class KeyspaceSession implements CallSession {
   #forgetOldest(): void {
     for (const [id, { ticket }] of this.#seen) {
       this.#seen.delete(id)
-      const now = this.#forgotten
       // What was seen later is of the later epoch.
-      this.#forgotten = now?.epoch === ticket.epoch && now.position >= ticket.position ? now : ticket
+      this.#forgotten = { ...this.#reach(ticket) }
       return
     }
+  }
+
+  // The furthest of the ticket's epoch.
+  #reach(ticket: SessionTicket): SessionTicket {
+    const known = this.#reached.get(ticket.epoch)
+    const furthest = known !== undefined && known.position >= ticket.position ? known : ticket
+    this.#reached.delete(ticket.epoch)
+    this.#reached.set(ticket.epoch, furthest)
+    if (this.#reached.size > EPOCHS_MAX) this.#reached.delete(this.#reached.keys().next().value!)
+    return furthest
   }
 }

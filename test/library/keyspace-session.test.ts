@@ -94,6 +94,46 @@ void test('a call whose key was forgotten and seen by others meanwhile is not wh
   assert.equal(session.showsLatest('a', { v: 1 }), false)
 })
 
+void test('so it is where what all forgotten keys reach has not changed by it', () => {
+  const session = new KeyspaceSession(1)
+  saw(session, 'far', 100n)
+  saw(session, 'b', 1n)
+  const called = session.of('a')
+  assert.deepEqual(called, at(100n))
+  saw(session, 'a', 7n, { v: 2 })
+  saw(session, 'c', 1n)
+  session.saw('a', called, at(6n), { v: 1 })
+  assert.equal(session.showsLatest('a', { v: 1 }), false)
+})
+
+void test('what forgotten keys reach in an epoch is known again after others of another epoch were forgotten', () => {
+  const session = new KeyspaceSession(2)
+  const called = session.of('late')
+  saw(session, 'a', 50n)
+  saw(session, 'known', 1n)
+  saw(session, 'b', 1n)
+  session.saw('late', called, at(200n, 2n), { v: 1 })
+  // It was not forgotten, and knows nothing of those that were.
+  saw(session, 'known', 5n)
+  saw(session, 'c', 5n)
+  assert.equal(session.of('a')!.epoch, 0n)
+  saw(session, 'd', 5n)
+  assert.deepEqual(session.of('a'), at(50n))
+})
+
+void test('of a key that was answered from two epochs at once, what it reaches in each of them is not forgotten', () => {
+  const session = new KeyspaceSession(1)
+  saw(session, 'a', 3n)
+  const called = session.of('a')
+  session.saw('a', called, at(90n), { v: 2 })
+  session.saw('a', called, at(8n, 2n), { v: 1 })
+  assert.equal(session.of('a')!.epoch, 0n)
+  saw(session, 'b', 5n)
+  assert.equal(session.of('a')!.epoch, 0n)
+  saw(session, 'c', 5n)
+  assert.deepEqual(session.of('a'), at(90n))
+})
+
 void test('what memory answers at once has been seen, and how far it may reach', () => {
   const clock = new ManualClock()
   const pool = new ObjectCache<unknown>({ clock })
