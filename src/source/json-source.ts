@@ -1,5 +1,5 @@
 // A database whose rows are JSON as bytes, seen as a source of objects: for the library. Integers that a double does not
-// hold come and go as BigInt; what JSON does not have (Date, Map) is for a keyspace's schema to make of it.
+// hold come and go as BigInt, other numbers of that kind as text; what JSON does not have (Date, Map) is for a keyspace's schema to make of it.
 // Not for: what a row's JSON may be (row-json.ts), where objects are kept.
 import { TidemarkError, messageOf } from '../base/errors.ts'
 import { NULL_VALUE } from '../base/null-value.ts'
@@ -15,8 +15,8 @@ import type {
 } from './source.ts'
 import type { SpeltRows } from './spelt-rows.ts'
 
-/** A run of digits that may be more than a double holds exactly. */
-const LONG_NUMBER = /\d{16}/
+/** A run of digits, with a point or without, that may be more than a double holds exactly. */
+const LONG_NUMBER = /[\d.]{16}/
 
 interface NumberContext {
   readonly source?: string
@@ -25,13 +25,23 @@ interface NumberContext {
 /** The object that a row's JSON spells. */
 export function rowFromJson(bytes: Uint8Array): unknown {
   const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('utf8')
-  return LONG_NUMBER.test(text) ? JSON.parse(text, exactInteger) : JSON.parse(text)
+  return LONG_NUMBER.test(text) ? JSON.parse(text, exactNumber) : JSON.parse(text)
 }
 
-function exactInteger(this: unknown, _name: string, value: unknown, context?: NumberContext): unknown {
-  if (typeof value !== 'number' || Number.isSafeInteger(value)) return value
+function exactNumber(this: unknown, _name: string, value: unknown, context?: NumberContext): unknown {
+  if (typeof value !== 'number') return value
   const spelt = context?.source ?? ''
-  return /^-?\d+$/.test(spelt) ? BigInt(spelt) : value
+  if (/^-?\d+$/.test(spelt)) return Number.isSafeInteger(value) ? value : BigInt(spelt)
+  // Infinities are spelt as numbers past all doubles (row-json.ts).
+  return !Number.isFinite(value) || digitsOf(spelt) === digitsOf(String(value)) ? value : spelt
+}
+
+/** Without zeros at the ends. A double has the same digits as what it was read from, or has lost some. */
+function digitsOf(number: string): string {
+  return number
+    .replace(/e.*$/i, '')
+    .replace(/[-.]/g, '')
+    .replace(/^0+|0+$/g, '')
 }
 
 /** A row's JSON. Bytes (Buffer, Uint8Array) are spelt in base64, as columns for blobs take them. Throws ROW_INVALID. */

@@ -3,7 +3,8 @@
 //   smallint, integer, bigint, oid    digits
 //   real, double precision            the shortest text that reads back as the same number; 9e999 and -9e999 are the
 //                                     infinities, and "NaN" a string
-//   numeric                           a number with all its digits, trailing zeros included; "NaN" and "Infinity" strings
+//   numeric                           a number with all its digits, trailing zeros included; "NaN" and "Infinity" strings.
+//                                     Taken as a string too, as objects have what a double does not hold (json-source.ts)
 //   boolean                           true, false
 //   bytea                             base64 string after a blank (row-json.ts)
 //   everything else                   a string, as Postgres writes it: text, uuid, date and time (ISO, UTC), enums, json and
@@ -102,7 +103,7 @@ export function parameterFromJson(column: ValueColumn, json: JsonValue): string 
       if (kind === 'boolean') return text
       throw misfit(column, 'true or false', shown(json))
     case 'numeric':
-      if (kind === 'number' || (kind === 'string' && isSpecialNumber(text))) return text
+      if (kind === 'number' || (kind === 'string' && (isSpecialNumber(text) || numberPattern.test(text)))) return text
       throw misfit(column, 'a number', shown(json))
     case 'real':
       if (kind === 'string' && text === 'NaN') return text

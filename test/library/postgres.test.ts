@@ -60,6 +60,17 @@ void describe('tables of Postgres', { skip: postgresInstalled() ? false : 'postg
     }
   }
 
+  void test('an update changes no digit of a column that it leaves alone', async t => {
+    const { name, sql } = await scene(t)
+    const digits = '12345678901234567890.1234567890'
+    await sql(`CREATE TABLE sums (id int PRIMARY KEY, sum numeric, note text); INSERT INTO sums VALUES (1, ${digits})`)
+    await using tide = new Tidemark({})
+    const database = postgres({ url: server.url(name), slot: `s_${name}`.toLowerCase().slice(0, 60) })
+    const sums = tide.keyspace<{ sum: string; note: string | null }>('sums', { source: database.table('sums') })
+    await sums.update('1', row => row && { ...row, note: 'seen' })
+    assert.deepEqual(await sql('SELECT sum::text, note FROM sums'), [{ sum: digits, note: 'seen' }])
+  })
+
   void test('rows are loaded, remembered with a proof, written and removed', async t => {
     const { open, sql } = await scene(t)
     const { users } = open()

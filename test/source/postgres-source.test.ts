@@ -78,6 +78,9 @@ test('special numbers, and fields given as text', { skip }, async t => {
   }
   const sum = await writeOne(source, 'things', '1', { kind: 'add', field: 'e', amount: '0.25', as: 'float' })
   assert.match(textOf(sum.after)!, /"e":1\.75,/)
+  await writeOne(source, 'things', '1', replace('{"e":"-12345678901234567890.1230"}'))
+  assert.match((await loadTexts(source, 'things', '1'))[0]!, /"e":-12345678901234567890\.1230,/)
+  await assert.rejects(writeOne(source, 'things', '1', replace('{"e":"1,5"}')), /column "e" takes a number/)
 })
 
 test(
