@@ -19,10 +19,20 @@ function refused(value: unknown, message: RegExp): void {
 void test('integers that a double does not hold come as bigints, other such numbers as text, all others as numbers', () => {
   const row = read('{"a":9007199254740991,"b":9007199254740992,"c":-9223372036854775808,"d":9e999,"e":1e300}')
   assert.deepEqual(row, { a: 2 ** 53 - 1, b: 2n ** 53n, c: -(2n ** 63n), d: Infinity, e: 1e300 })
-  for (const exact of ['0.30000000000000004', '-1234567.1000000000', '0.000000000000000120', '1.7976931348623157e+308']) {
+  for (const exact of [
+    '0.30000000000000004',
+    '-1234567.1000000000',
+    '0.000000000000000120',
+    '1.7976931348623157e+308',
+  ]) {
     assert.deepEqual(read(`{"n":${exact}}`), { n: Number(exact) })
   }
-  for (const longer of ['0.1234567890123456789', '-12345678.123456789', '1234567890123456.10', '12345678901234567890.5']) {
+  for (const longer of [
+    '0.1234567890123456789',
+    '-12345678.123456789',
+    '1234567890123456.10',
+    '12345678901234567890.5',
+  ]) {
     assert.deepEqual(read(`{"n":${longer}}`), { n: longer })
   }
   assert.deepEqual(
