@@ -32,6 +32,8 @@ export class CoarseClock {
 
   /** Monotonic ms, exactly. */
   readExactly(): number {
-    return this.#clock.monotonicMs()
+    const nowMs = this.#clock.monotonicMs()
+    this.#onReading(nowMs)
+    return nowMs
   }
 }

@@ -246,6 +246,20 @@ describe('times to live', () => {
     assert.equal(space.get('second'), undefined)
   })
 
+  test('go on so where all reads ask for proof, by a clock of their own: the sweep sees to it', () => {
+    let sleptMs = 0
+    const { clock, pool, space } = scene({ slept: () => sleptMs })
+    space.set('minute', 1, { expiresAtMs: clock.monotonicMs() + 60_000 })
+    space.set('hour', 2, { expiresAtMs: clock.monotonicMs() + 3_600_000 })
+    const proved = (key: string): unknown => space.getProved(key, clock.monotonicMs(), Infinity)
+    assert.equal(proved('minute'), 1)
+    clock.advance(10)
+    sleptMs = 60_000
+    assert.equal(pool.sweep(100), 1)
+    sleptMs = 0
+    assert.deepEqual([proved('minute'), proved('hour')], [undefined, 2])
+  })
+
   test('end to the millisecond, rounded down', () => {
     const { clock, space } = scene()
     space.set('a', 1, { expiresAtMs: clock.monotonicMs() + 2.7 })
