@@ -72,6 +72,8 @@ interface Flight<V> {
   /** The lane's mark at the lease. */
   readonly markLsn: bigint
   readonly loaded: Promise<LoadedRow<V>>
+  /** Its load is over. */
+  isFilled: boolean
 }
 
 const FIRST_PAUSE_MS = 1
@@ -89,6 +91,9 @@ export class Reader<V = Uint8Array> {
   readonly #watch: SuspendWatch
   readonly #flights = new Map<string, Flight<V>>()
   readonly #held: HeldLeases
+  /** How many fills are under way. */
+  #filling = 0
+  #allFilled: (() => void) | undefined
 
   constructor(keyspaces: Keyspaces<V>, clock: Clock, random: Random) {
     this.#keyspaces = keyspaces
@@ -170,11 +175,23 @@ export class Reader<V = Uint8Array> {
 
   /** Loads that are under way fill nothing, and whoever asks from now on waits for none of them. */
   giveUpLoads(): void {
-    for (const [key, { token }] of this.#flights) {
-      const { keyspace, lane } = this.#keyspaces.place(key)
-      void keyspace.calls.call(lane, () => keyspace.backing.tier.hold(key, token, 0))
-    }
+    for (const [key, { token }] of this.#flights) void this.#giveBack(this.#keyspaces.place(key), token)
     this.#flights.clear()
+  }
+
+  /**
+   * To be called when nothing is asked for any more. Resolves once what was loaded is in the tier, or the tier has not answered
+   * in time; loads that are under way fill nothing, and nobody has to wait for them.
+   */
+  async finish(): Promise<void> {
+    const given: Awaitable<unknown>[] = []
+    for (const [key, flight] of this.#flights) {
+      if (flight.isFilled) continue
+      this.#land(key, flight)
+      given.push(this.#giveBack(this.#keyspaces.place(key), flight.token))
+    }
+    await Promise.allSettled(given)
+    if (this.#filling > 0) await new Promise<void>(resolve => (this.#allFilled = resolve))
   }
 
   async #pause(call: Call<V>, lastMs: number): Promise<number> {
@@ -335,7 +352,7 @@ export class Reader<V = Uint8Array> {
   async #fly(call: Call<V>, look: TierLook<V>, token: Token, lane: LaneState): Promise<ReadAnswer<V>> {
     const { keyspace, key, id } = call
     const loaded = keyspace.loads.load(keyspace.description.name, id)
-    const flight: Flight<V> = { token, markLsn: lane.mark.lsn, loaded }
+    const flight: Flight<V> = { token, markLsn: lane.mark.lsn, loaded, isFilled: false }
     this.#flights.set(key, flight)
     const held = this.#hold(call, token)
     try {
@@ -344,7 +361,7 @@ export class Reader<V = Uint8Array> {
       return result
     } catch (error) {
       this.#land(key, flight)
-      this.#giveBack(call, token)
+      void this.#giveBack(call, token)
       throw error
     } finally {
       this.#held.letGo(held)
@@ -361,8 +378,8 @@ export class Reader<V = Uint8Array> {
   }
 
   // Nobody has to wait for a lease that is not going to be filled.
-  #giveBack({ keyspace, key, lane }: Call<V>, token: Token): void {
-    void keyspace.calls.call(lane, () => keyspace.backing.tier.hold(key, token, 0))
+  #giveBack({ keyspace, key, lane }: PlacedKey<V>, token: Token): Awaitable<unknown> {
+    return keyspace.calls.call(lane, () => keyspace.backing.tier.hold(key, token, 0))
   }
 
   async #fill(
@@ -377,10 +394,12 @@ export class Reader<V = Uint8Array> {
     const stamp = loadStamp(loaded, flight.markLsn, backing.source.log === false)
     const leftMs = this.#times.left(keyspace, { payload: loaded.row, stamp })
     const value = { payload: loaded.row, stamp, ...(leftMs === undefined ? {} : { ttlMs: leftMs }) }
+    flight.isFilled = true
+    this.#filling++
     try {
       // Its time is over, or it has none: it was for those who waited for it.
       if (leftMs !== undefined && leftMs <= 0) {
-        this.#giveBack(call, flight.token)
+        await this.#giveBack(call, flight.token)
         return
       }
       const outcome = await keyspace.calls.call(call.lane, () => backing.tier.fill(key, flight.token, value))
@@ -389,6 +408,7 @@ export class Reader<V = Uint8Array> {
       this.#admit(call, look.ticket, lane, { type: 'value', generation, stamp, payload: loaded.row })
     } finally {
       this.#land(key, flight)
+      if (--this.#filling === 0) this.#allFilled?.()
     }
   }
 

@@ -84,6 +84,7 @@ export class LibraryDatabase {
   async close(): Promise<void> {
     this.#closed = true
     const engine = await this.#opening?.catch(() => undefined)
+    await engine?.reader.finish()
     await engine?.opened.close()
   }
 

@@ -51,6 +51,7 @@ export class TierValues {
   readonly codecs: ValueCodecs
   readonly book: TagBook
   readonly #parts: TierValuesParts
+  readonly #readers: Reader<unknown>[] = []
   #opening: Promise<Opened> | undefined
 
   constructor(parts: TierValuesParts) {
@@ -76,6 +77,7 @@ export class TierValues {
       close: () => source.close(),
     }
     const engine = new Engine(opened, [settings], parts)
+    this.#readers.push(engine.reader)
     const space = this.#parts.places.space(name)
     editions.follow(name, {
       lost: () => space.clear(),
@@ -93,8 +95,10 @@ export class TierValues {
     await editions.end(keyspace)
   }
 
+  /** What was loaded or built is in the tier then; nothing is asked for any more. */
   async close(): Promise<void> {
     const opened = await this.#opening?.catch(() => undefined)
+    await Promise.all(this.#readers.map(reader => reader.finish()))
     await opened?.close()
   }
 
