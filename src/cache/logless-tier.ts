@@ -7,33 +7,10 @@
 import type { TidemarkError } from '../base/errors.ts'
 import type { Random } from '../base/random.ts'
 import { keyHash, laneOf, type LaneState } from '../coherence/lane.ts'
-import type {
-  ApplyOutcome,
-  ApplyRequest,
-  BeginOutcome,
-  FillOutcome,
-  HoldOutcome,
-  PutFencedOutcome,
-  PutOutcome,
-  ResetOutcome,
-  VoidOutcome,
-} from '../coherence/operations.ts'
+import type { BeginOutcome } from '../coherence/operations.ts'
 import type { Token } from '../coherence/record.ts'
-import type { LoadStamp, WriteStamp } from '../coherence/stamp.ts'
-import type {
-  Awaitable,
-  LaneListener,
-  LaneSubscription,
-  LeaseOptions,
-  RenewOptions,
-  ResetOptions,
-  SharedTier,
-  TierLane,
-  TierLease,
-  TierRead,
-  TierValue,
-  TooLarge,
-} from '../tier/tier.ts'
+import type { Awaitable, LeaseOptions, RenewOptions, SharedTier, TierLease, TierRead } from '../tier/tier.ts'
+import { WrappedTier } from '../tier/wrapped-tier.ts'
 import { isLogless, LoglessLanes } from './logless-lanes.ts'
 
 export interface LoglessTierOptions<V> {
@@ -43,7 +20,7 @@ export interface LoglessTierOptions<V> {
   readonly onMismatch: (error: TidemarkError) => void
 }
 
-export class LoglessTier<V = Uint8Array> implements SharedTier<V> {
+export class LoglessTier<V = Uint8Array> extends WrappedTier<V> {
   readonly lanes: number
   readonly #tier: SharedTier<V>
   readonly #headers: LoglessLanes
@@ -52,6 +29,7 @@ export class LoglessTier<V = Uint8Array> implements SharedTier<V> {
   readonly #foreign = new Set<number>()
 
   private constructor(options: LoglessTierOptions<V>) {
+    super()
     this.#tier = options.tier
     this.lanes = options.tier.lanes
     this.#headers = new LoglessLanes(options)
@@ -65,65 +43,37 @@ export class LoglessTier<V = Uint8Array> implements SharedTier<V> {
     return opened
   }
 
-  async read(keys: readonly string[]): Promise<readonly TierRead<V>[]> {
+  protected ask<T>(call: (tier: SharedTier<V>) => Awaitable<T>): Awaitable<T> {
+    return call(this.#tier)
+  }
+
+  override async read(keys: readonly string[]): Promise<readonly TierRead<V>[]> {
     const reads = await this.#tier.read(keys)
     return reads.map((read, at) => (this.#isOwn(this.#laneOf(keys[at]!), read.lane) ? read : NOTHING))
   }
 
-  async lease(key: string, options: LeaseOptions): Promise<TierLease<V>> {
+  override async lease(key: string, options: LeaseOptions): Promise<TierLease<V>> {
     const lane = this.#laneOf(key)
     let lease = await this.#tier.lease(key, options)
     if (lease.outcome === 'no-lane' && (await this.#mended(lane))) lease = await this.#tier.lease(key, options)
     return this.#isOwn(lane, lease.lane) ? lease : { outcome: 'no-lane', ...NOTHING }
   }
 
-  async renew(key: string, options: RenewOptions): Promise<TierLease<V>> {
+  override async renew(key: string, options: RenewOptions): Promise<TierLease<V>> {
     const lease = await this.#tier.renew(key, options)
     return this.#isOwn(this.#laneOf(key), lease.lane) ? lease : { outcome: 'no-lane', ...NOTHING }
   }
 
-  hold(key: string, token: Token, leaseMs: number): Awaitable<HoldOutcome> {
-    return this.#tier.hold(key, token, leaseMs)
-  }
-
-  async begin(key: string, id: Token, fenceMs: number): Promise<BeginOutcome> {
+  override async begin(key: string, id: Token, fenceMs: number): Promise<BeginOutcome> {
     const lane = this.#laneOf(key)
     if (this.#foreign.has(lane)) return 'no-lane'
     const outcome = await this.#tier.begin(key, id, fenceMs)
     return outcome === 'no-lane' && (await this.#mended(lane)) ? this.#tier.begin(key, id, fenceMs) : outcome
   }
 
-  async lane(lane: number): Promise<LaneState | undefined> {
+  override async lane(lane: number): Promise<LaneState | undefined> {
     const state = (await this.#tier.lane(lane)) ?? (await this.#headers.mend(lane))
     return state !== undefined && this.#isOwn(lane, state) ? state : undefined
-  }
-
-  fill(key: string, token: Token, value: TierValue<LoadStamp, V>): Awaitable<FillOutcome | TooLarge> {
-    return this.#tier.fill(key, token, value)
-  }
-
-  put(key: string, value: TierValue<WriteStamp, V>): Awaitable<PutOutcome | TooLarge> {
-    return this.#tier.put(key, value)
-  }
-
-  voidKey(key: string): Awaitable<VoidOutcome> {
-    return this.#tier.voidKey(key)
-  }
-
-  putFenced(key: string, id: Token, value: TierValue<WriteStamp, V>): Awaitable<PutFencedOutcome | TooLarge> {
-    return this.#tier.putFenced(key, id, value)
-  }
-
-  apply(lane: number, request: ApplyRequest): Awaitable<TierLane<ApplyOutcome>> {
-    return this.#tier.apply(lane, request)
-  }
-
-  reset(lane: number, options: ResetOptions): Awaitable<TierLane<ResetOutcome>> {
-    return this.#tier.reset(lane, options)
-  }
-
-  subscribe(listener: LaneListener): Awaitable<LaneSubscription> {
-    return this.#tier.subscribe(listener)
   }
 
   close(): Promise<void> {

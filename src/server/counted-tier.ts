@@ -1,33 +1,34 @@
 // A shared tier whose answers are counted, for metrics. Not for: deciding anything.
-import type { LaneState } from '../coherence/lane.ts'
 import type * as coherence from '../coherence/operations.ts'
 import type { Token } from '../coherence/record.ts'
 import type { LoadStamp, WriteStamp } from '../coherence/stamp.ts'
 import type {
   Awaitable,
-  LaneListener,
-  LaneSubscription,
   LeaseOptions,
   RenewOptions,
-  ResetOptions,
   SharedTier,
-  TierLane,
   TierLease,
   TierRead,
   TierValue,
   TooLarge,
 } from '../tier/tier.ts'
+import { WrappedTier } from '../tier/wrapped-tier.ts'
 import { type ServerMetrics, fillOutcomes, putOutcomes } from './metrics.ts'
 
-export class CountedTier implements SharedTier {
+export class CountedTier extends WrappedTier {
   readonly lanes: number
   readonly #tier: SharedTier
   readonly #metrics: ServerMetrics
 
   constructor(tier: SharedTier, metrics: ServerMetrics) {
+    super()
     this.lanes = tier.lanes
     this.#tier = tier
     this.#metrics = metrics
+  }
+
+  protected ask<T>(call: (tier: SharedTier) => Awaitable<T>): Awaitable<T> {
+    return call(this.#tier)
   }
 
   /** Counts the answer when it is there, or the failure. */
@@ -43,19 +44,19 @@ export class CountedTier implements SharedTier {
     }
   }
 
-  read(keys: readonly string[]): Promise<readonly TierRead[]> {
+  override read(keys: readonly string[]): Promise<readonly TierRead[]> {
     return this.#counted(this.#tier.read(keys), reads => this.#looked(reads, true))
   }
 
-  lease(key: string, options: LeaseOptions): Promise<TierLease> {
+  override lease(key: string, options: LeaseOptions): Promise<TierLease> {
     return this.#counted(this.#tier.lease(key, options), leased => this.#looked([leased], false))
   }
 
-  renew(key: string, options: RenewOptions): Promise<TierLease> {
+  override renew(key: string, options: RenewOptions): Promise<TierLease> {
     return this.#counted(this.#tier.renew(key, options))
   }
 
-  hold(key: string, token: Token, leaseMs: number): Promise<coherence.HoldOutcome> {
+  override hold(key: string, token: Token, leaseMs: number): Promise<coherence.HoldOutcome> {
     return this.#counted(this.#tier.hold(key, token, leaseMs))
   }
 
@@ -70,44 +71,32 @@ export class CountedTier implements SharedTier {
     this.#metrics.add('tidemark_tier_misses_total', misses)
   }
 
-  fill(key: string, token: Token, value: TierValue<LoadStamp>): Promise<coherence.FillOutcome | TooLarge> {
+  override fill(key: string, token: Token, value: TierValue<LoadStamp>): Promise<coherence.FillOutcome | TooLarge> {
     return this.#counted(this.#tier.fill(key, token, value), outcome =>
       this.#metrics.add('tidemark_tier_fills_total', 1, fillOutcomes.indexOf(outcome)),
     )
   }
 
-  put(key: string, value: TierValue<WriteStamp>): Promise<coherence.PutOutcome | TooLarge> {
+  override put(key: string, value: TierValue<WriteStamp>): Promise<coherence.PutOutcome | TooLarge> {
     return this.#counted(this.#tier.put(key, value), outcome =>
       this.#metrics.add('tidemark_tier_puts_total', 1, putOutcomes.indexOf(outcome)),
     )
   }
 
-  voidKey(key: string): Promise<coherence.VoidOutcome> {
+  override voidKey(key: string): Promise<coherence.VoidOutcome> {
     return this.#counted(this.#tier.voidKey(key))
   }
 
-  begin(key: string, id: Token, fenceMs: number): Promise<coherence.BeginOutcome> {
+  override begin(key: string, id: Token, fenceMs: number): Promise<coherence.BeginOutcome> {
     return this.#counted(this.#tier.begin(key, id, fenceMs))
   }
 
-  putFenced(key: string, id: Token, value: TierValue<WriteStamp>): Promise<coherence.PutFencedOutcome | TooLarge> {
+  override putFenced(
+    key: string,
+    id: Token,
+    value: TierValue<WriteStamp>,
+  ): Promise<coherence.PutFencedOutcome | TooLarge> {
     return this.#counted(this.#tier.putFenced(key, id, value))
-  }
-
-  lane(lane: number): Awaitable<LaneState | undefined> {
-    return this.#tier.lane(lane)
-  }
-
-  apply(lane: number, request: coherence.ApplyRequest): Awaitable<TierLane<coherence.ApplyOutcome>> {
-    return this.#tier.apply(lane, request)
-  }
-
-  reset(lane: number, options: ResetOptions): Awaitable<TierLane<coherence.ResetOutcome>> {
-    return this.#tier.reset(lane, options)
-  }
-
-  subscribe(listener: LaneListener): Awaitable<LaneSubscription> {
-    return this.#tier.subscribe(listener)
   }
 
   close(): Promise<void> {

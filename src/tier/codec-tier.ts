@@ -4,25 +4,21 @@
 // A value that has no bytes does not fit either: whatever is there leaves.
 // So does a record of before its keyspace was cleared; where that cannot be said, the tier has not answered.
 // Not for: how values become bytes (the `PayloadCodec` says), tiers in this process's memory (object-tier.ts).
-import type { LaneState } from '../coherence/lane.ts'
 import type * as coherence from '../coherence/operations.ts'
 import type { TierRecord, Token } from '../coherence/record.ts'
 import { factsOf } from '../near/entry.ts'
 import type { LoadStamp, Stamp, WriteStamp } from '../coherence/stamp.ts'
 import type {
   Awaitable,
-  LaneListener,
-  LaneSubscription,
   LeaseOptions,
   RenewOptions,
-  ResetOptions,
   SharedTier,
-  TierLane,
   TierLease,
   TierRead,
   TierValue,
   TooLarge,
 } from './tier.ts'
+import { RecodedTier } from './wrapped-tier.ts'
 
 /** What `decode` answers for bytes that are no value here. */
 export const UNDECODABLE: unique symbol = Symbol('undecodable')
@@ -36,7 +32,8 @@ export interface PayloadCodec {
   decode(key: string, bytes: Uint8Array): Awaitable<unknown>
 }
 
-export class CodecTier implements SharedTier<unknown> {
+export class CodecTier extends RecodedTier<Uint8Array, unknown> {
+  readonly lanes: number
   readonly #tier: SharedTier
   readonly #codec: PayloadCodec
   readonly #onUnencodable: (error: unknown) => void
@@ -49,14 +46,16 @@ export class CodecTier implements SharedTier<unknown> {
     onUnencodable: (error: unknown) => void = () => {},
     standing: (key: string, stamp: Stamp) => Awaitable<Standing> = () => 'current',
   ) {
+    super()
+    this.lanes = tier.lanes
     this.#tier = tier
     this.#codec = codec
     this.#onUnencodable = onUnencodable
     this.#standing = standing
   }
 
-  get lanes(): number {
-    return this.#tier.lanes
+  protected ask<T>(call: (tier: SharedTier) => Awaitable<T>): Awaitable<T> {
+    return call(this.#tier)
   }
 
   async read(keys: readonly string[]): Promise<readonly TierRead<unknown>[]> {
@@ -77,10 +76,6 @@ export class CodecTier implements SharedTier<unknown> {
   async renew(key: string, options: RenewOptions): Promise<TierLease<unknown>> {
     const lease = await this.#tier.renew(key, options)
     return { outcome: lease.outcome, ...(await this.#decoded(key, lease)) }
-  }
-
-  hold(key: string, token: Token, leaseMs: number): Awaitable<coherence.HoldOutcome> {
-    return this.#tier.hold(key, token, leaseMs)
   }
 
   async fill(
@@ -111,30 +106,6 @@ export class CodecTier implements SharedTier<unknown> {
     // A row without its own fence removes the fence.
     await this.#tier.putFenced(key, id ^ 1n, { payload: null, stamp: value.stamp })
     return 'too-large'
-  }
-
-  voidKey(key: string): Awaitable<coherence.VoidOutcome> {
-    return this.#tier.voidKey(key)
-  }
-
-  begin(key: string, id: Token, fenceMs: number): Awaitable<coherence.BeginOutcome> {
-    return this.#tier.begin(key, id, fenceMs)
-  }
-
-  lane(lane: number): Awaitable<LaneState | undefined> {
-    return this.#tier.lane(lane)
-  }
-
-  apply(lane: number, request: coherence.ApplyRequest): Awaitable<TierLane<coherence.ApplyOutcome>> {
-    return this.#tier.apply(lane, request)
-  }
-
-  reset(lane: number, options: ResetOptions): Awaitable<TierLane<coherence.ResetOutcome>> {
-    return this.#tier.reset(lane, options)
-  }
-
-  subscribe(listener: LaneListener): Awaitable<LaneSubscription> {
-    return this.#tier.subscribe(listener)
   }
 
   close(): Promise<void> {

@@ -4,26 +4,10 @@
 import type { Clock, Timer } from '../base/clock.ts'
 import { messageOf, TidemarkError } from '../base/errors.ts'
 import { limits } from '../base/limits.ts'
-import type { LaneState } from '../coherence/lane.ts'
-import type * as coherence from '../coherence/operations.ts'
-import type { Token } from '../coherence/record.ts'
-import type { LoadStamp, WriteStamp } from '../coherence/stamp.ts'
-import type {
-  Awaitable,
-  LaneListener,
-  LaneSubscription,
-  LeaseOptions,
-  RenewOptions,
-  ResetOptions,
-  SharedTier,
-  TierLane,
-  TierLease,
-  TierRead,
-  TierValue,
-  TooLarge,
-} from './tier.ts'
+import type { Awaitable, LaneListener, LaneSubscription, SharedTier } from './tier.ts'
+import { WrappedTier } from './wrapped-tier.ts'
 
-export class LateTier implements SharedTier {
+export class LateTier extends WrappedTier {
   readonly lanes: number
   readonly #clock: Clock
   readonly #connect: () => Promise<SharedTier>
@@ -36,6 +20,7 @@ export class LateTier implements SharedTier {
   #closed = false
 
   constructor(lanes: number, clock: Clock, connect: () => Promise<SharedTier>) {
+    super()
     this.lanes = lanes
     this.#clock = clock
     this.#connect = connect
@@ -78,11 +63,11 @@ export class LateTier implements SharedTier {
     return new TidemarkError('TIER_UNAVAILABLE', `the tier cannot be reached: ${why}`)
   }
 
-  #ask<T>(ask: (tier: SharedTier) => Awaitable<T>): Awaitable<T> {
-    return this.#tier === undefined ? Promise.reject(this.#unavailable()) : ask(this.#tier)
+  protected ask<T>(call: (tier: SharedTier) => Awaitable<T>): Awaitable<T> {
+    return this.#tier === undefined ? Promise.reject(this.#unavailable()) : call(this.#tier)
   }
 
-  async subscribe(listener: LaneListener): Promise<LaneSubscription> {
+  override async subscribe(listener: LaneListener): Promise<LaneSubscription> {
     if (this.#tier !== undefined) return this.#tier.subscribe(listener)
     let closed = false
     const subscribed = this.#there.promise.then(async tier => {
@@ -99,53 +84,5 @@ export class LateTier implements SharedTier {
         if (this.#tier !== undefined) await (await subscribed).close()
       },
     }
-  }
-
-  read(keys: readonly string[]): Awaitable<readonly TierRead[]> {
-    return this.#ask(tier => tier.read(keys))
-  }
-
-  lease(key: string, options: LeaseOptions): Awaitable<TierLease> {
-    return this.#ask(tier => tier.lease(key, options))
-  }
-
-  renew(key: string, options: RenewOptions): Awaitable<TierLease> {
-    return this.#ask(tier => tier.renew(key, options))
-  }
-
-  hold(key: string, token: Token, leaseMs: number): Awaitable<coherence.HoldOutcome> {
-    return this.#ask(tier => tier.hold(key, token, leaseMs))
-  }
-
-  fill(key: string, token: Token, value: TierValue<LoadStamp>): Awaitable<coherence.FillOutcome | TooLarge> {
-    return this.#ask(tier => tier.fill(key, token, value))
-  }
-
-  put(key: string, value: TierValue<WriteStamp>): Awaitable<coherence.PutOutcome | TooLarge> {
-    return this.#ask(tier => tier.put(key, value))
-  }
-
-  voidKey(key: string): Awaitable<coherence.VoidOutcome> {
-    return this.#ask(tier => tier.voidKey(key))
-  }
-
-  begin(key: string, id: Token, fenceMs: number): Awaitable<coherence.BeginOutcome> {
-    return this.#ask(tier => tier.begin(key, id, fenceMs))
-  }
-
-  putFenced(key: string, id: Token, value: TierValue<WriteStamp>): Awaitable<coherence.PutFencedOutcome | TooLarge> {
-    return this.#ask(tier => tier.putFenced(key, id, value))
-  }
-
-  lane(lane: number): Awaitable<LaneState | undefined> {
-    return this.#ask(tier => tier.lane(lane))
-  }
-
-  apply(lane: number, request: coherence.ApplyRequest): Awaitable<TierLane<coherence.ApplyOutcome>> {
-    return this.#ask(tier => tier.apply(lane, request))
-  }
-
-  reset(lane: number, options: ResetOptions): Awaitable<TierLane<coherence.ResetOutcome>> {
-    return this.#ask(tier => tier.reset(lane, options))
   }
 }
