@@ -3,15 +3,14 @@
 // rounds the last file gets a torn end before that, as a power cut leaves it.
 // Not for: pages that were written and not synced, which a killed process does not lose (journal-crash.test.ts).
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
-import { appendFileSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { appendFileSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { sleep, systemClock } from '../../src/base/clock.ts'
+import { systemClock } from '../../src/base/clock.ts'
 import { seededRandom, systemRandom } from '../../src/base/random.ts'
 import type { Random } from '../../src/base/random.ts'
 import { Journal } from '../../src/journal/journal.ts'
 import { diskStorage } from '../../src/journal/storage.ts'
+import { linesUntilKilled, runRounds, type KilledRounds } from '../support/kill-rounds.ts'
 import { contentOf, killOptions, labelOf } from './kill-content.ts'
 
 export interface KillReport {
@@ -33,7 +32,7 @@ const tails: readonly ((whole: Buffer, random: Random) => Buffer)[] = [
   (whole, random) => whole.subarray(0, random.below(whole.length)),
 ]
 
-class KillRounds {
+class KillRounds implements KilledRounds<KillReport> {
   readonly #directory: string
   readonly #random: Random
   #acknowledged = 0
@@ -54,7 +53,11 @@ class KillRounds {
   async round(): Promise<void> {
     const label = ++this.#rounds
     const before = this.#acknowledged
-    await this.#appendAndKill(label)
+    const program = join(import.meta.dirname, 'kill-child.ts')
+    const args = [this.#directory, String(label)]
+    const isReady = (said: string): boolean => said.startsWith('open\n')
+    const lines = await linesUntilKilled(program, args, isReady, () => this.#random.below(150))
+    for (const line of lines) this.#hear(line, label)
     if (this.#acknowledged === before) this.#early++
     this.#tear()
     const { journal, entries } = await Journal.open({ ...killOptions, directory: this.#directory, clock: systemClock(), random: systemRandom(), storage: diskStorage() }) // prettier-ignore
@@ -73,32 +76,6 @@ class KillRounds {
     this.#unacknowledged += next - 1 - this.#acknowledged
     this.#acknowledged = next - 1
     await journal.close()
-  }
-
-  /** Reads what the process says until it has been killed. */
-  async #appendAndKill(label: number): Promise<void> {
-    const program = join(import.meta.dirname, 'kill-child.ts')
-    const args = ['--conditions=tidemark-source', program, this.#directory, String(label)]
-    const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] })
-    const exit = new Promise<NodeJS.Signals | null>((resolve, reject) => {
-      child.on('error', reject)
-      child.on('exit', (_, signal) => resolve(signal))
-    })
-    let said = ''
-    const ended = new Promise<void>(resolve => child.stdout.on('end', resolve))
-    const opened = new Promise<void>(resolve => {
-      child.stdout.setEncoding('latin1').on('data', (text: string) => {
-        said += text
-        if (said.startsWith('open\n')) resolve()
-      })
-    })
-    await Promise.race([opened, exit])
-    await sleep(systemClock(), this.#random.below(150))
-    child.kill('SIGKILL')
-    assert.equal(await exit, 'SIGKILL', 'it lived until it was killed')
-    await ended
-    // What it was about to say when it was killed may be cut.
-    for (const line of said.slice(0, said.lastIndexOf('\n')).split('\n').slice(1)) this.#hear(line, label)
   }
 
   #hear(line: string, label: number): void {
@@ -134,16 +111,6 @@ class KillRounds {
 }
 
 /** Throws at the first round in which something is missing, or there that should not be. */
-export async function killRounds(rounds: number, seed: number, progress: (round: number) => void): Promise<KillReport> {
-  const directory = mkdtempSync(join(tmpdir(), 'tidemark-journal-'))
-  try {
-    const run = new KillRounds(directory, seededRandom(seed))
-    for (let round = 1; round <= rounds; round++) {
-      await run.round()
-      progress(round)
-    }
-    return run.report()
-  } finally {
-    rmSync(directory, { recursive: true, force: true })
-  }
+export function killRounds(rounds: number, seed: number, progress: (round: number) => void): Promise<KillReport> {
+  return runRounds(rounds, progress, directory => new KillRounds(directory, seededRandom(seed)))
 }

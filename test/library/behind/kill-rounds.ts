@@ -3,14 +3,11 @@
 // last value that was acknowledged, or one that was begun after it.
 // Not for: power cuts (model.test.ts, by a simulated disk).
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
-import { sleep, systemClock } from '../../../src/base/clock.ts'
 import { seededRandom, type Random } from '../../../src/base/random.ts'
 import { createTidemark } from '../../../src/index.ts'
+import { linesUntilKilled, runRounds, type KilledRounds } from '../../support/kill-rounds.ts'
 import { keysOf, openKilled, removes } from './kill-keyspaces.ts'
 
 export interface BehindKillReport {
@@ -33,7 +30,7 @@ interface Known {
 const CHECKED_EVERY = 3
 const DONE_LEAST = 20
 
-class KillRounds {
+class KillRounds implements KilledRounds<BehindKillReport> {
   readonly #directory: string
   readonly #random: Random
   readonly #known = new Map<string, Known>()
@@ -57,34 +54,14 @@ class KillRounds {
 
   async round(last: boolean): Promise<void> {
     const label = ++this.#rounds
-    for (const line of await this.#runAndKill(label)) this.#hear(line)
-    if (last || label % CHECKED_EVERY === 0) await this.#look()
-  }
-
-  async #runAndKill(label: number): Promise<string[]> {
     const program = join(import.meta.dirname, 'kill-child.ts')
-    const args = ['--conditions=tidemark-source', program, this.#directory, String(label), String(this.#next)]
-    const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] })
-    const exit = new Promise<NodeJS.Signals | null>((resolve, reject) => {
-      child.on('error', reject)
-      child.on('exit', (_, signal) => resolve(signal))
-    })
-    let said = ''
-    const ended = new Promise<void>(resolve => child.stdout.on('end', resolve))
-    const opened = new Promise<void>(resolve => {
-      child.stdout.setEncoding('latin1').on('data', (text: string) => {
-        said += text
-        // Every second one has acknowledged something by then, however slow the machine is; others may be at their beginning.
-        if (label % 2 === 0 ? said.split('\ndone ').length > DONE_LEAST : said.startsWith('open\n')) resolve()
-      })
-    })
-    await Promise.race([opened, exit])
-    await sleep(systemClock(), this.#random.below(300))
-    child.kill('SIGKILL')
-    assert.equal(await exit, 'SIGKILL', 'it lived until it was killed')
-    await ended
-    // What it was about to say when it was killed may be cut.
-    return said.slice(0, said.lastIndexOf('\n')).split('\n').slice(1)
+    const args = [this.#directory, String(label), String(this.#next)]
+    // Every second one has acknowledged something by then, however slow the machine is; others may be at their beginning.
+    const isReady = (said: string): boolean =>
+      label % 2 === 0 ? said.split('\ndone ').length > DONE_LEAST : said.startsWith('open\n')
+    const lines = await linesUntilKilled(program, args, isReady, () => this.#random.below(300))
+    for (const line of lines) this.#hear(line)
+    if (last || label % CHECKED_EVERY === 0) await this.#look()
   }
 
   #hear(line: string): void {
@@ -151,20 +128,10 @@ class KillRounds {
 }
 
 /** Throws at the first round in which something that was acknowledged is missing. */
-export async function behindKillRounds(
+export function behindKillRounds(
   rounds: number,
   seed: number,
   progress: (round: number) => void,
 ): Promise<BehindKillReport> {
-  const directory = mkdtempSync(join(tmpdir(), 'tidemark-behind-'))
-  try {
-    const run = new KillRounds(directory, seededRandom(seed))
-    for (let round = 1; round <= rounds; round++) {
-      await run.round(round === rounds)
-      progress(round)
-    }
-    return run.report()
-  } finally {
-    rmSync(directory, { recursive: true, force: true })
-  }
+  return runRounds(rounds, progress, directory => new KillRounds(directory, seededRandom(seed)))
 }
