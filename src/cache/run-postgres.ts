@@ -15,9 +15,8 @@ import { PostgresOutbox } from '../source/postgres-outbox.ts'
 import type { PostgresConnection, PostgresFeedOptions } from '../source/postgres-options.ts'
 import { PostgresSource } from '../source/postgres-source.ts'
 import type { Source } from '../source/source.ts'
-import { Store } from '../store/store.ts'
 import { EmbeddedTier } from '../tier/embedded-tier.ts'
-import { EMBEDDED_SHARD, LaneTable } from '../tier/lane-table.ts'
+import { EMBEDDED_SHARD } from '../tier/lane-table.ts'
 import { openTier } from '../tier/open-tier.ts'
 import type { Tier } from '../tier/tier.ts'
 import { EpochWatch } from './epoch-watch.ts'
@@ -27,14 +26,14 @@ import { ResetLog, type RunningSource, type SourceEvents } from './running-sourc
 import { Sampler } from './sampler.ts'
 import { SourceGauges } from './source-gauges.ts'
 import { lanesOf, type SourceStatus } from './source-status.ts'
-import { keyspaceNumbers, type PostgresThreadOptions } from './source-thread.ts'
-import { StoreNear } from './store-near.ts'
+import type { PostgresThreadOptions } from './source-thread.ts'
+import { StoreNear, type StoreNearOptions } from './store-near.ts'
+import { threadMemory } from './thread-memory.ts'
 import { TideKeeper } from './tide-keeper.ts'
 import { TideReport } from './tide-report.ts'
 
 interface Parts {
-  readonly options: PostgresThreadOptions
-  readonly table: LaneTable
+  readonly memory: StoreNearOptions
   readonly clock: Clock
   readonly random: Random
   readonly events: SourceEvents
@@ -55,11 +54,12 @@ export async function runPostgres(options: PostgresThreadOptions, events: Source
   const clock = systemClock()
   const random = systemRandom()
   const gauges = new SourceGauges(options.gauges)
-  const table = LaneTable.attach(options.laneTable, options.thread)
+  const memory = threadMemory(options, clock)
+  const { table } = memory
   const connection = withCertificates(options)
   const common: PostgresFeedOptions = { name, connection, keyspaces, log, lanes: lanesCount, clock, random }
   const source = await PostgresSource.open({ ...common, connectionsMax: options.connectionsMax })
-  const parts: Parts = { options, table, clock, random, events }
+  const parts: Parts = { memory, clock, random, events }
   let lanes: Lanes
   try {
     lanes = options.tier === undefined ? ownLanes(parts) : await sharedLanes(parts, options.tier)
@@ -148,16 +148,11 @@ function watch(
   }
 }
 
-function ownLanes({ options, table, clock }: Parts): Lanes {
-  const { firstLane, lanes } = options
+function ownLanes({ memory }: Parts): Lanes {
+  const { table, firstLane, lanes } = memory
   let latest: readonly Sample[] = []
   const tier = new EmbeddedTier({
-    store: Store.attach(options.store, options.thread),
-    table,
-    firstLane,
-    lanes,
-    clock,
-    keyspaceOf: keyspaceNumbers(options),
+    ...memory,
     // Under the lane's lock; the message is the lane as it is now.
     publish: (lane, message) => table.setAsOf(firstLane + lane, asOfMs(latest, message)),
   })
@@ -175,16 +170,8 @@ function ownLanes({ options, table, clock }: Parts): Lanes {
 }
 
 async function sharedLanes(parts: Parts, place: NonNullable<PostgresThreadOptions['tier']>): Promise<Lanes> {
-  const { options, table, clock, random, events } = parts
-  const { firstLane, lanes } = options
-  const near = new StoreNear({
-    store: Store.attach(options.store, options.thread),
-    table,
-    firstLane,
-    lanes,
-    clock,
-    keyspaceOf: keyspaceNumbers(options),
-  })
+  const { memory, clock, random, events } = parts
+  const near = new StoreNear(memory)
   const tier = await openTier(place, { clock, random, warn: message => events.log(`tier: ${message}`) })
   const subscription = await NearSubscription.open({ tier, near, clock })
   return {

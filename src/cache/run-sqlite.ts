@@ -2,14 +2,14 @@
 import { systemClock } from '../base/clock.ts'
 import { systemRandom } from '../base/random.ts'
 import { SqliteSource } from '../source/sqlite-source.ts'
-import { Store } from '../store/store.ts'
 import { EmbeddedTier } from '../tier/embedded-tier.ts'
-import { EMBEDDED_SHARD, LaneTable } from '../tier/lane-table.ts'
+import { EMBEDDED_SHARD } from '../tier/lane-table.ts'
 import { EmbeddedTide } from './embedded-tide.ts'
 import { ResetLog, type RunningSource, type SourceEvents } from './running-source.ts'
 import { SourceGauges } from './source-gauges.ts'
 import { lanesOf } from './source-status.ts'
-import { keyspaceNumbers, type SqliteThreadOptions } from './source-thread.ts'
+import type { SqliteThreadOptions } from './source-thread.ts'
+import { threadMemory } from './thread-memory.ts'
 
 /** Rejects as SqliteSource.open does. */
 export async function runSqlite(options: SqliteThreadOptions, events: SourceEvents): Promise<RunningSource> {
@@ -17,16 +17,9 @@ export async function runSqlite(options: SqliteThreadOptions, events: SourceEven
   const clock = systemClock()
   const random = systemRandom()
   const gauges = new SourceGauges(options.gauges)
-  const table = LaneTable.attach(options.laneTable, options.thread)
+  const memory = threadMemory(options, clock)
   const source = await SqliteSource.open({ ...options, clock, random })
-  const tier = new EmbeddedTier({
-    store: Store.attach(options.store, options.thread),
-    table,
-    firstLane,
-    lanes,
-    clock,
-    keyspaceOf: keyspaceNumbers(options),
-  })
+  const tier = new EmbeddedTier(memory)
   const resets = new ResetLog()
   const onReset = (reason: string): void => {
     for (let lane = 0; lane < lanes; lane++) resets.add(reason, clock.wallMs())
@@ -50,7 +43,7 @@ export async function runSqlite(options: SqliteThreadOptions, events: SourceEven
       trouble: undefined,
       resets: resets.count,
       lastReset: resets.last,
-      lanes: lanesOf(table, firstLane, lanes, clock.monotonicMs(), EMBEDDED_SHARD),
+      lanes: lanesOf(memory.table, firstLane, lanes, clock.monotonicMs(), EMBEDDED_SHARD),
     }),
     stop: () => source.close(),
   }

@@ -68,12 +68,6 @@ interface NumberedKeyspace {
   readonly number: number
 }
 
-/** The number of the keyspace that a row key names. */
-export function keyspaceNumbers({ keyspaces }: SourceThreadOptions): (key: string) => number {
-  const numbers = new Map(keyspaces.map(({ name, number }) => [name, number]))
-  return key => numbers.get(key.slice(0, key.indexOf(':')))!
-}
-
 export type SourceThreadMessage =
   | { readonly kind: 'ready'; readonly epoch: bigint; readonly descriptions: readonly KeyspaceDescription[] }
   | { readonly kind: 'failed'; readonly error: { code: ErrorCode; message: string } }
