@@ -215,7 +215,9 @@ export class Room<V> extends Slots<V> {
   // Whether somebody was told.
   #evict(): boolean {
     for (let spared = 0; ; spared++) {
-      const queue = this.sized
+      // Of entries that take no bytes a queue may be full.
+      const byBytes = this.sized && this.#small > 0 && this.#main > 0
+      const queue = byBytes
         ? queueToReclaim(this.#smallBytes, this.#mainBytes)
         : queueToReclaim(this.#small, this.#main)
       const slot = this.next(queue === 'small' ? SMALL_END : MAIN_END)

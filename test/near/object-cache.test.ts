@@ -279,6 +279,15 @@ describe('times to live', () => {
 })
 
 describe('room', () => {
+  test('entries that take none leave as all others do', () => {
+    const { pool, space } = scene({ maxEntries: 2, maxBytes: 100 })
+    for (const key of ['a', 'b', 'c']) {
+      space.set(key, key, { bytes: 0 })
+      pool.check()
+    }
+    assert.deepEqual([...space.keys()], ['b', 'c'])
+  })
+
   test('in bytes: what does not fit is refused, and the older value is gone', () => {
     const { pool, space } = scene({ maxBytes: 1_000 })
     assert.equal(space.set('a', 1, { bytes: 1_000 }), true)
