@@ -3,6 +3,7 @@
 // Not for: counting (stats.ts), spans and metrics (telemetry.ts).
 import type { Channel } from 'node:diagnostics_channel'
 import { eventChannels } from './channels.ts'
+import { needed, oneOf } from './option-checks.ts'
 
 export interface TidemarkEvents {
   /** An answer out of this process's memory. */
@@ -52,8 +53,10 @@ export class Ear {
 export class Events {
   readonly #ears: Readonly<Record<EventName, Ear>> = earsOf(eventChannels())
 
-  /** Returns what ends it. */
+  /** Returns what ends it. Throws OPTION_INVALID. */
   on<Name extends EventName>(name: Name, listener: Listener<Name>): () => void {
+    oneOf('event', name, Object.keys(this.#ears))
+    needed('listener', listener)
     const { listeners } = this.#ears[name]
     // A wrapper, so that a listener that was added twice is called twice, and removed once by each.
     const own = (event: TidemarkEvents[EventName]): void => listener(event as TidemarkEvents[Name])

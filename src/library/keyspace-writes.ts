@@ -10,8 +10,8 @@ import type { Ear } from './events.ts'
 import type { KeyspaceParts } from './keyspace-parts.ts'
 import { heldOf, type KeyspaceSessions } from './keyspace-sessions.ts'
 import type { Loading } from './loading.ts'
-import { durationOf, invalid } from './option-checks.ts'
-import type { StoreOptions, WriteOptions } from './options.ts'
+import { durationOf, invalid, known } from './option-checks.ts'
+import { writeMembers, type StoreOptions, type WriteOptions } from './options.ts'
 import type { OwnWrites } from './own-writes.ts'
 import { checked } from './schema.ts'
 import { withSignal } from './signal.ts'
@@ -57,6 +57,7 @@ export class KeyspaceWrites<V> {
   set(id: string, value: V, options: WriteOptions | undefined): Promise<V> {
     const own = this.#own
     if (own === undefined || options !== undefined || this.#hasSchema) {
+      if (options !== undefined) known('options', '', options, writeMembers)
       return this.setMany([[id, value]], options ?? {}).then(written => written[0] as V)
     }
     if (value === undefined) throw this.#undefinedValue(id)

@@ -22,8 +22,17 @@ import { KeyspaceSession } from './keyspace-session.ts'
 import { heldOf, KeyspaceSessions } from './keyspace-sessions.ts'
 import { KeyspaceWrites } from './keyspace-writes.ts'
 import { Loading } from './loading.ts'
-import { callable, durationOf, oneOf } from './option-checks.ts'
-import { whenStales, type BuildOptions, type CallOptions, type ResolvedKeyspace, type WriteOptions } from './options.ts'
+import { durationOf, known, listed, needed, oneOf, pairsOf } from './option-checks.ts'
+import {
+  buildMembers,
+  readMembers,
+  whenStales,
+  writeMembers,
+  type BuildOptions,
+  type CallOptions,
+  type ResolvedKeyspace,
+  type WriteOptions,
+} from './options.ts'
 import type { ProofClock } from './proof-clock.ts'
 import type { Memory } from './session-space.ts'
 import { withSignal } from './signal.ts'
@@ -124,7 +133,7 @@ export class Keyspace<V = unknown, K extends Key = string> {
           if (this.#ahead !== undefined) this.#renewIfDue(id)
           return Promise.resolve(value === undefined ? undefined : this.#out(value))
         }
-      }
+      } else known('options', '', options, readMembers)
       return this.#read(id, options).then(({ value }) => value)
     } catch (error) {
       return rejected(error)
@@ -133,6 +142,7 @@ export class Keyspace<V = unknown, K extends Key = string> {
 
   /** Those of `keys` that there are, by key; what has to be loaded is loaded together. */
   async getMany(keys: readonly K[], options?: CallOptions): Promise<Map<K, V>> {
+    listed('keys', keys)
     const found = new Map<K, V>()
     for (let at = 0; at < keys.length; at += limits.keysAtOnceMax) {
       const some = keys.slice(at, at + limits.keysAtOnceMax)
@@ -144,6 +154,7 @@ export class Keyspace<V = unknown, K extends Key = string> {
 
   /** The value and how fresh it is. */
   async read(key: K, options?: CallOptions): Promise<Answer<V>> {
+    if (options !== undefined) known('options', '', options, readMembers)
     return this.#read(idOf(this.name, key), options)
   }
 
@@ -162,7 +173,8 @@ export class Keyspace<V = unknown, K extends Key = string> {
 
   /** All or none, where the source can. Of several values for one key the last one counts. */
   async setMany(entries: Iterable<readonly [K, V]>, options: WriteOptions = {}): Promise<void> {
-    const writes = new Map(Array.from(entries, ([key, value]) => [idOf(this.name, key), value] as const))
+    known('options', '', options, writeMembers)
+    const writes = new Map(pairsOf('entries', entries).map(([key, value]) => [idOf(this.name, key), value] as const))
     if (writes.size > 0) await this.#writes.setMany([...writes], options)
   }
 
@@ -175,6 +187,8 @@ export class Keyspace<V = unknown, K extends Key = string> {
     change: (value: V | undefined) => V | undefined | Promise<V | undefined>,
     options: WriteOptions = {},
   ): Promise<V | undefined> {
+    needed('change', change)
+    known('options', '', options, writeMembers)
     const id = idOf(this.name, key)
     return this.#inTurn(id, options.signal, async () => {
       const engine = this.#engine ?? (await this.#ready())
@@ -216,6 +230,7 @@ export class Keyspace<V = unknown, K extends Key = string> {
 
   /** How many there were, as far as the source says. */
   async deleteMany(keys: readonly K[], options: WriteOptions = {}): Promise<number> {
+    listed('keys', keys)
     return keys.length === 0 ? 0 : this.#writes.remove([...new Set(keys.map(key => idOf(this.name, key)))], options)
   }
 
@@ -225,6 +240,7 @@ export class Keyspace<V = unknown, K extends Key = string> {
   }
 
   async invalidateMany(keys: readonly K[]): Promise<void> {
+    listed('keys', keys)
     const ids = keys.map(key => idOf(this.name, key))
     const { writer } = await this.#ready()
     await writer.invalidate(ids.map(id => this.#keyOf(id)))
@@ -244,7 +260,8 @@ export class Keyspace<V = unknown, K extends Key = string> {
       if (this.#ahead !== undefined) this.#renewIfDue(id, build, options)
       return this.#out(value) as V
     }
-    callable('build', build)
+    needed('build', build)
+    known('options', '', options, buildMembers)
     if (this.#own === undefined) return this.#buildAndSet(id, build, options)
     const { signal } = options
     signal?.throwIfAborted()
@@ -257,7 +274,10 @@ export class Keyspace<V = unknown, K extends Key = string> {
     call: (...given: Arguments) => V | Promise<V>,
     options: BuildOptions & { readonly key: (...given: Arguments) => K },
   ): (...given: Arguments) => Promise<V> {
+    needed('call', call)
+    known('options', '', options, ['key', ...buildMembers])
     const { key, ...rest } = options
+    needed('key', key)
     return async (...given) => this.getOrSet(key(...given), () => call(...given), rest)
   }
 

@@ -60,5 +60,21 @@ export function oneOf(option: string, value: string, allowed: readonly string[])
 
 /** A function, if it is given at all. */
 export function callable(option: string, value: unknown): void {
-  if (value !== undefined && typeof value !== 'function') throw invalid(option, value, 'a function')
+  if (value !== undefined) needed(option, value)
+}
+
+/** A function. */
+export function needed(option: string, value: unknown): void {
+  if (typeof value !== 'function') throw invalid(option, value, 'a function')
+}
+
+export function listed(option: string, value: unknown): void {
+  if (!Array.isArray(value)) throw invalid(option, value, 'an array')
+}
+
+/** Of a Map or another iterable of them. */
+export function pairsOf<P>(option: string, entries: Iterable<P>): readonly P[] {
+  const pairs = typeof entries === 'object' && entries !== null && Symbol.iterator in entries ? [...entries] : undefined
+  if (pairs?.every(pair => Array.isArray(pair)) === true) return pairs
+  throw invalid(option, entries, 'a Map, or pairs of a key and its value')
 }

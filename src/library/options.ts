@@ -123,6 +123,11 @@ export interface WriteOptions extends Pick<CallOptions, 'session' | 'signal'>, S
 export interface BuildOptions
   extends Pick<CallOptions, 'signal'>, StoreOptions, Pick<OldValueOptions, 'swr' | 'staleIfError'> {}
 
+/** What a call may say, for `known`. */
+export const readMembers: readonly (keyof CallOptions)[] = ['maxStaleness', 'whenStale', 'session', 'signal']
+export const writeMembers: readonly (keyof WriteOptions)[] = ['session', 'signal', 'ttl', 'tags']
+export const buildMembers: readonly (keyof BuildOptions)[] = ['signal', 'ttl', 'tags', 'swr', 'staleIfError']
+
 export interface ResolvedKeyspace extends ResolvedOldValues {
   readonly name: string
   readonly source: KeyspaceSource | undefined

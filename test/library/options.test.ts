@@ -124,6 +124,31 @@ void test('options of a call are checked too', async t => {
   assert.deepEqual([...tide.values.keys()], [])
 })
 
+void test('what a call does not know, or is not given, is refused and not passed over', async t => {
+  const { tide } = open(t)
+  const users = tide.keyspace('users', { source: new Functions({ 1: 1 }) })
+  const wrong = (call: () => unknown, message: RegExp) => refused(async () => call(), 'OPTION_INVALID', message)
+  await wrong(() => users.get('1', { maxStalenes: 0 } as object), /^maxStalenes: .*allowed is maxStaleness, whenStale/)
+  await wrong(() => users.read('1', { ttl: '1s' } as object), /^ttl: got 'an option of that name'/)
+  await wrong(() => users.getMany(['1'], { fresh: true } as object), /^fresh: /)
+  await wrong(() => users.set('1', 1, { expires: 5 } as object), /^expires: .*allowed is session, signal, ttl, tags/)
+  await wrong(() => users.setMany([['1', 1]], { expires: 5 } as object), /^expires: /)
+  await wrong(() => users.update('1', () => 1, { expires: 5 } as object), /^expires: /)
+  await wrong(() => tide.getOrSet('1', () => 1, { grace: '1s' } as object), /^grace: .*swr, staleIfError/)
+  await wrong(() => tide.getOrSet('1', undefined as never), /^build: got undefined, allowed is a function/)
+  await wrong(() => users.update('1', 5 as never), /^change: got 5/)
+  await wrong(() => users.wrap(() => 1, {} as never), /^key: got undefined/)
+  await wrong(() => users.wrap(() => 1, { key: () => '1', grace: '1s' } as never), /^grace: /)
+  await wrong(() => users.getMany(new Set(['1']) as never), /^keys: got \{\}, allowed is an array/)
+  await wrong(() => users.deleteMany('1' as never), /^keys: got '1'/)
+  await wrong(() => users.invalidateMany('1' as never), /^keys: got '1'/)
+  for (const entries of [{ a: 1 }, [{ key: 'a', value: 1 }], 'ab', null]) {
+    await wrong(() => users.setMany(entries as never), /^entries: got .*, allowed is a Map, or pairs/)
+  }
+  await wrong(() => tide.on('eror' as never, () => {}), /^event: got 'eror', allowed is .*'error'/)
+  await wrong(() => tide.on('error', 5 as never), /^listener: got 5/)
+})
+
 void test('there are lanes for so many sources, and the message says what is too much', async () => {
   const tide = new Tidemark({})
   const source = new Functions({ 1: 1 })
