@@ -8,6 +8,7 @@ import { writeFile } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
 import { systemClock } from '../src/base/clock.ts'
 import { Progress } from '../src/cli/progress.ts'
+import { wholeNumber } from './arguments.ts'
 import { applyChurn } from './churn-load.ts'
 import type { ChurnCounts } from './churn-load.ts'
 import { ChurnServer } from './churn-server.ts'
@@ -115,12 +116,6 @@ function lines(reports: readonly ChurnReport[]): string[] {
       report.residentBytesMost <= report.residentBytesAllowed ? 'within' : 'OVER',
     ]),
   ])
-}
-
-function wholeNumber(name: string, text: string): number {
-  const value = Number(text)
-  if (Number.isInteger(value) && value > 0) return value
-  throw new Error(`--${name} ${text}: expected a whole number above 0`)
 }
 
 /** Returns the exit code: 1 when a server had more memory than it may. */

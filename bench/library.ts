@@ -2,11 +2,11 @@
 // process of its own (library/child-main.ts), and what is compared is measured in turns, so that what drifts on the
 // machine falls on all alike. Not for: the server (server.ts), what is shared between processes (tide.ts).
 import { execFile } from 'node:child_process'
-import { randomInt } from 'node:crypto'
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { readFileSync, rmSync } from 'node:fs'
 import { loadavg } from 'node:os'
 import { resolve } from 'node:path'
 import { parseArgs, promisify } from 'node:util'
+import { chosen, commonOptions, roundsAndSeed } from './arguments.ts'
 import { asyncContenders } from './library/async-contenders.ts'
 import { libraryBars } from './library/bars.ts'
 import { makeImportProject } from './library/importing.ts'
@@ -14,9 +14,10 @@ import type { Figures, Job } from './library/scenes.ts'
 import { describeMachine } from './machine.ts'
 import type { Machine } from './machine.ts'
 import { Progress } from './progress.ts'
+import { loadLine, smokeLine, writeReport } from './report.ts'
 import type { Bar } from './samples.ts'
 import { barLines, headLines } from './tables.ts'
-import { figureLines } from './tide.ts'
+import { figureLines } from './tide/figures.ts'
 import type { TideSample } from './tide/sample.ts'
 
 const usage = `npm run bench -- library [options]
@@ -30,16 +31,7 @@ const usage = `npm run bench -- library [options]
   --smoke          a small size, to see that it works: its figures say nothing
 `
 
-const options = {
-  only: { type: 'string', default: '' },
-  list: { type: 'boolean', default: false },
-  rounds: { type: 'string' },
-  seed: { type: 'string' },
-  json: { type: 'string' },
-  save: { type: 'boolean', default: false },
-  smoke: { type: 'boolean', default: false },
-  help: { type: 'boolean', default: false, short: 'h' },
-} as const
+const options = { ...commonOptions, list: { type: 'boolean', default: false } } as const
 
 export interface LibraryReport {
   readonly benchmark: 'library'
@@ -60,19 +52,6 @@ const stages: Readonly<Record<string, readonly string[]>> = {
   misses: ['one key', 'as many keys'],
   heap: ['tidemark', 'near', 'lru-cache', 'tiny-lru'],
   import: ['cold', 'warm'],
-}
-
-function wholeNumber(name: string, text: string): number {
-  const value = Number(text)
-  if (Number.isInteger(value) && value > 0) return value
-  throw new Error(`--${name} ${text}: expected a whole number above 0`)
-}
-
-function chosen(list: string): string[] {
-  const all = Object.keys(stages)
-  const names = list === '' ? all : list.split(',')
-  for (const name of names) if (!all.includes(name)) throw new Error(`--only ${name}: there are ${all.join(', ')}`)
-  return all.filter(name => names.includes(name))
 }
 
 function installedVersions(): Record<string, string> {
@@ -127,9 +106,8 @@ export async function benchLibrary(args: readonly string[]): Promise<void> {
     return
   }
   const { smoke } = values
-  const wanted = chosen(values.only)
-  const rounds = wholeNumber('rounds', values.rounds ?? (smoke ? '1' : '5'))
-  const seed = wholeNumber('seed', values.seed ?? String(randomInt(1, 2 ** 31)))
+  const wanted = chosen(values.only, Object.keys(stages))
+  const { rounds, seed } = roundsAndSeed(values, smoke ? 1 : 5)
   const machine = await describeMachine()
   const versions = installedVersions()
   const startedMs = performance.now()
@@ -141,25 +119,9 @@ export async function benchLibrary(args: readonly string[]): Promise<void> {
   const bars = libraryBars(samples)
   for (const line of [...figureLines(samples), ...barLines(bars)]) console.log(line)
   const loadAverage = [loadBefore, loadavg()[0]!] as const
-  console.log(
-    `Load average ${loadAverage.map(each => each.toFixed(1)).join(' before, ')} after, on ${machine.cores} cores`,
-  )
-  if (smoke) console.log('Smoke size: the figures above say nothing about speed.')
+  console.log(loadLine(loadAverage, machine))
+  if (smoke) console.log(smokeLine)
   const seconds = Math.round((performance.now() - startedMs) / 1_000)
   const report: LibraryReport = { benchmark: 'library', machine, versions, settings: { rounds, seed, smoke }, seconds, loadAverage, bars, samples } // prettier-ignore
-  write(report, values.json, values.save)
-}
-
-function write(report: LibraryReport, json: string | undefined, save: boolean): void {
-  const { machine } = report
-  const files = json === undefined ? [] : [json]
-  if (save) {
-    const folder = resolve(import.meta.dirname, 'results')
-    mkdirSync(folder, { recursive: true })
-    files.push(resolve(folder, `library-${machine.at.slice(0, 10)}-${machine.commit}.json`))
-  }
-  for (const file of files) {
-    writeFileSync(file, `${JSON.stringify(report, null, 1)}\n`)
-    console.log(`samples: ${file}`)
-  }
+  writeReport(report, values)
 }

@@ -1,13 +1,12 @@
 // `npm run bench -- server [options]`: Tidemark beside its peers, measured in the same run on this machine.
 // Every benchmark prints machine, versions, commit and seed, writes its raw samples with --json or --save, and has a size
 // (--smoke) that a test runs, so that it cannot rot.
-import { mkdirSync, writeFileSync } from 'node:fs'
-import { randomInt } from 'node:crypto'
-import { resolve } from 'node:path'
 import { parseArgs } from 'node:util'
+import { commonOptions, roundsAndSeed } from './arguments.ts'
 import { benchChurn } from './churn.ts'
 import { benchLibrary } from './library.ts'
 import { describeMachine } from './machine.ts'
+import { smokeLine, writeReport } from './report.ts'
 import { stages } from './scenarios.ts'
 import { benchServer } from './server.ts'
 import { benchTide } from './tide.ts'
@@ -28,22 +27,10 @@ npm run bench -- library [options], which --help tells
 `
 
 const options = {
-  only: { type: 'string', default: '' },
+  ...commonOptions,
   list: { type: 'boolean', default: false },
-  rounds: { type: 'string' },
-  seed: { type: 'string' },
   pin: { type: 'boolean', default: false },
-  json: { type: 'string' },
-  save: { type: 'boolean', default: false },
-  smoke: { type: 'boolean', default: false },
-  help: { type: 'boolean', default: false, short: 'h' },
 } as const
-
-function number(name: string, text: string): number {
-  const value = Number(text)
-  if (!Number.isInteger(value) || value < 1) throw new Error(`--${name} ${text}: expected a whole number above 0`)
-  return value
-}
 
 async function main(): Promise<void> {
   if (process.argv[2] === 'churn') {
@@ -66,26 +53,16 @@ async function main(): Promise<void> {
   const machine = await describeMachine()
   const report = await benchServer(
     {
-      rounds: number('rounds', values.rounds ?? (values.smoke ? '2' : '7')),
+      ...roundsAndSeed(values, values.smoke ? 2 : 7),
       only: values.only.split(',').filter(name => name !== ''),
-      seed: number('seed', values.seed ?? String(randomInt(1, 2 ** 31))),
       pin: values.pin,
       smoke: values.smoke,
     },
     machine,
     line => console.log(line),
   )
-  if (values.smoke) console.log('Smoke size: the figures above say nothing about speed.')
-  const files = values.json === undefined ? [] : [values.json]
-  if (values.save) {
-    const folder = resolve(import.meta.dirname, 'results')
-    mkdirSync(folder, { recursive: true })
-    files.push(resolve(folder, `server-${machine.at.slice(0, 10)}-${machine.commit}.json`))
-  }
-  for (const file of files) {
-    writeFileSync(file, `${JSON.stringify(report, null, 1)}\n`)
-    console.log(`samples: ${file}`)
-  }
+  if (values.smoke) console.log(smokeLine)
+  writeReport(report, values)
 }
 
 try {

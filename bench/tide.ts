@@ -2,20 +2,18 @@
 // run: a Postgres, a cluster of three primaries, a Tidemark server. Prints each bar with what was measured.
 // Not for: how fast the server is next to others (server.ts), faults (test/chaos/).
 import { execFileSync } from 'node:child_process'
-import { randomInt } from 'node:crypto'
-import { mkdirSync, writeFileSync } from 'node:fs'
 import { loadavg } from 'node:os'
-import { resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { messageOf } from '../src/base/errors.ts'
 import { seededRandom } from '../src/base/random.ts'
+import { chosen, commonOptions, roundsAndSeed } from './arguments.ts'
 import { describeMachine } from './machine.ts'
 import { Progress } from './progress.ts'
-import { table } from './table.ts'
+import { loadLine, smokeLine, writeReport } from './report.ts'
 import { barLines, headLines } from './tables.ts'
 import { measureCalls } from './tide/calls.ts'
 import { measureDrop } from './tide/drop.ts'
-import { TideFigures, tideBars } from './tide/figures.ts'
+import { figureLines, tideBars } from './tide/figures.ts'
 import { measureFollow } from './tide/follow.ts'
 import { measureIdle } from './tide/idle.ts'
 import { measureNearHits } from './tide/near-hits.ts'
@@ -35,16 +33,7 @@ const usage = `npm run bench -- tide [options]
   --smoke          a small size, to see that it works: its figures say nothing
 `
 
-const options = {
-  only: { type: 'string', default: '' },
-  rounds: { type: 'string' },
-  seed: { type: 'string' },
-  unflushed: { type: 'boolean', default: false },
-  json: { type: 'string' },
-  save: { type: 'boolean', default: false },
-  smoke: { type: 'boolean', default: false },
-  help: { type: 'boolean', default: false, short: 'h' },
-} as const
+const options = { ...commonOptions, unflushed: { type: 'boolean', default: false } } as const
 
 interface Stage {
   readonly names: readonly string[]
@@ -64,37 +53,9 @@ const stages: readonly Stage[] = [
 
 const ROWS = 100_000
 
-function wholeNumber(name: string, text: string): number {
-  const value = Number(text)
-  if (Number.isInteger(value) && value > 0) return value
-  throw new Error(`--${name} ${text}: expected a whole number above 0`)
-}
-
-function chosen(list: string): Set<string> {
-  const all = stages.flatMap(({ names }) => names)
-  const names = list === '' ? all : list.split(',')
-  for (const name of names) if (!all.includes(name)) throw new Error(`--only ${name}: there are ${all.join(', ')}`)
-  return new Set(names)
-}
-
 function installedVersions(): Record<string, string> {
   const versionOf = (program: string): string => /\d+\.[\d.]+/.exec(execFileSync(program, ['--version'], { encoding: 'utf8' }))?.[0] ?? 'unknown' // prettier-ignore
   return { redis: versionOf('redis-server'), load: versionOf('redis-benchmark') }
-}
-
-/** All that was measured, as a table for reading: medians over the rounds. */
-export function figureLines(samples: readonly TideSample[]): string[] {
-  const figures = new TideFigures(samples)
-  const lines: string[] = []
-  for (const [stage, own] of Map.groupBy(samples, sample => sample.stage)) {
-    const names = [...new Set(own.flatMap(sample => Object.keys(sample.figures)))]
-    const series = [...new Set(own.map(sample => sample.series))]
-    const text = (value: number | undefined): string =>
-      value === undefined ? '' : value.toFixed(value >= 100 ? 0 : value >= 10 ? 1 : 3)
-    const rows = series.map(each => [stage, each, ...names.map(name => text(figures.of(stage, each, name)))])
-    lines.push('', ...table([['', '', ...names], ...rows]))
-  }
-  return lines
 }
 
 /** Runs the benchmark; `args` as on the command line. */
@@ -106,9 +67,9 @@ export async function benchTide(args: readonly string[]): Promise<void> {
   }
   if (process.platform !== 'linux') throw new Error('processor time is read from /proc: this benchmark needs Linux')
   const { smoke, unflushed } = values
-  const wanted = chosen(values.only)
-  const rounds = wholeNumber('rounds', values.rounds ?? (smoke ? '1' : '5'))
-  const seed = wholeNumber('seed', values.seed ?? String(randomInt(1, 2 ** 31)))
+  const names = stages.flatMap(stage => stage.names)
+  const wanted = new Set(chosen(values.only, names))
+  const { rounds, seed } = roundsAndSeed(values, smoke ? 1 : 5)
   const random = seededRandom(seed)
   const machine = await describeMachine()
   const startedMs = performance.now()
@@ -143,27 +104,11 @@ export async function benchTide(args: readonly string[]): Promise<void> {
   const bars = tideBars(samples)
   for (const line of [...figureLines(samples), ...barLines(bars)]) console.log(line)
   const loadAverage = [loadBefore, loadavg()[0]!] as const
-  console.log(
-    `Load average ${loadAverage.map(each => each.toFixed(1)).join(' before, ')} after, on ${machine.cores} cores`,
-  )
+  console.log(loadLine(loadAverage, machine))
   for (const line of left) console.log(`Not measured to the end: ${line}`)
   if (left.length > 0) process.exitCode = 1
-  if (smoke) console.log('Smoke size: the figures above say nothing about speed.')
+  if (smoke) console.log(smokeLine)
   const seconds = Math.round((performance.now() - startedMs) / 1_000)
   const report: TideReport = { benchmark: 'tide', machine, versions, settings: { rounds, seed, smoke, unflushed }, seconds, loadAverage, left, bars, samples } // prettier-ignore
-  write(report, values.json, values.save)
-}
-
-function write(report: TideReport, json: string | undefined, save: boolean): void {
-  const { machine } = report
-  const files = json === undefined ? [] : [json]
-  if (save) {
-    const folder = resolve(import.meta.dirname, 'results')
-    mkdirSync(folder, { recursive: true })
-    files.push(resolve(folder, `tide-${machine.at.slice(0, 10)}-${machine.commit}.json`))
-  }
-  for (const file of files) {
-    writeFileSync(file, `${JSON.stringify(report, null, 1)}\n`)
-    console.log(`samples: ${file}`)
-  }
+  writeReport(report, values)
 }

@@ -1,7 +1,8 @@
-// The arithmetic of the tide's benchmark: quantiles, medians over rounds, and the bars that were set, each held or not.
+// The arithmetic of the tide's benchmark: quantiles, medians over rounds, these as a table, and the bars that
+// were set, each held or not.
 // Not for: measuring.
 import type { Bar } from '../samples.ts'
-import { median } from '../table.ts'
+import { median, table } from '../table.ts'
 import type { TideSample } from './sample.ts'
 
 /** The smallest value that is not below `share` of all; NaN of none. */
@@ -140,4 +141,19 @@ export function tideBars(samples: readonly TideSample[]): Bar[] {
     wanted,
     ...(measured(figures) ?? { figure: '', reached: undefined }),
   }))
+}
+
+/** All that was measured, as a table for reading: medians over the rounds. */
+export function figureLines(samples: readonly TideSample[]): string[] {
+  const figures = new TideFigures(samples)
+  const lines: string[] = []
+  for (const [stage, own] of Map.groupBy(samples, sample => sample.stage)) {
+    const names = [...new Set(own.flatMap(sample => Object.keys(sample.figures)))]
+    const series = [...new Set(own.map(sample => sample.series))]
+    const text = (value: number | undefined): string =>
+      value === undefined ? '' : value.toFixed(value >= 100 ? 0 : value >= 10 ? 1 : 3)
+    const rows = series.map(each => [stage, each, ...names.map(name => text(figures.of(stage, each, name)))])
+    lines.push('', ...table([['', '', ...names], ...rows]))
+  }
+  return lines
 }
