@@ -13,7 +13,7 @@ export interface BreakerSettings {
   readonly halfOpenAfterMs: number
 }
 
-/** Of one that passed: an outcome counts only in the period in which it passed. */
+/** Of one that passed. An outcome counts only in the period in which it passed; a success, also of one that was followed by others. */
 export type Pass = number
 
 export class Breaker {
@@ -22,6 +22,8 @@ export class Breaker {
   /** Monotonic ms: until then nobody passes. undefined: closed. */
   #opensAtMs: number | undefined
   #period: Pass = 0
+  /** The period in which it opened last: those who pass later are to find out. */
+  #openedIn: Pass = 0
 
   constructor(settings: BreakerSettings) {
     this.#settings = settings
@@ -37,9 +39,11 @@ export class Breaker {
   }
 
   succeeded(pass: Pass): void {
-    if (pass !== this.#period) return
+    const isOpen = this.#opensAtMs !== undefined
+    // One that took longer than the time until the next one has found out all the same.
+    if (isOpen ? pass <= this.#openedIn : pass !== this.#period) return
     this.#failures = 0
-    if (this.#opensAtMs === undefined) return
+    if (!isOpen) return
     this.#opensAtMs = undefined
     this.#period++
   }
@@ -49,7 +53,7 @@ export class Breaker {
     this.#failures++
     if (this.#opensAtMs === undefined && this.#failures < this.#settings.failures) return
     this.#opensAtMs = nowMs + this.#settings.halfOpenAfterMs
-    this.#period++
+    this.#openedIn = ++this.#period
   }
 
   /** What became of it says nothing: while it is half-open somebody else passes in its place. */

@@ -53,10 +53,26 @@ await test('one that is not heard of is followed by another', () => {
   const lost = breaker.enter(1_000)!
   assert.equal(breaker.enter(1_999), undefined)
   const next = breaker.enter(2_000)!
+  breaker.failed(lost, 2_000)
+  assert.equal(breaker.waitMs(2_000), 1_000)
+  breaker.failed(next, 2_100)
   breaker.succeeded(lost)
-  assert.equal(breaker.enter(2_000), undefined)
-  breaker.succeeded(next)
-  assert.notEqual(breaker.enter(2_000), undefined)
+  assert.equal(breaker.enter(3_099), undefined, 'what was found out last counts')
+  breaker.succeeded(breaker.enter(3_100)!)
+  assert.notEqual(breaker.enter(3_100), undefined)
+})
+
+await test('a source whose loads take longer than the time between two that find out is found again', () => {
+  const breaker = new Breaker(settings)
+  fail(breaker, 0, 3)
+  const slow = breaker.enter(1_000)!
+  const later = breaker.enter(2_000)!
+  breaker.succeeded(slow)
+  assert.notEqual(breaker.enter(2_500), undefined)
+  // It is closed by then: this one is of the period before.
+  breaker.failed(later, 2_600)
+  fail(breaker, 2_700, 2)
+  assert.notEqual(breaker.enter(2_700), undefined)
 })
 
 await test('while it is half-open, one that says nothing makes way for another; in other times it changes nothing', () => {
