@@ -47,7 +47,9 @@ export async function adviceOn(nodes: ValkeyNodes): Promise<string[]> {
     const limit = Number(/^maxmemory:(\d+)/m.exec(memory)?.[1] ?? 0)
     if (policy === undefined || policy.startsWith('volatile-')) continue
     if (policy === 'noeviction' && limit === 0) {
-      advice.push(`${node.name} has no maxmemory: what the tier holds grows until its values' time to live is over`)
+      advice.push(
+        `${node.name} has no maxmemory: what the tier holds grows until its values' time to live is over; set it, and volatile-lfu`,
+      )
     } else if (policy === 'noeviction') {
       advice.push(
         `${node.name} evicts nothing (maxmemory-policy noeviction): once it is full, nothing new is kept; set volatile-lfu`,
