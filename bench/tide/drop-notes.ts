@@ -2,12 +2,13 @@
 // look at the clock around it. All times are monotonic ms, on one scale in every process of the machine.
 // Not for: when it was committed (drop.ts).
 import type { Clock } from '../../src/base/clock.ts'
-import { StoreNear, type StoreNearOptions } from '../../src/cache/store-near.ts'
+import { StoreNear } from '../../src/cache/store-near.ts'
 import type { LaneMessage } from '../../src/coherence/operations.ts'
 import { snapshotSees } from '../../src/coherence/stamp.ts'
 import type { FeedItem, FeedSnapshot } from '../../src/source/change-feed.ts'
 import { PostgresFeed } from '../../src/source/postgres-feed.ts'
 import type { PostgresFeedOptions } from '../../src/source/postgres-options.ts'
+import type { RecordMemory } from '../../src/tier/embedded-tier.ts'
 import type { Tier } from '../../src/tier/tier.ts'
 
 /** Of one transaction, as far as it came to a process. */
@@ -126,8 +127,8 @@ export class NotedFeed extends PostgresFeed {
 export class NotedNear extends StoreNear {
   readonly #notes: DropNotes
 
-  constructor(options: StoreNearOptions, notes: DropNotes) {
-    super(options)
+  constructor(memory: RecordMemory, notes: DropNotes) {
+    super(memory)
     this.#notes = notes
   }
 

@@ -15,7 +15,7 @@ import { PostgresOutbox } from '../source/postgres-outbox.ts'
 import type { PostgresConnection, PostgresFeedOptions } from '../source/postgres-options.ts'
 import { PostgresSource } from '../source/postgres-source.ts'
 import type { Source } from '../source/source.ts'
-import { EmbeddedTier } from '../tier/embedded-tier.ts'
+import { EmbeddedTier, type RecordMemory } from '../tier/embedded-tier.ts'
 import { EMBEDDED_SHARD } from '../tier/lane-table.ts'
 import { openTier } from '../tier/open-tier.ts'
 import type { Tier } from '../tier/tier.ts'
@@ -27,13 +27,13 @@ import { Sampler } from './sampler.ts'
 import { SourceGauges } from './source-gauges.ts'
 import { lanesOf, type SourceStatus } from './source-status.ts'
 import type { PostgresThreadOptions } from './source-thread.ts'
-import { StoreNear, type StoreNearOptions } from './store-near.ts'
+import { StoreNear } from './store-near.ts'
 import { threadMemory } from './thread-memory.ts'
 import { TideKeeper } from './tide-keeper.ts'
 import { TideReport } from './tide-report.ts'
 
 interface Parts {
-  readonly memory: StoreNearOptions
+  readonly memory: RecordMemory
   readonly clock: Clock
   readonly random: Random
   readonly events: SourceEvents

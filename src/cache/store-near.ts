@@ -12,19 +12,9 @@ import { decodeStamp, encodeStamp } from '../coherence/record-codec.ts'
 import type { ChangeEvent } from '../coherence/stamp.ts'
 import { RecordType } from '../store/layout.ts'
 import type { Store } from '../store/store.ts'
+import type { RecordMemory } from '../tier/embedded-tier.ts'
 import { EMBEDDED_SHARD, type LaneTable } from '../tier/lane-table.ts'
 import type { NearCache, NearEntry, NearFound } from './near-cache.ts'
-
-export interface StoreNearOptions {
-  readonly store: Store
-  readonly table: LaneTable
-  /** The source's lanes are [firstLane, firstLane + lanes) of the table; as many as the tier has. */
-  readonly firstLane: number
-  readonly lanes: number
-  readonly clock: Clock
-  /** The number, below 2^16, by which records of this key name their keyspace. */
-  readonly keyspaceOf: (key: string) => number
-}
 
 /** Near lanes have no use for recent changes. One list for all, so that it is written once a lane. */
 const NONE = noRecentChanges(0n)
@@ -49,13 +39,14 @@ export class StoreNear implements NearCache {
   readonly #keyspaceOf: (key: string) => number
   #samples: readonly Sample[] = []
 
-  constructor(options: StoreNearOptions) {
-    this.#store = options.store
-    this.#table = options.table
-    this.#firstLane = options.firstLane
-    this.#lanes = options.lanes
-    this.#clock = options.clock
-    this.#keyspaceOf = options.keyspaceOf
+  /** As many lanes as the tier has. */
+  constructor(memory: RecordMemory) {
+    this.#store = memory.store
+    this.#table = memory.table
+    this.#firstLane = memory.firstLane
+    this.#lanes = memory.lanes
+    this.#clock = memory.clock
+    this.#keyspaceOf = memory.keyspaceOf
   }
 
   find(key: string): NearFound | undefined {

@@ -1,12 +1,12 @@
 // This process's memory as a database's own thread sees it. Not for: threads that serve requests (server/open-cache.ts).
 import type { Clock } from '../base/clock.ts'
 import { Store } from '../store/store.ts'
+import type { RecordMemory } from '../tier/embedded-tier.ts'
 import { LaneTable } from '../tier/lane-table.ts'
 import type { SourceThreadOptions } from './source-thread.ts'
-import type { StoreNearOptions } from './store-near.ts'
 
 /** What an embedded tier or a near cache in it is made of. */
-export function threadMemory(options: SourceThreadOptions, clock: Clock): StoreNearOptions {
+export function threadMemory(options: SourceThreadOptions, clock: Clock): RecordMemory {
   const { thread, firstLane, lanes, keyspaces } = options
   const numbers = new Map(keyspaces.map(({ name, number }) => [name, number]))
   return {

@@ -39,7 +39,8 @@ import {
   type TooLarge,
 } from './tier.ts'
 
-export interface EmbeddedTierOptions {
+/** Where a source's records and headers are in this process. */
+export interface RecordMemory {
   readonly store: Store
   readonly table: LaneTable
   /** The source's lanes are [firstLane, firstLane + lanes) of the table. */
@@ -48,6 +49,9 @@ export interface EmbeddedTierOptions {
   readonly clock: Clock
   /** The number, below 2^16, by which records of this key name their keyspace. */
   readonly keyspaceOf: (key: string) => number
+}
+
+export interface EmbeddedTierOptions extends RecordMemory {
   /** Called with every message to near caches, in each lane's order, under the lane's lock: for a tier that others share. */
   readonly publish?: (lane: number, message: LaneMessage) => void
 }
