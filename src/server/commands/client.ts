@@ -11,10 +11,9 @@ import {
   type PeerAnswer,
   type PeerQuestion,
   type ServerCall,
+  type Subcommands,
+  container,
   SYNTAX_ERROR,
-  arityError,
-  serverHandler,
-  unknownSubcommandError,
   writeHelp,
 } from './server-call.ts'
 
@@ -68,7 +67,7 @@ const HELP = [
 ]
 
 /** The sub-commands by name, each with its arity, CLIENT included. */
-const subcommands: Record<string, [arity: number, run: (call: ServerCall) => void | Promise<Respond>]> = {
+const subcommands: Subcommands = {
   id: [2, call => call.out.integer(call.client.id)],
   getname: [2, call => (call.client.name === '' ? call.out.nil() : call.out.text(call.client.name))],
   setname: [3, setName],
@@ -87,15 +86,6 @@ const subcommands: Record<string, [arity: number, run: (call: ServerCall) => voi
   trackinginfo: [2, trackingInfo],
   getredir: [2, getRedirection],
   help: [2, call => writeHelp(call, 'CLIENT', HELP)],
-}
-
-function client(call: ServerCall): void | Promise<Respond> {
-  const name = call.text(1).toLowerCase()
-  const found = Object.hasOwn(subcommands, name) ? subcommands[name] : undefined
-  if (found === undefined) return call.out.error(unknownSubcommandError('CLIENT', call.text(1)))
-  const [arity, run] = found
-  if (arity >= 0 ? call.argc !== arity : call.argc < -arity) return call.out.error(arityError(`client|${name}`))
-  return run(call)
 }
 
 function setName(call: ServerCall): void {
@@ -313,5 +303,5 @@ export const clientCommand: Command = {
   summary: 'Names, lists and ends connections.',
   syntax: 'subcommand [argument ...]',
   subcommands: Object.keys(subcommands),
-  handler: serverHandler(client),
+  handler: container('client', subcommands),
 }

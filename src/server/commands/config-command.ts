@@ -5,14 +5,7 @@ import { globMatches } from '../../base/glob.ts'
 import { limits } from '../../base/limits.ts'
 import type { Command } from './command.ts'
 import { liveParameters, setConfig } from './config-set.ts'
-import {
-  type Server,
-  type ServerCall,
-  arityError,
-  serverHandler,
-  unknownSubcommandError,
-  writeHelp,
-} from './server-call.ts'
+import { type Server, type ServerCall, type Subcommands, container, writeHelp } from './server-call.ts'
 
 const HELP = [
   'GET <pattern>',
@@ -77,21 +70,12 @@ function rewrite(call: ServerCall): void {
   call.out.error('ERR The server is running without a config file')
 }
 
-const subcommands: Record<string, [arity: number, run: (call: ServerCall) => void]> = {
+const subcommands: Subcommands = {
   get: [-3, get],
   resetstat: [2, resetStatistics],
   set: [-4, set],
   rewrite: [2, rewrite],
   help: [2, call => writeHelp(call, 'CONFIG', HELP)],
-}
-
-function config(call: ServerCall): void {
-  const name = call.text(1).toLowerCase()
-  const found = Object.hasOwn(subcommands, name) ? subcommands[name] : undefined
-  if (found === undefined) return call.out.error(unknownSubcommandError('CONFIG', call.text(1)))
-  const [arity, run] = found
-  if (arity >= 0 ? call.argc !== arity : call.argc < -arity) return call.out.error(arityError(`config|${name}`))
-  run(call)
 }
 
 export const configCommand: Command = {
@@ -106,5 +90,5 @@ export const configCommand: Command = {
   summary: 'Tells settings under the names that Redis has for them.',
   syntax: 'GET parameter [parameter ...] | SET parameter value [parameter value ...] | RESETSTAT',
   subcommands: Object.keys(subcommands),
-  handler: serverHandler(config),
+  handler: container('config', subcommands),
 }

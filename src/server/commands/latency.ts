@@ -9,9 +9,8 @@ import {
   type PeerQuestion,
   type Server,
   type ServerCall,
-  arityError,
-  serverHandler,
-  unknownSubcommandError,
+  type Subcommands,
+  container,
   writeHelp,
 } from './server-call.ts'
 
@@ -197,8 +196,6 @@ export function cumulativeMicroseconds(buckets: readonly number[]): [microsecond
   return rows
 }
 
-export type Subcommands = Record<string, [arity: number, run: (call: ServerCall) => void | Promise<Respond>]>
-
 const latencySubcommands: Subcommands = {
   latest: [2, latest],
   history: [3, history],
@@ -207,17 +204,6 @@ const latencySubcommands: Subcommands = {
   graph: [3, graph],
   histogram: [-2, histogram],
   help: [2, call => writeHelp(call, 'LATENCY', LATENCY_HELP)],
-}
-
-export function container(name: string, subcommands: Subcommands): Command['handler'] {
-  return serverHandler(call => {
-    const asked = call.text(1).toLowerCase()
-    const found = Object.hasOwn(subcommands, asked) ? subcommands[asked] : undefined
-    if (found === undefined) return call.out.error(unknownSubcommandError(name, call.text(1)))
-    const [arity, run] = found
-    if (arity >= 0 ? call.argc !== arity : call.argc < -arity) return call.out.error(arityError(`${name}|${asked}`))
-    return run(call)
-  })
 }
 
 export const latencyCommand: Command = {

@@ -10,9 +10,9 @@ import {
   type PeerQuestion,
   type Server,
   type ServerCall,
-  arityError,
+  type Subcommands,
+  container,
   serverHandler,
-  unknownSubcommandError,
   writeHelp,
 } from './server-call.ts'
 
@@ -156,22 +156,13 @@ function patternCount(call: ServerCall): Promise<Respond> {
   return askAll(call, { about: 'patterns' }).then(all => out => out.integer(new Set(all).size))
 }
 
-const subcommands: Record<string, [arity: number, run: (call: ServerCall) => void | Promise<Respond>]> = {
+const subcommands: Subcommands = {
   channels: [-2, channels('channel')],
   numsub: [-2, numbers('channel')],
   numpat: [2, patternCount],
   shardchannels: [-2, channels('shard')],
   shardnumsub: [-2, numbers('shard')],
   help: [2, call => writeHelp(call, 'PUBSUB', HELP)],
-}
-
-function pubsub(call: ServerCall): void | Promise<Respond> {
-  const asked = call.text(1).toLowerCase()
-  const found = Object.hasOwn(subcommands, asked) ? subcommands[asked] : undefined
-  if (found === undefined) return call.out.error(unknownSubcommandError('PUBSUB', call.text(1)))
-  const [arity, run] = found
-  if (arity >= 0 ? call.argc !== arity : call.argc < -arity) return call.out.error(arityError(`pubsub|${asked}`))
-  return run(call)
 }
 
 /** Commands that a RESP2 client may send while it listens: its other replies could not be told from messages. */
@@ -321,6 +312,6 @@ export const pubsubCommands: readonly Command[] = [
     summary: 'Tells which channels and patterns are listened to, and by how many.',
     syntax: 'CHANNELS [pattern] | NUMSUB [channel ...] | NUMPAT | SHARDCHANNELS [pattern] | SHARDNUMSUB [channel ...]',
     subcommands: Object.keys(subcommands),
-    handler: serverHandler(pubsub),
+    handler: container('pubsub', subcommands),
   },
 ]

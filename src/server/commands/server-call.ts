@@ -105,6 +105,23 @@ export function unknownSubcommandError(container: string, subcommand: string): s
   return `ERR unknown subcommand '${subcommand.slice(0, 128)}'. Try ${container.toUpperCase()} HELP.`
 }
 
+/** By name, in lower case; an arity counts the command's own name, and is the least there may be where it is negative. */
+export type Subcommands = Readonly<
+  Record<string, readonly [arity: number, run: (call: ServerCall) => void | Promise<Respond>]>
+>
+
+/** The handler of a command that does nothing without a sub-command; `name` is in lower case. */
+export function container(name: string, subcommands: Subcommands): Handler {
+  return serverHandler(call => {
+    const asked = call.text(1).toLowerCase()
+    const found = Object.hasOwn(subcommands, asked) ? subcommands[asked] : undefined
+    if (found === undefined) return call.out.error(unknownSubcommandError(name, call.text(1)))
+    const [arity, run] = found
+    if (arity >= 0 ? call.argc !== arity : call.argc < -arity) return call.out.error(arityError(`${name}|${asked}`))
+    return run(call)
+  })
+}
+
 /** What HELP of a command with sub-commands answers. */
 export function writeHelp(call: Call, container: string, lines: readonly string[]): void {
   const all = [

@@ -4,8 +4,8 @@ import { parseInt64 } from '../../base/bytes.ts'
 import { LiveNumber } from '../live-state.ts'
 import type { SlowCommand } from '../slow-log.ts'
 import { type Command, CommandError, type Respond } from './command.ts'
-import { type Subcommands, askAboutSlow, container, latencyCommand } from './latency.ts'
-import { type ServerCall, writeHelp } from './server-call.ts'
+import { askAboutSlow, latencyCommand } from './latency.ts'
+import { type ServerCall, type Subcommands, container, writeHelp } from './server-call.ts'
 
 const SLOWLOG_HELP = [
   'GET [<count>]',
