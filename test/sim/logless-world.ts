@@ -253,6 +253,9 @@ export class LoglessWorld {
    */
   async settled(): Promise<void> {
     const { nodes, time, config } = this.#world
+    const roundMs = 40
+    // By process and key: until when what it was answered with last is kept.
+    const keptMs = new Map<string, number>()
     for (const again of [false, false, true]) {
       for (const { logless, process } of nodes) {
         for (const key of this.keys) {
@@ -261,14 +264,18 @@ export class LoglessWorld {
             this.#world.violated(`in the end ${process.name} has no lanes yet`)
             continue
           }
-          const fromMemory = again && !config.mixedFormats
+          const at = `${process.name} ${key}`
+          const fromMemory = again && !config.mixedFormats && keptMs.get(at)! > time.nowMs + roundMs
           read.then(
-            answer => this.checker.settled(process, key, answer, fromMemory),
+            answer => {
+              this.checker.settled(process, key, answer, fromMemory)
+              keptMs.set(at, process.worldMs(answer.asOfMs) + config.logless!.ttlMs)
+            },
             (error: unknown) => this.#world.violated(`in the end ${process.name} cannot read ${key}: ${String(error)}`),
           )
         }
       }
-      await time.run(time.nowMs + 40)
+      await time.run(time.nowMs + roundMs)
     }
   }
 }
