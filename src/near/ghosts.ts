@@ -50,18 +50,17 @@ export class Ghosts {
   /** A key with this hash has left. */
   add(hash: number): void {
     const now = (this.#left++ >>> this.#shift) & TICK_MASK
+    const cells = this.#cells
     const first = this.#bucketOf(hash)
-    let oldest = first
-    let oldestAge = -1
-    for (let at = first; at < first + CELLS; at++) {
-      const cell = this.#cells[at]!
-      const age = cell === 0 ? TICK_MASK + 1 : (now - (cell & TICK_MASK)) & TICK_MASK
-      if (age > oldestAge) {
-        oldest = at
-        oldestAge = age
-      }
+    // The greatest of age and place, by arithmetic: which cell is the oldest is as likely as not, and no branch foresees it.
+    let oldest = 0
+    for (let i = 0; i < CELLS; i++) {
+      const cell = cells[first + i]!
+      const age = cell === 0 ? TICK_MASK + 1 : (now - cell) & TICK_MASK
+      const over = oldest - (age * CELLS + i)
+      oldest -= over & (over >> 31)
     }
-    this.#cells[oldest] = fingerprintOf(hash) | now
+    cells[first + (oldest & (CELLS - 1))] = fingerprintOf(hash) | now
   }
 
   /** Whether a key with this hash has left lately; it is forgotten with that. */
@@ -69,12 +68,13 @@ export class Ghosts {
     if (this.#remembered === 0) return false
     const fingerprint = fingerprintOf(hash)
     const now = this.#left >>> this.#shift
+    const cells = this.#cells
     const first = this.#bucketOf(hash)
     for (let at = first; at < first + CELLS; at++) {
-      const cell = this.#cells[at]!
+      const cell = cells[at]!
       if ((cell & ~TICK_MASK) !== fingerprint) continue
       if (((now - (cell & TICK_MASK)) & TICK_MASK) > this.#remembered >>> this.#shift) continue
-      this.#cells[at] = 0
+      cells[at] = 0
       return true
     }
     return false
