@@ -37,8 +37,10 @@ export type Listener<Name extends EventName> = (event: TidemarkEvents[Name]) => 
 
 /** Those who hear one kind of event, here and on its channel. */
 export class Ear {
-  readonly listeners: Set<Listener<EventName>> = new Set()
   readonly channel: Channel
+  readonly #listeners = new Set<Listener<EventName>>()
+  // Of the set, at hand for those who ask at each call.
+  #hasListeners = false
 
   constructor(channel: Channel) {
     this.channel = channel
@@ -46,7 +48,21 @@ export class Ear {
 
   /** Whether an event is worth making. */
   get isHeard(): boolean {
-    return this.listeners.size > 0 || this.channel.hasSubscribers
+    return this.#hasListeners || this.channel.hasSubscribers
+  }
+
+  get listeners(): Iterable<Listener<EventName>> {
+    return this.#listeners
+  }
+
+  add(listener: Listener<EventName>): void {
+    this.#listeners.add(listener)
+    this.#hasListeners = true
+  }
+
+  delete(listener: Listener<EventName>): void {
+    this.#listeners.delete(listener)
+    this.#hasListeners = this.#listeners.size > 0
   }
 }
 
@@ -57,11 +73,11 @@ export class Events {
   on<Name extends EventName>(name: Name, listener: Listener<Name>): () => void {
     oneOf('event', name, Object.keys(this.#ears))
     needed('listener', listener)
-    const { listeners } = this.#ears[name]
+    const ear = this.#ears[name]
     // A wrapper, so that a listener that was added twice is called twice, and removed once by each.
     const own = (event: TidemarkEvents[EventName]): void => listener(event as TidemarkEvents[Name])
-    listeners.add(own)
-    return () => void listeners.delete(own)
+    ear.add(own)
+    return () => ear.delete(own)
   }
 
   /** For whoever asks at each call. */

@@ -1,8 +1,7 @@
 // Writes of values that nobody keeps but this process's memory: a write is over as soon as it is begun, and nobody has to be
 // told. So there are no fences, no promises and no words to a tier; what is being built for the key meanwhile is not stored.
-// Hot path: the wall clock is read once a millisecond, and nothing is made beside the entry.
+// Hot path: no clock is read, and nothing is made beside the entry.
 // Not for: values that processes share, nor those of a source (cache/writer.ts).
-import type { Clock } from '../base/clock.ts'
 import type { Random } from '../base/random.ts'
 import type { EntryFacts } from '../near/entry.ts'
 import type { ObjectPlaces } from '../near/object-places.ts'
@@ -16,33 +15,25 @@ export interface OwnWritesParts {
   readonly tier: ObjectTier
   /** The pool's lane that all of the keyspace's values are of. */
   readonly lane: number
-  readonly clock: Clock
   readonly random: Random
 }
-
-/** For so long writes share a reading of the wall clock: of it whole milliseconds are kept. */
-const STAMP_MS = 1
 
 export class OwnWrites {
   readonly #places: ObjectPlaces
   readonly #space: ObjectSpace<unknown>
   readonly #tier: ObjectTier
   readonly #lane: number
-  readonly #clock: Clock
   readonly #random: Random
   readonly #name: string
   readonly #ttlMs: number
   readonly #ttlJitter: number
   readonly #graceMs: number
-  #wallMs = 0
-  #wallReadMs = -Infinity
 
-  constructor({ settings, places, tier, lane, clock, random }: OwnWritesParts) {
+  constructor({ settings, places, tier, lane, random }: OwnWritesParts) {
     this.#places = places
     this.#space = places.space(settings.name)
     this.#tier = tier
     this.#lane = lane
-    this.#clock = clock
     this.#random = random
     this.#name = settings.name
     this.#ttlMs = settings.ttlMs ?? Infinity
@@ -52,14 +43,15 @@ export class OwnWrites {
 
   /** The value is there from now on; one that is larger than all memory, or that has no time, is not, and none is. */
   put(id: string, value: unknown, facts: EntryFacts): void {
-    // No clock is read: the time is at most as old as what ran without yielding, and a value over as much earlier.
+    // At most as old as what ran without yielding: a value is over as much earlier, and its age said to be as much greater.
     const nowMs = this.#places.pool.nowMs()
     let ttlMs = facts.ttlMs ?? this.#ttlMs
     if (this.#ttlJitter > 0) ttlMs *= 1 - this.#ttlJitter * this.#random.fraction()
     this.#tier.giveUpPending(this.#name, id)
     if (ttlMs > 0) {
       const said = this.#graceMs === 0 ? facts : { graceMs: this.#graceMs, ...facts }
-      this.#places.store(this.#space, id, value, nowMs + ttlMs, this.#lane, this.#wallMsAt(nowMs), said)
+      // A whole number is passed on without being boxed.
+      this.#places.store(this.#space, id, value, Math.floor(nowMs + ttlMs), this.#lane, 'now', said)
     } else {
       this.#space.delete(id)
     }
@@ -69,14 +61,5 @@ export class OwnWrites {
   remove(id: string): boolean {
     this.#tier.giveUpPending(this.#name, id)
     return this.#space.delete(id)
-  }
-
-  // When a value was written is said from the earlier side.
-  #wallMsAt(nowMs: number): number {
-    if (nowMs - this.#wallReadMs >= STAMP_MS) {
-      this.#wallMs = Math.floor(this.#clock.wallMs())
-      this.#wallReadMs = nowMs
-    }
-    return this.#wallMs
   }
 }

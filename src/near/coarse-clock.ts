@@ -8,6 +8,8 @@ export class CoarseClock {
   /** Monotonic ms of the latest reading; Infinity when it is too old, so that nothing compares as later. Read-only outside. */
   readonly now: Float64Array = new Float64Array(1).fill(Infinity)
   readonly #clock: Clock
+  /** Wall ms of that reading. */
+  readonly #wall = new Float64Array(1)
   readonly #onReading: (nowMs: number) => void
   readonly #forget = (): void => {
     this.now[0] = Infinity
@@ -26,8 +28,15 @@ export class CoarseClock {
     this.#clock.timer(limits.nearClockMs, this.#forget, { unref: true })
     const nowMs = this.#clock.monotonicMs()
     this.now[0] = nowMs
+    this.#wall[0] = this.#clock.wallMs()
     this.#onReading(nowMs)
     return nowMs
+  }
+
+  /** Wall ms, at most as old as `read`'s. */
+  readWallMs(): number {
+    this.read()
+    return this.#wall[0]!
   }
 
   /** Monotonic ms, exactly. */

@@ -92,7 +92,7 @@ export class ObjectCache<V> {
     return this.#room.value(slot)
   }
 
-  /** A number is a time in wall ms. */
+  /** A number: whole wall ms. */
   stamp(slot: number): object | number | undefined {
     return this.#room.stamp(slot)
   }

@@ -5,11 +5,12 @@ import type { Clock } from '../base/clock.ts'
 import { ABSENT, factsOf, payloadOf, valueOf, type EntryFacts } from './entry.ts'
 import type { ObjectCache } from './object-cache.ts'
 import type { ObjectSpace } from './object-space.ts'
+import type { Stamp } from './slots.ts'
 
-export interface PlacedValue<Stamp> {
+export interface PlacedValue<Given> {
   /** null: the source has no such key. */
   readonly payload: unknown
-  readonly stamp: Stamp
+  readonly stamp: Given
   readonly ttlMs?: number
   /** Of the object cache. */
   readonly lane: number
@@ -42,13 +43,13 @@ export class ObjectPlaces {
     this.#graces.set(keyspace, graceMs)
   }
 
-  /** Its stamp is as it was given; a number, of `store`, is a time in wall ms. */
-  find<Stamp>(key: string): { readonly payload: unknown; readonly stamp: Stamp } | undefined {
+  /** Its stamp is the object that was given, or when the value was written in wall ms. */
+  find<Given>(key: string): { readonly payload: unknown; readonly stamp: Given } | undefined {
     const colon = key.indexOf(':')
     const slot = this.space(key.slice(0, colon)).find(key.slice(colon + 1))
     if (slot < 0) return undefined
     const value = this.pool.value(slot)
-    return { payload: value === ABSENT ? null : payloadOf(value), stamp: this.pool.stamp(slot) as Stamp }
+    return { payload: value === ABSENT ? null : payloadOf(value), stamp: this.pool.stamp(slot) as Given }
   }
 
   /** False: it is larger than the room may hold, and whatever was there is gone. */
@@ -75,7 +76,7 @@ export class ObjectPlaces {
     value: unknown,
     expiresAtMs: number,
     lane: number,
-    stamp: object | number,
+    stamp: Stamp,
     { tags, graceMs }: EntryFacts,
   ): boolean {
     const fits = space.store(id, value, expiresAtMs, lane, stamp, tags, graceMs)

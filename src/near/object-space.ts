@@ -6,7 +6,7 @@ import { assert } from '../base/assert.ts'
 import type { Room } from './room.ts'
 import { ENTRY_BYTES, sizeOf } from './size-of.ts'
 import { FREQUENCY_MASK } from './slots.ts'
-import type { Tag } from './slots.ts'
+import type { Stamp, Tag } from './slots.ts'
 
 /** An entry takes at most this: bytes are counted in 32 bits. */
 const BYTES_MAX = 0xffff_ffff
@@ -16,8 +16,7 @@ export interface EntryOptions {
   readonly expiresAtMs?: number | undefined
   /** 0 without it. */
   readonly lane?: number | undefined
-  /** Whatever the caller wants to know of the entry later; a number is a time in wall ms, and is held as whole ms. */
-  readonly stamp?: object | number | undefined
+  readonly stamp?: Stamp | undefined
   /** The entry is absent once one of them is not alive. */
   readonly tags?: readonly Tag[] | undefined
   /** For so long after its time it is still there for `findKept`, and reads as absent otherwise. */
@@ -94,7 +93,7 @@ export class ObjectSpace<V> {
     value: V,
     expiresAtMs: number,
     lane: number,
-    stamp: object | number | undefined,
+    stamp: Stamp | undefined,
     tags: readonly Tag[] | undefined,
     graceMs: number | undefined,
     givenBytes?: number,

@@ -10,7 +10,7 @@ import type { Clock } from '../base/clock.ts'
 import { CoarseClock } from './coarse-clock.ts'
 import { Ghosts, hashOfKey } from './ghosts.ts'
 import { FIRST_SLOT, FREQUENCY_MASK, MAIN, MAIN_END, SMALL_END, Slots, TAGGED } from './slots.ts'
-import type { Tag } from './slots.ts'
+import type { Stamp, Tag } from './slots.ts'
 
 /** Why an entry left without having been deleted or replaced: `dead` is a dropped lane or a dead tag. */
 export type Reason = 'room' | 'expired' | 'dead'
@@ -21,6 +21,8 @@ const SPARED_MAX = 1_024
 const ORPHANS_AT_ONCE = 16
 const ORPHAN_SLOTS = 1_024
 const SPACES_MAX = 65_536
+/** Entries that leave one after another, or go round, whose memory is fetched together. */
+const AHEAD = 16
 
 /** By queue, and by number of a space. */
 export interface Books {
@@ -66,6 +68,8 @@ export class Room<V> extends Slots<V> {
   #smallBytes = 0
   #mainBytes = 0
   #swept = FIRST_SLOT
+  /** By the queue's end: of so many of its first entries memory was fetched. */
+  readonly #ahead = new Int32Array(FIRST_SLOT)
 
   constructor(options: RoomOptions<V>) {
     const { clock, entriesMax, bytesMax, lanes, slept } = options
@@ -185,9 +189,9 @@ export class Room<V> extends Slots<V> {
     this.setGrace(slot, graceMs)
   }
 
-  attach(slot: number, stamp: object | number | undefined, tags: readonly Tag[] | undefined): void {
+  attach(slot: number, stamp: Stamp | undefined, tags: readonly Tag[] | undefined): void {
     const tagged = tags !== undefined && tags.length > 0
-    this.setExtras(slot, stamp, tagged ? tags : undefined)
+    this.setExtras(slot, stamp === 'now' ? this.clock.readWallMs() : stamp, tagged ? tags : undefined)
     if (tagged) this.setMeta(slot, this.meta(slot) | TAGGED)
   }
 
@@ -220,7 +224,9 @@ export class Room<V> extends Slots<V> {
       const queue = byBytes
         ? queueToReclaim(this.#smallBytes, this.#mainBytes)
         : queueToReclaim(this.#small, this.#main)
-      const slot = this.next(queue === 'small' ? SMALL_END : MAIN_END)
+      const end = queue === 'small' ? SMALL_END : MAIN_END
+      const slot = this.next(end)
+      if (--this.#ahead[end]! < 0) this.#fetchAhead(end)
       const meta = this.meta(slot)
       const frequency = frequencyAfterReclaim(queue, meta & FREQUENCY_MASK)
       if (frequency < 0 || spared === SPARED_MAX || !this.isKept(slot, this.clock.read())) {
@@ -238,6 +244,17 @@ export class Room<V> extends Slots<V> {
         this.#count(false, -1, -bytes)
         this.#count(true, 1, bytes)
       }
+    }
+  }
+
+  // What leaves was not touched for long: its slot, its key and its place in the map are far away in memory, each found through
+  // the one before. Asked for one after another, as entries leave, all would be waited for; of several entries they are
+  // fetched at once.
+  #fetchAhead(end: number): void {
+    this.#ahead[end] = AHEAD - 1
+    for (let slot = this.next(end), i = 0; slot !== end && i < AHEAD; slot = this.next(slot), i++) {
+      const slots = this.#slotsOf[this.space(slot)]
+      assert(slots === undefined || slots.has(this.key(slot)!), 'an entry of a queue is found by its key')
     }
   }
 

@@ -60,6 +60,9 @@ export interface Tag {
   alive: boolean
 }
 
+/** What the caller wants to know of an entry later: an object, or when it was written, as wall ms of the coarse clock. */
+export type Stamp = object | 'now'
+
 export class Slots<V> {
   /** By lane: monotonic ms as of which its entries are proved to be true. */
   readonly asOfMs: Float64Array

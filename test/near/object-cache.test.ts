@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { AssertionError } from '../../src/base/assert.ts'
+import { limits } from '../../src/base/limits.ts'
 import { ObjectCache } from '../../src/near/object-cache.ts'
 import type { ObjectCacheOptions } from '../../src/near/object-cache.ts'
 import type { ObjectSpace } from '../../src/near/object-space.ts'
@@ -269,11 +270,13 @@ describe('times to live', () => {
     assert.equal(space.get('a'), undefined)
   })
 
-  test('a stamp that is a time is held as whole ms, long after and before there was the cache too', () => {
-    const { pool, space } = scene()
-    for (const wallMs of [0, 1_700_000_000_000.75, 4_000_000_000_000]) {
-      space.set('a', 1, { stamp: wallMs })
-      assert.equal(pool.stamp(space.find('a')), Math.floor(wallMs))
+  test('a stamp that is the time is in whole wall ms, long after there was the cache and when the clock was set back too', () => {
+    const { clock, pool, space } = scene()
+    for (const ms of [0.75, limits.nearClockMs, 2 ** 32, -(2 ** 33)]) {
+      clock.advance(limits.nearClockMs)
+      clock.jumpWall(ms)
+      space.set('a', 1, { stamp: 'now' })
+      assert.equal(pool.stamp(space.find('a')), Math.floor(clock.wallMs()))
     }
   })
 })
