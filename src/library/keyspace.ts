@@ -63,6 +63,7 @@ export class Keyspace<V = unknown, K extends Key = string> {
   readonly #copy: Copy
   /** Of what `#space` finds by itself. */
   readonly #boundMs: number
+  readonly #asksProof: boolean
   readonly #sessions: KeyspaceSessions
   readonly #own: OwnValues | undefined
   readonly #hitEar: Ear
@@ -90,6 +91,7 @@ export class Keyspace<V = unknown, K extends Key = string> {
     const memory = this.#sessions.memory(places, settings.name, proofClock, maxStalenessMs, backing)
     this.#space = memory.memory
     this.#boundMs = memory.boundMs
+    this.#asksProof = memory.boundMs !== Infinity
     this.#own = own
     this.#hitEar = events.ear('hit')
     this.#loading = new Loading(parts)
@@ -336,17 +338,17 @@ export class Keyspace<V = unknown, K extends Key = string> {
 
   #hit(id: string): unknown {
     // A timer may be late, and a suspended machine is noticed by the first who asks: the time is read for each call.
-    return this.#boundMs === Infinity
-      ? this.#space.get(id)
-      : this.#space.getProved(id, this.#proofClock.nowMs(), this.#proofClock.trustedMs(this.#boundMs))
+    return this.#asksProof
+      ? this.#space.getProved(id, this.#proofClock.nowMs(), this.#proofClock.trustedMs(this.#boundMs))
+      : this.#space.get(id)
   }
 
   // Whether memory says that the source has none: what `#hit` finds of that is no value.
   #isAbsent(id: string): boolean {
     const slot =
-      this.#boundMs === Infinity
-        ? this.#space.find(id)
-        : this.#space.findProved(id, this.#proofClock.nowMs(), this.#proofClock.trustedMs(this.#boundMs))
+      this.#asksProof
+        ? this.#space.findProved(id, this.#proofClock.nowMs(), this.#proofClock.trustedMs(this.#boundMs))
+        : this.#space.find(id)
     return slot >= 0 && this.#parts.places.pool.value(slot) === ABSENT
   }
 

@@ -4,32 +4,39 @@
 import type { Clock } from '../base/clock.ts'
 import { limits } from '../base/limits.ts'
 
+export interface ClockHearer {
+  /** The clock was read, coarsely or exactly; monotonic ms. */
+  read(nowMs: number): void
+  /** What the coarse time is from now on; Infinity: too old to count. */
+  counts(nowMs: number): void
+}
+
 export class CoarseClock {
-  /** Monotonic ms of the latest reading; Infinity when it is too old, so that nothing compares as later. Read-only outside. */
-  readonly now: Float64Array = new Float64Array(1).fill(Infinity)
   readonly #clock: Clock
-  /** Wall ms of that reading. */
+  readonly #hears: ClockHearer
+  /** Monotonic ms of the latest reading, and wall ms. */
+  readonly #now = new Float64Array(1).fill(Infinity)
   readonly #wall = new Float64Array(1)
-  readonly #onReading: (nowMs: number) => void
   readonly #forget = (): void => {
-    this.now[0] = Infinity
+    this.#now[0] = Infinity
+    this.#hears.counts(Infinity)
   }
 
-  /** `onReading` is called with each new reading. */
-  constructor(clock: Clock, onReading: (nowMs: number) => void) {
+  constructor(clock: Clock, hears: ClockHearer) {
     this.#clock = clock
-    this.#onReading = onReading
+    this.#hears = hears
   }
 
   /** Monotonic ms, at most about a millisecond of idle time old. */
   read(): number {
-    const known = this.now[0]!
+    const known = this.#now[0]!
     if (known !== Infinity) return known
     this.#clock.timer(limits.nearClockMs, this.#forget, { unref: true })
     const nowMs = this.#clock.monotonicMs()
-    this.now[0] = nowMs
+    this.#now[0] = nowMs
     this.#wall[0] = this.#clock.wallMs()
-    this.#onReading(nowMs)
+    this.#hears.read(nowMs)
+    this.#hears.counts(nowMs)
     return nowMs
   }
 
@@ -42,7 +49,7 @@ export class CoarseClock {
   /** Monotonic ms, exactly. */
   readExactly(): number {
     const nowMs = this.#clock.monotonicMs()
-    this.#onReading(nowMs)
+    this.#hears.read(nowMs)
     return nowMs
   }
 }

@@ -53,7 +53,6 @@ export class Room<V> extends Slots<V> {
   readonly clock: CoarseClock
   readonly entriesMax: number
   readonly bytesMax: number
-  readonly #now: Float64Array
   readonly #onReclaim: RoomOptions<V>['onReclaim']
   readonly #isHeard: RoomOptions<V>['isHeard']
   readonly #ghosts = new Ghosts()
@@ -74,11 +73,13 @@ export class Room<V> extends Slots<V> {
   constructor(options: RoomOptions<V>) {
     const { clock, entriesMax, bytesMax, lanes, slept } = options
     super({ entriesMax, lanes, sized: bytesMax !== Infinity, clock })
-    this.clock = new CoarseClock(clock, nowMs => {
-      const sleptMs = slept === undefined ? 0 : slept(nowMs)
-      if (sleptMs > 0) this.hasten(sleptMs)
+    this.clock = new CoarseClock(clock, {
+      read: nowMs => {
+        const sleptMs = slept === undefined ? 0 : slept(nowMs)
+        if (sleptMs > 0) this.hasten(sleptMs)
+      },
+      counts: nowMs => this.setNow(nowMs),
     })
-    this.#now = this.clock.now
     this.entriesMax = options.entriesMax
     this.bytesMax = options.bytesMax
     this.#onReclaim = options.onReclaim
@@ -108,7 +109,7 @@ export class Room<V> extends Slots<V> {
   /** True: it is alive, and counts as read. False: it is dead, and gone unless it is kept. */
   touch(slot: number): boolean {
     const meta = this.meta(slot)
-    if (this.isBeforeEnd(slot, this.#now[0]!) && this.isOfItsEra(meta) && (meta & TAGGED) === 0) {
+    if (this.isNowBeforeEnd(slot) && this.isOfItsEra(meta) && (meta & TAGGED) === 0) {
       if ((meta & FREQUENCY_MASK) !== FREQUENCY_MAX) this.setMeta(slot, meta + 1)
       return true
     }

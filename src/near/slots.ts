@@ -67,7 +67,7 @@ export class Slots<V> {
   /** By lane: monotonic ms as of which its entries are proved to be true. */
   readonly asOfMs: Float64Array
   /** By lane: its era, where `meta` has it. */
-  readonly #eras: Int32Array
+  readonly #eras: number[]
   readonly #capacityMax: number
   #objects: (string | number | object | V | undefined)[]
   #words: Int32Array
@@ -78,6 +78,8 @@ export class Slots<V> {
   #tags: (readonly Tag[] | undefined)[] | undefined
   #graces: Float64Array | undefined
   #baseMs: number
+  /** The coarse time as ends are said; END_MAX: unknown. */
+  #now = END_MAX
   readonly #baseWallMs: number
   #capacity: number
   #free = 0
@@ -99,7 +101,7 @@ export class Slots<V> {
     this.#bytes = sized ? new Uint32Array(this.#capacity) : undefined
     this.#words[MAIN_END * WORDS + NEXT] = MAIN_END
     this.#words[MAIN_END * WORDS + PREV] = MAIN_END
-    this.#eras = new Int32Array(lanes)
+    this.#eras = Array.from({ length: lanes }, () => 0)
     this.asOfMs = new Float64Array(lanes).fill(-Infinity)
   }
 
@@ -123,6 +125,11 @@ export class Slots<V> {
 
   meta(slot: number): number {
     return this.#objects[slot * PLACES + META] as number
+  }
+
+  /** By the coarse time. True: it has surely not expired. False: `expiresAtMs` says. */
+  isNowBeforeEnd(slot: number): boolean {
+    return (this.#objects[slot * PLACES + END] as number) > this.#now
   }
 
   /** By monotonic ms. True: it has surely not expired. False: `expiresAtMs` says. */
@@ -213,9 +220,16 @@ export class Slots<V> {
     if (this.#bytes !== undefined) this.#bytes[slot] = bytes
   }
 
+  /** The coarse time, in monotonic ms; Infinity: nobody knows. */
+  protected setNow(nowMs: number): void {
+    // Ends are whole: what is after the whole number is after the time.
+    this.#now = nowMs - this.#baseMs < END_MAX ? Math.floor(nowMs - this.#baseMs) : END_MAX
+  }
+
   /** The time of all that is there is over so much sooner, in ms. */
   protected hasten(ms: number): void {
     this.#baseMs = Math.floor(this.#baseMs - ms)
+    this.#now = END_MAX
     if (this.#far !== undefined) for (let slot = 0; slot < this.#unused; slot++) this.#far[slot]! -= ms
   }
 
@@ -305,6 +319,7 @@ export class Slots<V> {
       slot < FIRST_SLOT ? 0 : this.expiresAtMs(slot),
     )
     this.#baseMs = Math.floor(nowMs)
+    this.#now = END_MAX
     for (let slot = FIRST_SLOT; slot < this.#unused; slot++) this.#setEnd(slot, expiries[slot]!)
   }
 
