@@ -2,7 +2,7 @@
 // Not for: whether the right entry left; that is no invariant.
 import { assert } from '../base/assert.ts'
 import type { Room } from './room.ts'
-import { FIRST_SLOT, MAIN, MAIN_END, SMALL_END, TAGGED } from './slots.ts'
+import { FIRST_SLOT, MAIN_END, SMALL_END } from './slots.ts'
 
 /** Throws AssertionError at the first that is broken. */
 export function checkRoom<V>(room: Room<V>): void {
@@ -43,8 +43,8 @@ function checkQueue<V>(room: Room<V>, end: number, seen: Set<number>): { entries
 
 function checkEntry<V>(room: Room<V>, slot: number, end: number): void {
   const meta = room.meta(slot)
-  assert(((meta & MAIN) !== 0) === (end === MAIN_END), `slot ${slot} knows its queue`)
-  assert(((meta & TAGGED) !== 0) === (room.tags(slot) !== undefined), `slot ${slot} knows whether it has tags`)
+  assert(room.isMain(meta) === (end === MAIN_END), `slot ${slot} knows its queue`)
+  assert(room.isTagged(meta) === (room.tags(slot) !== undefined), `slot ${slot} knows whether it has tags`)
   assert(room.lane(slot) < room.asOfMs.length, `slot ${slot} is of a lane that there is`)
   assert(room.key(slot) !== undefined, `slot ${slot} holds an entry`)
   const { slotsOf, orphansOf } = room.books()

@@ -3,9 +3,9 @@
 // `undefined` reads as a miss: an entry that holds it says that there is none. null and everything else are values.
 // Hot path: `get`, `getProved` and `store` allocate nothing. Not for: where a missing value comes from.
 import { assert } from '../base/assert.ts'
+import { FREQUENCY_MAX } from '../policy/eviction.ts'
 import type { Room } from './room.ts'
 import { ENTRY_BYTES, sizeOf } from './size-of.ts'
-import { FREQUENCY_MASK } from './slots.ts'
 import type { Stamp, Tag } from './slots.ts'
 
 /** An entry takes at most this: bytes are counted in 32 bits. */
@@ -110,7 +110,7 @@ export class ObjectSpace<V> {
     }
     let frequency = 0
     if (slot !== undefined) {
-      frequency = Math.min((room.meta(slot) & FREQUENCY_MASK) + 1, FREQUENCY_MASK)
+      frequency = Math.min(room.frequencyOf(room.meta(slot)) + 1, FREQUENCY_MAX)
       if (room.sized && bytes > room.bytes(slot)) {
         // What grows may have to make room, and could be what leaves for it: it comes in again, as read.
         this.#remove(key, slot)

@@ -4,12 +4,12 @@
 // An entry may be dead before it is gone: expired, of a dropped lane, with a dead tag, or an orphan of a space that was
 // cleared. Dead entries are reclaimed when met: by a read, by eviction, by the sweep.
 // Not for: keys to slots (object-space.ts).
-import { FREQUENCY_MAX, frequencyAfterReclaim, queueToReclaim } from '../policy/eviction.ts'
+import { frequencyAfterReclaim, queueToReclaim } from '../policy/eviction.ts'
 import { assert } from '../base/assert.ts'
 import type { Clock } from '../base/clock.ts'
 import { CoarseClock } from './coarse-clock.ts'
 import { Ghosts, hashOfKey } from './ghosts.ts'
-import { FIRST_SLOT, FREQUENCY_MASK, MAIN, MAIN_END, SMALL_END, Slots, TAGGED } from './slots.ts'
+import { FIRST_SLOT, MAIN_END, SMALL_END, Slots } from './slots.ts'
 import type { Stamp, Tag } from './slots.ts'
 
 /** Why an entry left without having been deleted or replaced: `dead` is a dropped lane or a dead tag. */
@@ -109,8 +109,8 @@ export class Room<V> extends Slots<V> {
   /** True: it is alive, and counts as read. False: it is dead, and gone unless it is kept. */
   touch(slot: number): boolean {
     const meta = this.meta(slot)
-    if (this.isNowBeforeEnd(slot) && this.isOfItsEra(meta) && (meta & TAGGED) === 0) {
-      if ((meta & FREQUENCY_MASK) !== FREQUENCY_MAX) this.setMeta(slot, meta + 1)
+    if (this.isNowBeforeEnd(slot) && this.isOfItsEra(meta) && !this.isTagged(meta)) {
+      this.countRead(slot, meta)
       return true
     }
     return this.#touchSlowly(slot)
@@ -119,12 +119,12 @@ export class Room<V> extends Slots<V> {
   /** As `touch`, and its lane is proved to be no older than the bound; without that it stays, and does not count as read. */
   touchProved(slot: number, nowMs: number, boundMs: number): boolean {
     const meta = this.meta(slot)
-    if (!(this.isBeforeEnd(slot, nowMs) && this.isOfItsEra(meta) && (meta & TAGGED) === 0)) {
+    if (!(this.isBeforeEnd(slot, nowMs) && this.isOfItsEra(meta) && !this.isTagged(meta))) {
       if (this.#buryDead(slot, nowMs)) return false
     }
     // Written so that a NaN proves nothing.
     if (!(nowMs - this.asOfMsOf(meta) <= boundMs)) return false
-    if ((meta & FREQUENCY_MASK) !== FREQUENCY_MAX) this.setMeta(slot, meta + 1)
+    this.countRead(slot, meta)
     return true
   }
 
@@ -137,14 +137,13 @@ export class Room<V> extends Slots<V> {
   isKept(slot: number, nowMs: number): boolean {
     if (this.expiresAtMs(slot) + this.graceMs(slot) <= nowMs) return false
     const meta = this.meta(slot)
-    if (!this.isOfItsEra(meta) || ((meta & TAGGED) !== 0 && this.hasDeadTag(slot))) return false
+    if (!this.isOfItsEra(meta) || (this.isTagged(meta) && this.hasDeadTag(slot))) return false
     return this.#slotsOf[this.space(slot)] !== undefined
   }
 
   #touchSlowly(slot: number): boolean {
     if (this.#buryDead(slot, this.clock.read())) return false
-    const meta = this.meta(slot)
-    if ((meta & FREQUENCY_MASK) !== FREQUENCY_MAX) this.setMeta(slot, meta + 1)
+    this.countRead(slot, this.meta(slot))
     return true
   }
 
@@ -152,7 +151,7 @@ export class Room<V> extends Slots<V> {
     if (this.expiresAtMs(slot) <= nowMs) return 'expired'
     const meta = this.meta(slot)
     if (!this.isOfItsEra(meta)) return 'dead'
-    return (meta & TAGGED) !== 0 && this.hasDeadTag(slot) ? 'dead' : undefined
+    return this.isTagged(meta) && this.hasDeadTag(slot) ? 'dead' : undefined
   }
 
   #buryDead(slot: number, nowMs: number): boolean {
@@ -173,14 +172,14 @@ export class Room<V> extends Slots<V> {
     this.setHash(slot, hash)
     this.setBytes(slot, bytes)
     this.link(slot, toMain ? MAIN_END : SMALL_END)
-    this.setMeta(slot, toMain ? MAIN : 0)
+    this.setMeta(slot, this.metaOf(0, toMain, 0))
     this.#count(toMain, 1, bytes)
     return slot
   }
 
   /** What an entry holds from now on; `attach` says the rest. It stays in its queue. */
   write(slot: number, value: V, expiresAtMs: number, lane: number, frequency: number): void {
-    this.setMeta(slot, this.metaOf(lane) | (this.meta(slot) & MAIN) | frequency)
+    this.setMeta(slot, this.metaOf(lane, this.isMain(this.meta(slot)), frequency))
     this.setValue(slot, value, expiresAtMs)
     this.setGrace(slot, 0)
   }
@@ -193,19 +192,19 @@ export class Room<V> extends Slots<V> {
   attach(slot: number, stamp: Stamp | undefined, tags: readonly Tag[] | undefined): void {
     const tagged = tags !== undefined && tags.length > 0
     this.setExtras(slot, stamp === 'now' ? this.clock.readWallMs() : stamp, tagged ? tags : undefined)
-    if (tagged) this.setMeta(slot, this.meta(slot) | TAGGED)
+    if (tagged) this.setTagged(slot)
   }
 
   /** An entry's bytes from now on, for which there is room. */
   resize(slot: number, bytes: number): void {
-    this.#count((this.meta(slot) & MAIN) !== 0, 0, bytes - this.bytes(slot))
+    this.#count(this.isMain(this.meta(slot)), 0, bytes - this.bytes(slot))
     this.setBytes(slot, bytes)
   }
 
   /** Takes an entry out, without a word; the caller sees to the space's map. */
   remove(slot: number): void {
     this.unlink(slot)
-    this.#count((this.meta(slot) & MAIN) !== 0, -1, -this.bytes(slot))
+    this.#count(this.isMain(this.meta(slot)), -1, -this.bytes(slot))
     this.giveSlot(slot)
   }
 
@@ -229,7 +228,7 @@ export class Room<V> extends Slots<V> {
       const slot = this.next(end)
       if (--this.#ahead[end]! < 0) this.#fetchAhead(end)
       const meta = this.meta(slot)
-      const frequency = frequencyAfterReclaim(queue, meta & FREQUENCY_MASK)
+      const frequency = frequencyAfterReclaim(queue, this.frequencyOf(meta))
       if (frequency < 0 || spared === SPARED_MAX || !this.isKept(slot, this.clock.read())) {
         if (queue === 'small' && this.isOfItsEra(meta)) this.#remember(slot)
         const reports = this.reports
@@ -239,7 +238,7 @@ export class Room<V> extends Slots<V> {
       }
       this.unlink(slot)
       this.link(slot, MAIN_END)
-      this.setMeta(slot, (meta & ~FREQUENCY_MASK) | MAIN | frequency)
+      this.setMain(slot, frequency)
       if (queue === 'small') {
         const bytes = this.bytes(slot)
         this.#count(false, -1, -bytes)

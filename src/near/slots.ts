@@ -14,17 +14,19 @@
 //    31            16 15         4  3    2   1       0
 //   | era of the lane |   lane    |main|tag|frequency|
 //
-// Hot path: plain loads, no objects. Fields and methods are open to near/ alone.
+// Hot path: plain loads, no objects. What `meta` packs is spelt out here alone: a constant that a module exports is looked up,
+// and checked to be there, at each use; one that it keeps is part of the code. Fields and methods are open to near/ alone.
 // Not for: which entry leaves (room.ts), finding a slot by key (object-space.ts).
 import { assert } from '../base/assert.ts'
 import type { Clock } from '../base/clock.ts'
+import { FREQUENCY_MAX } from '../policy/eviction.ts'
 
 /** Reads since it was queued, 0 to 3. */
-export const FREQUENCY_MASK = 0b11
+const FREQUENCY_MASK = 0b11
 /** It carries tags, which a read has to ask. */
-export const TAGGED = 0b100
+const TAGGED = 0b100
 /** It is in the main queue. */
-export const MAIN = 0b1000
+const MAIN = 0b1000
 const LANE_SHIFT = 4
 const LANE_MASK = 0xfff
 const ERA_STEP = 0x1_0000
@@ -92,6 +94,7 @@ export class Slots<V> {
     readonly clock: Clock
   }) {
     const { entriesMax, lanes, sized, clock } = options
+    assert(FREQUENCY_MASK === FREQUENCY_MAX, 'there is room for every frequency, and no more')
     this.#baseMs = Math.floor(clock.monotonicMs())
     this.#baseWallMs = Math.floor(clock.wallMs())
     this.#capacityMax = entriesMax + FIRST_SLOT
@@ -194,15 +197,42 @@ export class Slots<V> {
     return (meta & ERA_MASK) === this.#eras[(meta >>> LANE_SHIFT) & LANE_MASK]!
   }
 
+  /** Reads since it was queued; of `meta` as read, as all these. */
+  frequencyOf(meta: number): number {
+    return meta & FREQUENCY_MASK
+  }
+
+  isTagged(meta: number): boolean {
+    return (meta & TAGGED) !== 0
+  }
+
+  isMain(meta: number): boolean {
+    return (meta & MAIN) !== 0
+  }
+
   /** Of an entry with tags. */
   hasDeadTag(slot: number): boolean {
     for (const tag of this.#tags![slot]!) if (!tag.alive) return true
     return false
   }
 
-  /** Lane and era as `meta` packs them, for an entry that is written now. */
-  protected metaOf(lane: number): number {
-    return this.#eras[lane]! | (lane << LANE_SHIFT)
+  /** Of an entry that is written now, without tags. */
+  protected metaOf(lane: number, main: boolean, frequency: number): number {
+    return this.#eras[lane]! | (lane << LANE_SHIFT) | (main ? MAIN : 0) | frequency
+  }
+
+  /** One more; `meta` as read. */
+  protected countRead(slot: number, meta: number): void {
+    if ((meta & FREQUENCY_MASK) !== FREQUENCY_MASK) this.setMeta(slot, meta + 1)
+  }
+
+  protected setTagged(slot: number): void {
+    this.setMeta(slot, this.meta(slot) | TAGGED)
+  }
+
+  /** It is in the main queue from now on. */
+  protected setMain(slot: number, frequency: number): void {
+    this.setMeta(slot, (this.meta(slot) & ~FREQUENCY_MASK) | MAIN | frequency)
   }
 
   /** All of the lane's entries are of another era from now on. False: eras begin again, and its entries must go at once. */
