@@ -345,10 +345,9 @@ export class Keyspace<V = unknown, K extends Key = string> {
 
   // Whether memory says that the source has none: what `#hit` finds of that is no value.
   #isAbsent(id: string): boolean {
-    const slot =
-      this.#asksProof
-        ? this.#space.findProved(id, this.#proofClock.nowMs(), this.#proofClock.trustedMs(this.#boundMs))
-        : this.#space.find(id)
+    const slot = this.#asksProof
+      ? this.#space.findProved(id, this.#proofClock.nowMs(), this.#proofClock.trustedMs(this.#boundMs))
+      : this.#space.find(id)
     return slot >= 0 && this.#parts.places.pool.value(slot) === ABSENT
   }
 
