@@ -258,8 +258,7 @@ export class Slots<V> {
 
   /** The time of all that is there is over so much sooner, in ms. */
   protected hasten(ms: number): void {
-    this.#baseMs = Math.floor(this.#baseMs - ms)
-    this.#now = END_MAX
+    this.#setBase(this.#baseMs - ms)
     if (this.#far !== undefined) for (let slot = 0; slot < this.#unused; slot++) this.#far[slot]! -= ms
   }
 
@@ -342,14 +341,19 @@ export class Slots<V> {
     this.#objects[slot * PLACES + END] = end
   }
 
+  // The coarse time was said from the base of before.
+  #setBase(baseMs: number): void {
+    this.#baseMs = Math.floor(baseMs)
+    this.#now = END_MAX
+  }
+
   /** To be called now and then, by monotonic ms: after some weeks ends have to count from later on. */
   protected keepBase(nowMs: number): void {
     if (nowMs - this.#baseMs < REBASE_MS) return
     const expiries = Float64Array.from({ length: this.#unused }, (_, slot) =>
       slot < FIRST_SLOT ? 0 : this.expiresAtMs(slot),
     )
-    this.#baseMs = Math.floor(nowMs)
-    this.#now = END_MAX
+    this.#setBase(nowMs)
     for (let slot = FIRST_SLOT; slot < this.#unused; slot++) this.#setEnd(slot, expiries[slot]!)
   }
 

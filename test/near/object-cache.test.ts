@@ -261,6 +261,17 @@ describe('times to live', () => {
     assert.deepEqual([proved('minute'), proved('hour')], [undefined, 2])
   })
 
+  test('go on so for whoever read a moment before the sweep noticed', () => {
+    let sleptMs = 0
+    const { pool, clock, space } = scene({ slept: () => sleptMs })
+    space.set('minute', 1, { expiresAtMs: clock.monotonicMs() + 60_000 })
+    assert.equal(space.get('minute'), 1)
+    sleptMs = 60_000
+    pool.sweep(0)
+    sleptMs = 0
+    assert.equal(space.get('minute'), undefined)
+  })
+
   test('end to the millisecond, rounded down', () => {
     const { clock, space } = scene()
     space.set('a', 1, { expiresAtMs: clock.monotonicMs() + 2.7 })
