@@ -6,7 +6,7 @@ import type { FeedItem } from '../../src/source/change-feed.ts'
 import { PostgresOutbox } from '../../src/source/postgres-outbox.ts'
 import type { PostgresFeedOptions, PostgresKeyspace } from '../../src/source/postgres-options.ts'
 import type { PostgresSource } from '../../src/source/postgres-source.ts'
-import { openSource, optionsFor, replace, serveTests, skip, writeOne } from './postgres-scene.ts'
+import { onceFree, openSource, optionsFor, replace, serveTests, skip, writeOne } from './postgres-scene.ts'
 
 const server = await serveTests({ settings: { wal_level: 'replica' } })
 
@@ -161,9 +161,12 @@ test('there is one reader, and a stuck one is put out', { skip }, async t => {
   await assert.rejects(async () => {
     for (;;) await feed.next()
   }, { code: 'FEED_LOST' }) // prettier-ignore
-  const next = new PostgresOutbox(options)
-  t.after(() => next.close())
-  await next.open(undefined)
+  const next = await onceFree(async () => {
+    const opening = new PostgresOutbox(options)
+    t.after(() => opening.close())
+    await opening.open(undefined)
+    return opening
+  })
   await read(next, source)
 })
 

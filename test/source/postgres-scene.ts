@@ -124,10 +124,15 @@ export function update(fields: Readonly<Record<string, string>>): RowOperation {
 export const remove: RowOperation = { kind: 'remove' }
 
 /** Opens a feed, as soon as the database lets it. */
-export async function reopen(t: TestContext, options: PostgresFeedOptions, from?: bigint): Promise<Reader> {
+export function reopen(t: TestContext, options: PostgresFeedOptions, from?: bigint): Promise<Reader> {
+  return onceFree(() => openReader(t, options, from))
+}
+
+/** The reader that is put out hears of it before the database lets go of what it held: until then the log is taken. */
+export async function onceFree<T>(open: () => Promise<T>): Promise<T> {
   for (;;) {
     try {
-      return await openReader(t, options, from)
+      return await open()
     } catch (error) {
       const { code } = error as { code?: string }
       if (code !== 'FEED_TAKEN' && code !== 'SOURCE_UNAVAILABLE') throw error
