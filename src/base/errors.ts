@@ -34,6 +34,8 @@ export const errorTable = {
   FEED_SETUP: "The database's log of changes cannot be read, or not whole; the message says what to run, and as whom.",
   TIER_UNAVAILABLE:
     'The shared memory cannot be reached, or did not answer in time; whether it did what was asked is not known.',
+  TIER_SETUP:
+    'The servers of the shared memory have a setting that it cannot work well with; the message says what to set.',
   TIER_MISMATCH: 'The shared memory was set up by another version, or with another number of lanes.',
   MAPPING_INVALID: 'A table cannot be mapped to a keyspace.',
   ROW_INVALID:
@@ -58,6 +60,8 @@ export const errorTable = {
   JOURNAL_FULL: 'The journal of writes holds as much as it may: the source has to take some of it first.',
   STALE: 'No answer can be proved as fresh as asked for, and the keyspace is set to fail then.',
   VALUE_TOO_LARGE: 'A key or value is larger than the limit.',
+  VALUE_REFUSED:
+    'The shared memory did not keep a value: it is full, or takes nothing so large. Each process loads it by itself.',
   VALUE_UNENCODABLE: 'A value cannot be turned into bytes by the codec of its keyspace.',
   VALUE_UNDECODABLE:
     'A value in the shared memory is of no use to this process: of another codec, version or key, damaged, or not as the schema says. It is loaded anew.',

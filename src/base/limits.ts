@@ -45,8 +45,8 @@ export const limits = {
   /** Values whose time is over are looked for: how often, and among how many entries each time. */
   nearSweepEveryMs: 100,
   nearSweepEntries: 2_000,
-  /** What the tier has that is no value here is told of so often at most, for each keyspace and reason. */
-  undecodableToldEveryMs: 60_000,
+  /** Values that the tier and a process cannot hand each other are told of so often at most, for each keyspace and reason. */
+  valueToldEveryMs: 60_000,
   /** Keys of one keyspace of which its session knows what was seen last. */
   sessionKeysMax: 16_384,
   /** Databases that the ticket of a session names. */

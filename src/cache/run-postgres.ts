@@ -172,7 +172,7 @@ function ownLanes({ memory }: Parts): Lanes {
 async function sharedLanes(parts: Parts, place: NonNullable<PostgresThreadOptions['tier']>): Promise<Lanes> {
   const { memory, clock, random, events } = parts
   const near = new StoreNear(memory)
-  const tier = await openTier(place, { clock, random, warn: message => events.log(`tier: ${message}`) })
+  const tier = await openTier(place, { clock, random, warn: ({ message }) => events.log(`tier: ${message}`) })
   const subscription = await NearSubscription.open({ tier, near, clock })
   return {
     tier,

@@ -25,6 +25,7 @@ import { randomToken, type Token } from '../coherence/record.ts'
 import type { Stamp } from '../coherence/stamp.ts'
 import type { Standing } from '../tier/codec-tier.ts'
 import type { Awaitable, SharedTier, TierRead } from '../tier/tier.ts'
+import { keyspaceOf } from './key.ts'
 
 /** What a keyspace is told. */
 export interface EditionEar {
@@ -253,8 +254,4 @@ function remember({ past }: Followed, edition: bigint): void {
 
 function hasHeardAll(near: NearLane, lane: LaneState): boolean {
   return near !== undefined && generationsEqual(near.generation, lane.generation) && near.sequence >= lane.sequence
-}
-
-function keyspaceOf(key: string): string {
-  return key.slice(0, key.indexOf(':'))
 }

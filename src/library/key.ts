@@ -24,6 +24,11 @@ export function idOf(keyspace: string, key: Key): string {
     .join(':')
 }
 
+/** Of a whole key. */
+export function keyspaceOf(key: string): string {
+  return key.slice(0, key.indexOf(':'))
+}
+
 function spell(keyspace: string, part: Part): string {
   if (typeof part === 'string' || typeof part === 'bigint') return String(part)
   if (typeof part === 'number' && Number.isSafeInteger(part)) return String(part)

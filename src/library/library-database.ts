@@ -23,7 +23,7 @@ import { CheckedSource, type StandardSchema } from './schema.ts'
 import type { Counts } from './stats.ts'
 import type { TableSource } from './table-source.ts'
 import type { SharedPlace } from './tier-place.ts'
-import type { TellNoValue } from './undecodable-values.ts'
+import type { ValueReports } from './value-reports.ts'
 
 export interface LibraryDatabaseParts extends OpenParts {
   readonly database: SqliteDatabase | PostgresDatabase
@@ -35,8 +35,7 @@ export interface LibraryDatabaseParts extends OpenParts {
   readonly place: SharedPlace | undefined
   /** Of what is in the tier. */
   readonly encryption: Encryption | undefined
-  /** What is told of rows there that are none here. */
-  readonly noValue: TellNoValue
+  readonly reports: ValueReports
   /** Whether this process may run the tide over it. */
   readonly tide: boolean
   /** Instead of the product's own. */
@@ -129,11 +128,11 @@ export class LibraryDatabase {
     schemas: ReadonlyMap<string, StandardSchema<unknown>>,
     spelt: SpeltRows,
   ): Promise<OpenedSource> {
-    const { place, encryption, noValue, tide, places, clock, random, onError } = this.#parts
+    const { place, encryption, reports, tide, places, clock, random, onError } = this.#parts
     const openPostgres = this.#parts.openPostgres ?? (await importPostgres()).openPostgres
-    const warn = (message: string): void => onError(new TidemarkError('TIER_UNAVAILABLE', message))
-    const bytes = place && (await place.open({ clock, random, warn, part: 'rows' }))
-    const tier = bytes && new CodecTier(bytes, new RowCodec(schemas, spelt, encryption, noValue), onError)
+    const bytes = place && (await place.open({ clock, random, warn: onError, part: 'rows' }))
+    const codec = new RowCodec(schemas, spelt, encryption, reports.undecodable)
+    const tier = bytes && new CodecTier(bytes, codec, reports)
     const keyspaces = this.#members.map(({ settings: { name }, source: { table, columns, view } }) =>
       view === undefined ? { name, table: table ?? name, columns } : { name, view },
     )

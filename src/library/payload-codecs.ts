@@ -7,6 +7,7 @@ import { ValueCodec } from '../codec/value-codec.ts'
 import type { Clock } from '../base/clock.ts'
 import type { TagGeneration } from '../codec/envelope.ts'
 import type { TagToken } from '../near/tags.ts'
+import { keyspaceOf } from './key.ts'
 import type { TagBook } from './tag-book.ts'
 import { factsOf, payloadOf, valueOf } from '../near/entry.ts'
 import { rowFromJson } from '../source/json-source.ts'
@@ -14,7 +15,7 @@ import type { SpeltRows } from '../source/spelt-rows.ts'
 import { UNDECODABLE, type PayloadCodec } from '../tier/codec-tier.ts'
 import type { ResolvedKeyspace } from './options.ts'
 import { checked, type StandardSchema } from './schema.ts'
-import type { NoValueReason, TellNoValue } from './undecodable-values.ts'
+import type { NoValueReason, TellNoValue } from './value-reports.ts'
 
 /**
  * Rows of tables. Encrypted, they are in an envelope, which servers do not read: processes that encrypt have lanes of their
@@ -141,8 +142,4 @@ export class ValueCodecs implements PayloadCodec {
     assert(codec !== undefined, 'a keyspace has a codec before it has values')
     return codec
   }
-}
-
-function keyspaceOf(key: string): string {
-  return key.slice(0, key.indexOf(':'))
 }

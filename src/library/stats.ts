@@ -14,6 +14,8 @@ export interface Stats {
   readonly stale: number
   /** Values of the tier that were of no use here: of another codec, version or key, damaged, or not as the schema says. */
   readonly undecodable: number
+  /** Values that the tier did not keep: it is full, they are too large for it, or they cannot be turned into bytes. */
+  readonly unkept: number
   /** hits / (hits + misses); NaN before the first. */
   readonly hitRatio: number
   /** Values in this process's memory. */
@@ -30,6 +32,7 @@ export class Counts {
   writes = 0
   stale = 0
   undecodable = 0
+  unkept = 0
 
   loaded(rows: number, failed: boolean): void {
     if (failed) this.loadErrors += rows
@@ -37,7 +40,7 @@ export class Counts {
   }
 
   stats(entries: number): Stats {
-    const { hits, misses, loads, loadErrors, writes, stale, undecodable } = this
+    const { hits, misses, loads, loadErrors, writes, stale, undecodable, unkept } = this
     return {
       hits,
       misses,
@@ -46,6 +49,7 @@ export class Counts {
       writes,
       stale,
       undecodable,
+      unkept,
       hitRatio: hits / (hits + misses),
       entries,
     }
@@ -65,6 +69,7 @@ export function sumOf(all: readonly Stats[]): Stats {
     writes: sum(each => each.writes),
     stale: sum(each => each.stale),
     undecodable: sum(each => each.undecodable),
+    unkept: sum(each => each.unkept),
     hitRatio: hits / (hits + misses),
     entries: sum(each => each.entries),
     ...behindOf(all),

@@ -62,6 +62,7 @@ const counters = {
   writes: 'Values written or removed through the cache.',
   stale: 'Answers older than their bound.',
   undecodable: 'Values of the tier that were of no use here.',
+  unkept: 'Values that the tier did not keep.',
 } as const satisfies Partial<Record<keyof Stats, string>>
 
 export class Telemetry {

@@ -46,7 +46,7 @@ import { importTelemetry, Telemetry, type TelemetryApi } from './telemetry.ts'
 import { OwnWrites } from './own-writes.ts'
 import { checkTag, OwnTags, type TagBook } from './tag-book.ts'
 import { TableSource } from './table-source.ts'
-import { UndecodableValues } from './undecodable-values.ts'
+import { ValueReports } from './value-reports.ts'
 
 /** For tests: time, chance and the disk. */
 export interface Surroundings {
@@ -77,7 +77,7 @@ export class Tidemark implements AsyncDisposable {
   readonly #events = new Events()
   readonly #breakers = new Breakers()
   readonly #telemetry: Telemetry | undefined
-  readonly #undecodable: UndecodableValues
+  readonly #reports: ValueReports
   readonly #openPostgres: OpenPostgres | undefined
   readonly #keyspaces = new Map<string, Keyspace<unknown, Key>>()
   readonly #databases = new Map<string, LibraryDatabase>()
@@ -110,7 +110,7 @@ export class Tidemark implements AsyncDisposable {
     this.#openPostgres = openPostgres
     const events = this.#events
     this.#telemetry = telemetry && new Telemetry(telemetry, () => this.#statsByKeyspace())
-    this.#undecodable = new UndecodableValues(clock, events)
+    this.#reports = new ValueReports(clock, events)
     const evicted = events.ear('evict')
     const filled = events.ear('fill')
     const sleeps = new SuspendWatch(clock)
@@ -144,7 +144,7 @@ export class Tidemark implements AsyncDisposable {
       range: this.#take(place.lanes),
       encryption,
       tags,
-      noValue: this.#undecodable.tell,
+      reports: this.#reports,
     })
     this.#shared = shared
     this.#book = shared.book
@@ -190,7 +190,7 @@ export class Tidemark implements AsyncDisposable {
       onClose: shut => this.#shutting.push(shut),
     })
     this.#keyspaces.set(name, made)
-    this.#undecodable.count(name, counts)
+    this.#reports.count(name, counts)
     claim?.()
     return made
   }
@@ -371,7 +371,7 @@ export class Tidemark implements AsyncDisposable {
         events: this.#events,
         telemetry: this.#telemetry,
         encryption: this.#encryption,
-        noValue: this.#undecodable.tell,
+        reports: this.#reports,
         tide: this.#options.tide ?? true,
         openPostgres: this.#openPostgres,
       })

@@ -3,7 +3,6 @@
 // Lanes belong to one kind of source, so these have some of their own. Opened when the first
 // keyspace asks for it.
 import { sleep } from '../base/clock.ts'
-import { TidemarkError } from '../base/errors.ts'
 import { Keyspaces } from '../cache/keyspaces.ts'
 import { LoglessTier } from '../cache/logless-tier.ts'
 import { NearSubscription } from '../cache/near-subscription.ts'
@@ -26,15 +25,14 @@ import type { ResolvedKeyspace } from './options.ts'
 import { ValueCodecs } from './payload-codecs.ts'
 import { SharedTags, TAGS, type TagBook, type TagValues } from './tag-book.ts'
 import type { SharedPlace } from './tier-place.ts'
-import type { TellNoValue } from './undecodable-values.ts'
+import type { ValueReports } from './value-reports.ts'
 
 export interface TierValuesParts extends OpenParts {
   readonly place: SharedPlace
   readonly range: LaneRange
   readonly encryption: Encryption | undefined
   readonly tags: Tags
-  /** What is told of values that are none here. */
-  readonly noValue: TellNoValue
+  readonly reports: ValueReports
 }
 
 interface Opened extends TagValues {
@@ -55,14 +53,14 @@ export class TierValues {
   #opening: Promise<Opened> | undefined
 
   constructor(parts: TierValuesParts) {
-    const { tags, random, clock, encryption, noValue } = parts
+    const { tags, random, clock, encryption, reports } = parts
     this.#parts = parts
     const values: TagValues = {
       generation: async (name, draw) => (await this.#opened()).generation(name, draw),
       set: async (name, generation) => (await this.#opened()).set(name, generation),
     }
     this.book = new SharedTags(tags, values, random)
-    this.codecs = new ValueCodecs(encryption, clock, this.book, noValue)
+    this.codecs = new ValueCodecs(encryption, clock, this.book, reports.undecodable)
     this.codecs.add({ name: TAGS, codec: structuredCodec() })
   }
 
@@ -114,9 +112,8 @@ export class TierValues {
   }
 
   async #open(): Promise<Opened> {
-    const { place, range, places, tags, clock, random, onError } = this.#parts
-    const warn = (message: string): void => onError(new TidemarkError('TIER_UNAVAILABLE', message))
-    const bytes = await place.open({ clock, random, warn, part: 'values' })
+    const { place, range, places, tags, reports, clock, random, onError } = this.#parts
+    const bytes = await place.open({ clock, random, warn: onError, part: 'values' })
     const logless = await LoglessTier.open({ tier: bytes, random, onMismatch: onError })
     const editions = new Editions({ tier: logless, near: { lane: lane => near.lane(lane) }, clock, random })
     const near: ObjectNear = new ObjectNear({
@@ -125,7 +122,7 @@ export class TierValues {
       gone: heardBy(tags, editions, range.lanes),
       mayHold: (key, stamp) => editions.mayBeNear(key, stamp),
     })
-    const tier = new CodecTier(logless, this.codecs, onError, (key, stamp) => editions.standing(key, stamp))
+    const tier = new CodecTier(logless, this.codecs, reports, (key, stamp) => editions.standing(key, stamp))
     const subscription = await NearSubscription.open({ tier, near, clock })
     return {
       tier,

@@ -1,7 +1,8 @@
 // A shared tier of bytes, seen as one of objects: values are encoded on their way in and decoded on their way out. Bytes that
 // are no value to this process (of another codec, another version, damaged) are removed, and read as absent: whoever asked
 // loads the value and stores it anew.
-// A value that has no bytes does not fit either: whatever is there leaves.
+// A value that has no bytes does not fit either: whatever is there leaves. Who stores a value is told only that it was not kept;
+// what else there is to say of it, `unkept` is told.
 // So does a record of before its keyspace was cleared; where that cannot be said, the tier has not answered.
 // Not for: how values become bytes (the `PayloadCodec` says), tiers in this process's memory (object-tier.ts).
 import type * as coherence from '../coherence/operations.ts'
@@ -32,25 +33,34 @@ export interface PayloadCodec {
   decode(key: string, bytes: Uint8Array): Awaitable<unknown>
 }
 
+/** What is told of values that are not in the tier although somebody stored them. */
+export interface UnkeptReports {
+  /** The tier did not take so many bytes. */
+  refused(key: string, bytes: number): void
+  /** `error`: why it has no bytes. */
+  unencodable(key: string, error: unknown): void
+}
+
+const silent: UnkeptReports = { refused: () => {}, unencodable: () => {} }
+
 export class CodecTier extends RecodedTier<Uint8Array, unknown> {
   readonly lanes: number
   readonly #tier: SharedTier
   readonly #codec: PayloadCodec
-  readonly #onUnencodable: (error: unknown) => void
+  readonly #unkept: UnkeptReports
   readonly #standing: (key: string, stamp: Stamp) => Awaitable<Standing>
 
-  /** `onUnencodable` is told why a value was not stored, since those who store it are told only that it was not. */
   constructor(
     tier: SharedTier,
     codec: PayloadCodec,
-    onUnencodable: (error: unknown) => void = () => {},
+    unkept: UnkeptReports = silent,
     standing: (key: string, stamp: Stamp) => Awaitable<Standing> = () => 'current',
   ) {
     super()
     this.lanes = tier.lanes
     this.#tier = tier
     this.#codec = codec
-    this.#onUnencodable = onUnencodable
+    this.#unkept = unkept
     this.#standing = standing
   }
 
@@ -84,14 +94,14 @@ export class CodecTier extends RecodedTier<Uint8Array, unknown> {
     value: TierValue<LoadStamp, unknown>,
   ): Promise<coherence.FillOutcome | TooLarge> {
     const encoded = this.#encoded(key, value)
-    if (encoded !== undefined) return this.#tier.fill(key, token, encoded)
+    if (encoded !== undefined) return this.#told(key, encoded, await this.#tier.fill(key, token, encoded))
     await this.#tier.voidKey(key)
     return 'too-large'
   }
 
   async put(key: string, value: TierValue<WriteStamp, unknown>): Promise<coherence.PutOutcome | TooLarge> {
     const encoded = this.#encoded(key, value)
-    if (encoded !== undefined) return this.#tier.put(key, encoded)
+    if (encoded !== undefined) return this.#told(key, encoded, await this.#tier.put(key, encoded))
     await this.#tier.voidKey(key)
     return 'too-large'
   }
@@ -102,7 +112,7 @@ export class CodecTier extends RecodedTier<Uint8Array, unknown> {
     value: TierValue<WriteStamp, unknown>,
   ): Promise<coherence.PutFencedOutcome | TooLarge> {
     const encoded = this.#encoded(key, value)
-    if (encoded !== undefined) return this.#tier.putFenced(key, id, encoded)
+    if (encoded !== undefined) return this.#told(key, encoded, await this.#tier.putFenced(key, id, encoded))
     // A row without its own fence removes the fence.
     await this.#tier.putFenced(key, id ^ 1n, { payload: null, stamp: value.stamp })
     return 'too-large'
@@ -110,6 +120,11 @@ export class CodecTier extends RecodedTier<Uint8Array, unknown> {
 
   close(): Promise<void> {
     return this.#tier.close()
+  }
+
+  #told<O extends string>(key: string, { payload }: TierValue<Stamp>, outcome: O): O {
+    if (outcome === 'too-large') this.#unkept.refused(key, payload?.length ?? 0)
+    return outcome
   }
 
   // undefined: it has no bytes.
@@ -120,7 +135,7 @@ export class CodecTier extends RecodedTier<Uint8Array, unknown> {
     try {
       bytes = payload === null ? null : this.#codec.encode(key, payload)
     } catch (error) {
-      this.#onUnencodable(error)
+      this.#unkept.unencodable(key, error)
       return undefined
     }
     return lastsMs === Infinity ? { payload: bytes, stamp } : { payload: bytes, stamp, ttlMs: lastsMs }

@@ -40,7 +40,8 @@ export function credentialsOf({ tls, username, password, ca }: TierPlace): Omit<
 export interface OpenTierOptions {
   readonly clock: Clock
   readonly random: Random
-  readonly warn: (message: string) => void
+  /** Told of what is wrong and does not keep the tier from being opened: TIER_UNAVAILABLE, TIER_SETUP. */
+  readonly warn: (warning: TidemarkError) => void
   /** Lanes belong to one kind of source: those for values without a log are others than those for rows. */
   readonly part?: TierPart
 }
@@ -52,7 +53,7 @@ export async function openTier(place: TierPlace, options: OpenTierOptions): Prom
   try {
     await tier.firstAttempt()
   } catch (error) {
-    if (error instanceof TidemarkError && error.code === 'TIER_UNAVAILABLE') options.warn(error.message)
+    if (error instanceof TidemarkError && error.code === 'TIER_UNAVAILABLE') options.warn(error)
     else {
       await tier.close()
       throw error

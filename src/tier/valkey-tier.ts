@@ -65,8 +65,8 @@ export interface ValkeyTierOptions {
   readonly ttlMsDefault?: number
   readonly clock?: Clock
   readonly random?: Random
-  /** Told of settings of the servers that the tier cannot work well with. */
-  readonly warn?: (message: string) => void
+  /** Told of settings of the servers that the tier cannot work well with (TIER_SETUP). A warning of the process unless said otherwise. */
+  readonly warn?: (warning: TidemarkError) => void
 }
 
 const NOTHING = Buffer.alloc(0)
@@ -151,14 +151,14 @@ export class ValkeyTier implements SharedTier {
    * TIER_UNAVAILABLE when none can be reached, with TIER_MISMATCH when the tier was set up otherwise.
    */
   static async connect(options: ValkeyTierOptions): Promise<ValkeyTier> {
-    const { prefix = 'tm', warn = message => process.emitWarning(message, 'TidemarkWarning') } = options
+    const { prefix = 'tm', warn = emitWarning } = options
     assert(options.servers.length > 0, 'a tier has a server')
     assert(/^[^{}]*$/.test(prefix), 'a prefix has no braces: those are for the lanes')
     const tier = new ValkeyTier(options)
     try {
       await tier.#nodes.connect()
       await checkLanes(tier.#nodes, prefix, tier.lanes)
-      for (const advice of await adviceOn(tier.#nodes)) warn(advice)
+      for (const advice of await adviceOn(tier.#nodes)) warn(new TidemarkError('TIER_SETUP', advice))
       return tier
     } catch (error) {
       tier.#end()
@@ -400,6 +400,10 @@ export class ValkeyTier implements SharedTier {
       throw new TidemarkError('TIER_UNAVAILABLE', `the server refused: ${messageOf(error)}`, { cause: error })
     }
   }
+}
+
+function emitWarning({ message, code }: TidemarkError): void {
+  process.emitWarning(message, { type: 'TidemarkWarning', code })
 }
 
 function isOutOfMemory(error: unknown): boolean {

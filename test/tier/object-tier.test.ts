@@ -11,6 +11,7 @@ import { tierContract, type TierFixture } from '../../src/testing/tier-contract.
 import { CodecTier, UNDECODABLE, type PayloadCodec } from '../../src/tier/codec-tier.ts'
 import { ObjectTier } from '../../src/tier/object-tier.ts'
 import type { Tier } from '../../src/tier/tier.ts'
+import { SmallTier } from '../support/small-tier.ts'
 
 const EPOCH = 7n
 const LOADED = {
@@ -175,12 +176,19 @@ void test('a value that has no bytes is not stored, leaves nothing behind, and r
   const clock = new ManualClock()
   const memory = new MemoryTier({ clock, lanes: 2 })
   withHeader(memory)
-  const told: unknown[] = []
+  const told: unknown[][] = []
   const trouble = new Error('no bytes')
   const encode = () => {
     throw trouble
   }
-  const tier = new CodecTier(memory, { ...marked, encode }, error => told.push(error))
+  const tier = new CodecTier(
+    memory,
+    { ...marked, encode },
+    {
+      unencodable: (...what) => void told.push(what),
+      refused: () => assert.fail('it never got there'),
+    },
+  )
   await tier.lease('k:1', { token: 3n, epoch: EPOCH, leaseMs: 1_000 })
   assert.equal(await tier.fill('k:1', 3n, { payload: 'x', stamp: LOADED }), 'too-large')
   assert.equal((await tier.read(['k:1']))[0]?.record, undefined)
@@ -190,5 +198,36 @@ void test('a value that has no bytes is not stored, leaves nothing behind, and r
   await tier.lease('k:1', { token: 4n, epoch: EPOCH, leaseMs: 1_000 })
   assert.equal(await tier.put('k:1', { payload: 'x', stamp: { ...STAMP, at: 5n } }), 'too-large')
   assert.equal((await tier.read(['k:1']))[0]?.record, undefined)
-  assert.deepEqual(told, [trouble, trouble, trouble])
+  assert.deepEqual(told, [
+    ['k:1', trouble],
+    ['k:1', trouble],
+    ['k:1', trouble],
+  ])
+})
+
+test('a value that the tier of bytes does not take is told of, with how many those are', async () => {
+  const clock = new ManualClock()
+  const memory = new MemoryTier({ clock, lanes: 2 })
+  withHeader(memory)
+  const told: unknown[][] = []
+  const tier = new CodecTier(new SmallTier(memory, 10), marked, {
+    unencodable: () => assert.fail('it has bytes'),
+    refused: (...what) => void told.push(what),
+  })
+  const [fits, not] = [Buffer.alloc(9), Buffer.alloc(10)]
+  const lease = (token: bigint) => tier.lease('k:1', { token, epoch: EPOCH, leaseMs: 1_000 })
+  await lease(3n)
+  assert.equal(await tier.fill('k:1', 3n, { payload: fits, stamp: LOADED }), 'filled')
+  await tier.voidKey('k:1')
+  assert.deepEqual(told, [])
+  await lease(4n)
+  assert.equal(await tier.fill('k:1', 4n, { payload: not, stamp: LOADED }), 'too-large')
+  assert.equal(await tier.put('k:1', { payload: not, stamp: STAMP }), 'too-large')
+  await tier.begin('k:1', 9n, 1_000)
+  assert.equal(await tier.putFenced('k:1', 9n, { payload: not, stamp: STAMP }), 'too-large')
+  assert.deepEqual(told, [
+    ['k:1', 11],
+    ['k:1', 11],
+    ['k:1', 11],
+  ])
 })

@@ -193,11 +193,16 @@ describe('a tier on one server', { skip }, () => {
       await server.command('CONFIG', 'SET', ...setting)
       const warnings: string[] = []
       await (
-        await ValkeyTier.connect(tierOptions([server.port], { lanes: LANES, warn: text => void warnings.push(text) }))
+        await ValkeyTier.connect(
+          tierOptions([server.port], {
+            lanes: LANES,
+            warn: ({ code, message }) => void warnings.push(`${code} ${message}`),
+          }),
+        )
       ).close()
       return warnings.join()
     }
-    assert.match(await told('maxmemory', '0'), /has no maxmemory/)
+    assert.match(await told('maxmemory', '0'), /^TIER_SETUP .*has no maxmemory/)
     assert.match(await told('maxmemory', '1gb'), /evicts nothing/)
     assert.match(await told('maxmemory-policy', 'allkeys-lru'), /may evict lane headers/)
     assert.equal(await told('maxmemory-policy', 'volatile-lfu'), '')

@@ -1,7 +1,7 @@
-// Values of a tier that are of no use to a process: counted, told of now and then with their reason, and loaded anew.
+// Values that a tier and a process cannot hand each other: counted, told of now and then with their reason, and loaded anew.
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
-import type { TidemarkError } from '../../src/base/errors.ts'
+import { TidemarkError } from '../../src/base/errors.ts'
 import { limits } from '../../src/base/limits.ts'
 import { seededRandom } from '../../src/base/random.ts'
 import { Encryption } from '../../src/codec/encryption.ts'
@@ -11,11 +11,13 @@ import { Events } from '../../src/library/events.ts'
 import { RowCodec } from '../../src/library/payload-codecs.ts'
 import { Counts } from '../../src/library/stats.ts'
 import { Tidemark } from '../../src/library/tidemark.ts'
-import { UndecodableValues } from '../../src/library/undecodable-values.ts'
+import { ValueReports } from '../../src/library/value-reports.ts'
 import { SpeltRows } from '../../src/source/spelt-rows.ts'
 import { ManualClock } from '../../src/testing/clock.ts'
 import { MemoryTier } from '../../src/testing/memory-tier.ts'
 import { UNDECODABLE } from '../../src/tier/codec-tier.ts'
+import type { SharedTier } from '../../src/tier/tier.ts'
+import { SmallTier } from '../support/small-tier.ts'
 import { Functions, settle } from './scene.ts'
 
 const LANES = 4
@@ -23,12 +25,13 @@ const LANES = 4
 /** Processes over one tier, under one clock. */
 class Tier {
   readonly clock: ManualClock = new ManualClock()
-  readonly tier: MemoryTier = new MemoryTier({ clock: this.clock, lanes: LANES })
+  readonly tier: SharedTier
   readonly #t: TestContext
-  #warn: ((message: string) => void) | undefined
+  #warn: ((warning: TidemarkError) => void) | undefined
 
-  constructor(t: TestContext) {
+  constructor(t: TestContext, bytesMax = Infinity) {
     this.#t = t
+    this.tier = new SmallTier(new MemoryTier({ clock: this.clock, lanes: LANES }), bytesMax)
   }
 
   open(options: KeyspaceOptions<unknown>, whole: TidemarkOptions = {}) {
@@ -51,8 +54,8 @@ class Tier {
     return { tide, errors, source, users: tide.keyspace('users', { source, ttl: '1h', ...options }) }
   }
 
-  warn(message: string): void {
-    this.#warn!(message)
+  warn(warning: TidemarkError): void {
+    this.#warn!(warning)
   }
 }
 
@@ -93,23 +96,23 @@ void test('of a flood one is told of in a minute, for each reason and keyspace, 
   const events = new Events()
   const told: string[] = []
   events.on('error', ({ keyspace, error }) => told.push(`${keyspace}: ${(error as Error).message}`))
-  const values = new UndecodableValues(clock, events)
+  const values = new ValueReports(clock, events)
   const counts = new Counts()
   values.count('users', counts)
-  for (let i = 0; i < 1_000; i++) values.tell(`users:${i}`, 'version')
-  values.tell('users:x', 'damaged')
-  values.tell('orders:1', 'version')
+  for (let i = 0; i < 1_000; i++) values.undecodable(`users:${i}`, 'version')
+  values.undecodable('users:x', 'damaged')
+  values.undecodable('orders:1', 'version')
   assert.equal(counts.undecodable, 1_001)
   assert.equal(told.length, 3)
   assert.match(told[0]!, /^users: .*'users:0'/)
   assert.match(told[1]!, /'users:x'.*damaged$/)
   assert.match(told[2]!, /^undefined: .*'orders:1'/)
-  clock.advance(limits.undecodableToldEveryMs - 1)
-  values.tell('users:1', 'version')
+  clock.advance(limits.valueToldEveryMs - 1)
+  values.undecodable('users:1', 'version')
   assert.equal(told.length, 3)
   clock.advance(1)
-  values.tell('users:2', 'version')
-  values.tell('users:3', 'version')
+  values.undecodable('users:2', 'version')
+  values.undecodable('users:3', 'version')
   assert.equal(told.length, 4)
   assert.match(told[3]!, /'users:2'.*; so were 1000 others since the last one told$/)
 })
@@ -132,13 +135,49 @@ void test('rows that are no JSON, not as their schema says, or not sealed as the
   assert.deepEqual(told, ['users:1 value', 'orders:1 schema', 'users:1 format'])
 })
 
+void test('values that the tier does not keep are answered, counted, and one of them told of, loaded or written', async t => {
+  const tier = new Tier(t, 1_000)
+  const { tide, users, source, errors } = tier.open({ missingTtl: '1h' })
+  const told = () => errors.map(({ keyspace, error }) => `${keyspace} ${(error as TidemarkError).code}`)
+  source.rows.set('large', 'x'.repeat(2_000))
+  assert.deepEqual(await users.get('1'), { v: 1 })
+  assert.equal(await users.get('absent'), undefined)
+  await settle()
+  assert.equal(users.stats().unkept, 0)
+  assert.equal(await users.get('large'), 'x'.repeat(2_000))
+  await settle()
+  assert.deepEqual(told(), ['users VALUE_REFUSED'])
+  assert.match((errors[0]!.error as TidemarkError).message, /'users:large' \(20\d\d bytes\)/)
+  await users.set('other', 'y'.repeat(3_000))
+  assert.equal(users.stats().unkept, 2)
+  assert.deepEqual(told(), ['users VALUE_REFUSED'])
+  // Of a keyspace without a source it is the only copy, and no failure: a cache may forget.
+  await tide.set('own', 'z'.repeat(4_000))
+  assert.equal(await tide.get('own'), undefined)
+  assert.deepEqual(told(), ['users VALUE_REFUSED', 'values VALUE_REFUSED'])
+  assert.equal(tide.stats().unkept, 3)
+})
+
+void test('values without bytes are counted, and one of them told of', async t => {
+  const { users, source, errors } = new Tier(t).open({})
+  for (const key of ['f', 'g', 'h']) source.rows.set(key, { call: () => key })
+  for (const key of ['f', 'g', 'h']) assert.equal(((await users.get(key)) as { call: () => string }).call(), key)
+  await settle()
+  assert.equal(users.stats().unkept, 3)
+  assert.deepEqual(
+    errors.map(({ error }) => (error as TidemarkError).code),
+    ['VALUE_UNENCODABLE'],
+  )
+})
+
 void test('what the tier has to say of itself is an error event', async t => {
   const tier = new Tier(t)
   const { users, errors } = tier.open({})
   await users.get('1')
-  tier.warn('it has no maxmemory')
+  const advice = new TidemarkError('TIER_SETUP', 'it has no maxmemory')
+  tier.warn(advice)
   assert.deepEqual(
-    errors.map(({ error }) => (error as TidemarkError).message),
-    ['it has no maxmemory'],
+    errors.map(({ error }) => error),
+    [advice],
   )
 })
