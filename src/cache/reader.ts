@@ -201,14 +201,18 @@ export class Reader<V = Uint8Array> {
     return pauseMs
   }
 
-  /** What memory holds, here or in the tier, as fresh as the keyspace asks for; undefined: nothing. The source is not asked. */
-  async held(key: string): Promise<ReadAnswer<V> | undefined> {
-    const call = this.#call(key, {})
+  /**
+   * What memory holds, here or in the tier, as fresh as asked for; undefined: nothing. The source is not asked. Rejects with STALE, where
+   * `whenStale` is 'fail' and there is something older.
+   */
+  async held(key: string, options: ReadOptions = {}): Promise<ReadAnswer<V> | undefined> {
+    const call = this.#call(key, options)
     const near = this.#readNear(call)
     if (near?.stale === false) return near
     const look = await call.keyspace.looks.look(call.lane, key, undefined)
     const { lane, record } = look.read ?? {}
-    if (lane === undefined || record?.type !== 'value') return undefined
+    if (lane === undefined) return near && this.#past(call, near)
+    if (record?.type !== 'value') return undefined
     const { keyspace } = call
     const found = this.#result(
       call,
@@ -217,7 +221,14 @@ export class Reader<V = Uint8Array> {
       proofOf(look.known, keyspace.backing.proofs.samples(), lane),
     )
     this.#admit(call, look.ticket, lane, record)
-    return found.stale ? undefined : found
+    return found.stale ? this.#past(call, found) : found
+  }
+
+  // Where no source can be asked for something fresher.
+  #past(call: Call<V>, answer: ReadAnswer<V>): ReadAnswer<V> | undefined {
+    if (call.whenStale === 'serve') return answer
+    if (call.whenStale === 'source') return undefined
+    throw this.#stale(call, this.#clock.monotonicMs() - answer.asOfMs)
   }
 
   #call(key: string, options: ReadOptions): Call<V> {

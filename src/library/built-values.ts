@@ -35,6 +35,8 @@ export class BuiltValues implements Source<unknown> {
   readonly loadMs: number
   readonly #builds = new Map<RowId, Build[]>()
   readonly #begun = new WeakSet<Build>()
+  /** Those from before a tag was given up: they are for when there is no later one. */
+  readonly #passed = new WeakSet<Build>()
 
   readonly #check: (key: string, payload: unknown) => void
 
@@ -59,10 +61,11 @@ export class BuiltValues implements Source<unknown> {
 
   /** Who asks for the id from now on has it built so; of those that have not built yet, who asked first builds. */
   expect(id: RowId, build: Build): ExpectedBuild {
-    const builds = this.#builds.get(id)
-    const outdated = builds?.some(({ tags }) => tags?.some(({ alive }) => !alive)) ?? false
-    if (builds === undefined || outdated) this.#builds.set(id, [build])
-    else builds.push(build)
+    const builds = this.#builds.get(id) ?? []
+    const outdated = builds.some(each => !this.#passed.has(each) && each.tags?.some(({ alive }) => !alive))
+    // Those who asked for them still wait for something.
+    if (outdated) for (const each of builds) this.#passed.add(each)
+    this.#builds.set(id, [...builds, build])
     return { outdated, forget: () => this.#forget(id, build) }
   }
 
@@ -78,8 +81,10 @@ export class BuiltValues implements Source<unknown> {
   }
 
   async #built(id: RowId): Promise<unknown> {
-    const builds = this.#builds.get(id)
-    const build = builds?.find(each => !this.#begun.has(each)) ?? builds?.[0]
+    const waiting = this.#builds.get(id) ?? []
+    const latest = waiting.filter(each => !this.#passed.has(each))
+    const builds = latest.length > 0 ? latest : waiting
+    const build = builds.find(each => !this.#begun.has(each)) ?? builds[0]
     if (build !== undefined) this.#begun.add(build)
     try {
       const value = await build?.build()

@@ -92,8 +92,7 @@ export class KeyspaceWrites<V> {
       return { key: this.#keyOf(id), operation: { kind: 'replace', row } as const }
     })
     const ids = entries.map(([id]) => id)
-    const { outcomes, writer } = await this.#send(ids, writes, options)
-    if (!facts.filed) await writer.invalidate(writes.map(({ key }) => key))
+    const { outcomes } = await this.#send(ids, writes, options)
     this.#wrote(ids)
     return outcomes.map(({ after }) => this.#out(valueOf(after)))
   }
@@ -126,7 +125,8 @@ export class KeyspaceWrites<V> {
     if (tags === undefined || tags.length === 0) return { ttlMs, filed: true }
     checkTags(tags)
     const tokens = await this.#parts.tags.tokens(tags)
-    return { ttlMs, tags: tokens, filed: tokens !== undefined }
+    // What cannot be filed is kept nowhere, not even for a moment: nobody who has it could be told of its end.
+    return tokens === undefined ? { ttlMs: 0, filed: false } : { ttlMs, tags: tokens, filed: true }
   }
 
   /** Tells those who listen. */
@@ -144,7 +144,7 @@ export class KeyspaceWrites<V> {
     ids: readonly string[],
     writes: Parameters<Engine['writer']['write']>[0],
     { session: given, signal }: WriteOptions,
-  ): Promise<Pick<Awaited<ReturnType<Engine['writer']['write']>>, 'outcomes'> & Pick<Engine, 'writer'>> {
+  ): Promise<Pick<Awaited<ReturnType<Engine['writer']['write']>>, 'outcomes'>> {
     const { writer, opened } = await this.#to.ready()
     signal?.throwIfAborted()
     const session = this.#to.sessions.of(given, opened.backing.source)
@@ -156,7 +156,7 @@ export class KeyspaceWrites<V> {
         session.saw(ids[at]!, called![at], written, exact ? heldOf(after) : undefined)
       }
     }
-    return { outcomes, writer }
+    return { outcomes }
   }
 
   // A copy: the caller may go on with theirs.

@@ -407,7 +407,7 @@ export class Keyspace<V = unknown, K extends Key = string> {
   async #ask(id: string, options: CallOptions): Promise<Answer<V>> {
     const { reader } = this.#engine ?? (await this.#ready())
     // What nobody builds is not there.
-    if (this.#own !== undefined) return this.#held(id, reader)
+    if (this.#own !== undefined) return this.#held(id, reader, options)
     const { explicitBoundMs, whenStale, swrMs, staleIfErrorMs } = this.#settings
     const found = await this.#loading.find(
       id,
@@ -444,8 +444,8 @@ export class Keyspace<V = unknown, K extends Key = string> {
     })
   }
 
-  async #held(id: string, reader: Engine['reader']): Promise<Answer<V>> {
-    const held = await reader.held(this.#keyOf(id))
+  async #held(id: string, reader: Engine['reader'], options: CallOptions = {}): Promise<Answer<V>> {
+    const held = await reader.held(this.#keyOf(id), readOptions(options))
     return held === undefined ? { value: undefined, age: 0, tier: 'source', stale: false } : this.#answer(id, held)
   }
 

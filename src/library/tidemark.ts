@@ -37,6 +37,7 @@ import {
   type KeyspaceOptions,
   type ResolvedKeyspace,
   type TidemarkOptions,
+  type CallOptions,
   type WriteOptions,
 } from './options.ts'
 import { CheckedSource, type StandardSchema } from './schema.ts'
@@ -200,8 +201,8 @@ export class Tidemark implements AsyncDisposable {
     return this.values.getOrSet(key, build, options) as Promise<V>
   }
 
-  get<V = unknown>(key: string): Promise<V | undefined> {
-    return this.values.get(key) as Promise<V | undefined>
+  get<V = unknown>(key: string, options?: CallOptions): Promise<V | undefined> {
+    return this.values.get(key, options) as Promise<V | undefined>
   }
 
   set<V>(key: string, value: V, options?: WriteOptions): Promise<V> {

@@ -5,7 +5,7 @@ import { limits } from '../../src/base/limits.ts'
 import { ManualClock } from '../../src/testing/clock.ts'
 import { MemoryTier } from '../../src/testing/memory-tier.ts'
 import { createTestTidemark } from '../../src/testing/test-tidemark.ts'
-import { Functions, open, settle } from './scene.ts'
+import { Functions, open, refused, settle } from './scene.ts'
 
 void test('past the bound of the keyspace it is loaded once, not by everyone who asks', async t => {
   const { tide, clock } = open(t)
@@ -60,4 +60,37 @@ void test('over a shared tier what was loaded takes the place of what was too ol
     clock.advance(300)
   }
   assert.equal(functions.loads.length, 3)
+})
+
+void test('a value without a source is as old as the call that made it: past the bound of a call there is none', async t => {
+  const { tide, clock } = open(t)
+  await tide.set('set', 1)
+  await tide.getOrSet('built', () => 1)
+  await settle()
+  clock.advance(2_000)
+  for (const key of ['set', 'built']) {
+    assert.equal(await tide.get(key, { maxStaleness: '3s' }), 1)
+    assert.equal(await tide.get(key, { maxStaleness: '1s' }), undefined)
+    const { value, stale, age } = await tide.values.read(key, { maxStaleness: '1s', whenStale: 'serve' })
+    assert.deepEqual({ value, stale, age }, { value: 1, stale: true, age: 2_000 })
+    await refused(() => tide.get(key, { maxStaleness: '1s', whenStale: 'fail' }), 'STALE')
+    assert.equal(await tide.get(key), 1)
+  }
+  assert.equal(await tide.get('neither', { maxStaleness: '1s', whenStale: 'fail' }), undefined)
+})
+
+void test('so it is over a shared tier, where another process may have set it since', async t => {
+  const clock = new ManualClock()
+  const tier = new MemoryTier({ clock, lanes: 8 })
+  const [one, other] = [1, 2].map(() => {
+    const { tide } = createTestTidemark({ tier }, { clock })
+    t.after(() => tide.close())
+    return tide
+  })
+  await one!.set('a', 1)
+  assert.equal(await other!.get('a'), 1)
+  clock.advance(2_000)
+  tier.cutMessages()
+  await one!.set('a', 2)
+  assert.equal(await other!.get('a', { maxStaleness: '1s' }), 2)
 })

@@ -3,8 +3,15 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { setTimeout as wait } from 'node:timers/promises'
+import { TidemarkError } from '../../src/base/errors.ts'
 import { createTidemark, type Tidemark } from '../../src/index.ts'
+import { ManualClock } from '../../src/testing/clock.ts'
+import { MemoryTier } from '../../src/testing/memory-tier.ts'
+import { createTestTidemark } from '../../src/testing/test-tidemark.ts'
+import type { Awaitable, SharedTier } from '../../src/tier/tier.ts'
+import { WrappedTier } from '../../src/tier/wrapped-tier.ts'
 import { redisInstalled, startRedis, type RedisServer } from '../support/redis-server.ts'
+import { settle } from './scene.ts'
 
 describe('tags over a shared tier', { skip: !redisInstalled() }, () => {
   let redis: RedisServer
@@ -100,3 +107,69 @@ describe('tags over a shared tier', { skip: !redisInstalled() }, () => {
     }
   })
 })
+
+/** The part of it that tags are in does not answer. */
+class TierWithoutTags extends WrappedTier {
+  readonly lanes: number
+  readonly stored: string[] = []
+  readonly #tier: MemoryTier
+
+  constructor(tier: MemoryTier) {
+    super()
+    this.lanes = tier.lanes
+    this.#tier = tier
+  }
+
+  protected ask<T>(call: (tier: SharedTier) => Awaitable<T>): Awaitable<T> {
+    return call(this.#tier)
+  }
+
+  override lease(...args: Parameters<SharedTier['lease']>) {
+    if (args[0].startsWith('#tags:')) throw new TidemarkError('TIER_UNAVAILABLE', 'no tags')
+    return super.lease(...args)
+  }
+
+  override fill(...args: Parameters<SharedTier['fill']>) {
+    this.stored.push(args[0])
+    return super.fill(...args)
+  }
+
+  override putFenced(...args: Parameters<SharedTier['putFenced']>) {
+    if (args[2].payload !== null) this.stored.push(args[0])
+    return super.putFenced(...args)
+  }
+
+  close(): Promise<void> {
+    return this.#tier.close()
+  }
+}
+
+test('what cannot be filed under its tags is kept nowhere without them, not even for a moment', async t => {
+  const clock = new ManualClock()
+  const tier = new TierWithoutTags(new MemoryTier({ clock, lanes: 8 }))
+  const { tide } = createTestTidemark({ tier }, { clock })
+  t.after(() => tide.close())
+  await tide.set('plain', 1)
+  assert.ok(tier.stored.includes('values:plain'))
+  const tags = ['reports']
+  const done = Promise.all([
+    tide.set('set', 1, { tags }),
+    tide.getOrSet('built', () => 2, { tags }),
+    // Whoever asks first builds, for this one too, which may be kept as far as it says itself.
+    tide.getOrSet('built', () => 3),
+  ])
+  await during(clock, done)
+  assert.deepEqual((await done).slice(0, 2), [1, 2])
+  assert.ok(!tier.stored.includes('values:set'))
+  assert.equal(await tide.get('set'), undefined)
+  assert.notEqual(await tide.get('built'), 2)
+})
+
+async function during(clock: ManualClock, done: Promise<unknown>): Promise<void> {
+  let isOver = false
+  void done.finally(() => (isOver = true))
+  while (!isOver) {
+    await settle()
+    clock.advance(10)
+  }
+}

@@ -6,6 +6,7 @@
 //   own writes        after a write was acknowledged, and the tier has its value or nothing of the key, no answer is older than it: in
 //                     its own process from then on, in others once they have heard of it, or noticed that they hear nothing
 //   unknown writes    of a write that may yet take place, and does while its fence stands, no older value is left in memory then
+//   cleared           what the store no longer held when the keyspace was given up is no answer after that, in the same way as own writes
 //   in the end        everybody answers what the store holds, from memory
 //
 // Own writes hold through the death of a primary: the one that takes over begins its lanes anew. They do not hold where two
@@ -13,11 +14,10 @@
 // (evicted, or with its lane), where another writer came in between, or where processes do not understand each other's records.
 // All of these are counted as skipped.
 import { limits } from '../../src/base/limits.ts'
-import type { ReadAnswer } from '../../src/cache/reader.ts'
-import { NO_PROOF } from '../../src/coherence/freshness.ts'
-import type { TierHeard } from './logless-node.ts'
+import type { LoglessAnswer } from './logless-node.ts'
 import type { SimProcess } from './machine.ts'
 import { valueOf } from './row.ts'
+import type { TierHeard } from './tier-heard.ts'
 import type { Truth, Value } from './truth.ts'
 import type { VirtualTime } from './virtual-time.ts'
 
@@ -48,6 +48,13 @@ export interface LoglessWrite {
   version: number | undefined
 }
 
+/** The keyspace was given up, acknowledged. */
+export interface LoglessClear {
+  readonly process: SimProcess
+  readonly calledMs: number
+  readonly endMs: number
+}
+
 export interface LoglessCheckerOptions {
   readonly truth: Truth
   readonly time: VirtualTime
@@ -73,6 +80,7 @@ export class LoglessChecker {
   heardWithinMs: number | undefined
   readonly #options: LoglessCheckerOptions
   readonly #writes = new Map<string, LoglessWrite[]>()
+  readonly #clears: LoglessClear[] = []
 
   constructor(options: LoglessCheckerOptions) {
     this.#options = options
@@ -85,6 +93,11 @@ export class LoglessChecker {
     else writes.push(write)
   }
 
+  cleared(clear: LoglessClear): void {
+    this.#options.count('logless checked: clear')
+    this.#clears.push(clear)
+  }
+
   acknowledged(write: LoglessWrite): void {
     const { truth, time, count, violated } = this.#options
     write.endMs = time.nowMs
@@ -95,18 +108,16 @@ export class LoglessChecker {
     else count('logless checked: write')
   }
 
-  answered(asked: LoglessAsked, answer: ReadAnswer): void {
+  answered(asked: LoglessAsked, answer: LoglessAnswer): void {
     const { count, truth, time } = this.#options
     const { key, process } = asked
     const value = valueOf(answer.value)
     count(`logless read ${answer.tier}`)
     if (answer.tier === 'source') {
-      const asOfMs = process.worldMs(answer.asOfMs)
-      this.#checkHeld(asked, answer, value, asOfMs)
-      if (asked.boundMs === 0 && asOfMs < asked.calledMs - SLACK_MS) this.#wrong(asked, answer, value, 'is older than the call') // prettier-ignore
+      this.#checkHeld(asked, answer, value, asked.boundMs === 0 ? asked.calledMs : time.nowMs - answer.ageMs)
     } else if (this.clocksApart) count('logless skipped: wall clocks')
     else {
-      const ageMs = answer.asOfMs === NO_PROOF ? Infinity : process.clock.monotonicMs() - answer.asOfMs
+      const { ageMs } = answer
       this.#checkHeld(asked, answer, value, time.nowMs - ageMs)
       const allowedMs = Math.min(this.#options.ttlMs, answer.stale ? Infinity : asked.boundMs)
       count('logless checked: age')
@@ -115,16 +126,37 @@ export class LoglessChecker {
     }
     const version = truth.version(key, value, 0, time.nowMs)
     for (const write of this.#writes.get(key) ?? []) this.#checkWrite(asked, answer, value, version ?? -1, write)
+    for (const clear of this.#clears) this.#checkClear(asked, answer, value, clear)
   }
 
-  #checkHeld(asked: LoglessAsked, answer: ReadAnswer, value: Value, fromMs: number): void {
+  #checkClear(
+    asked: LoglessAsked,
+    answer: LoglessAnswer,
+    value: Value,
+    { process, calledMs, endMs }: LoglessClear,
+  ): void {
+    const { truth, time, count } = this.#options
+    const own = process === asked.process
+    if (!this.mustKnow(asked, endMs, own)) return
+    if (this.hasLied(calledMs, time.nowMs)) return count('logless skipped: two primaries')
+    count(`logless checked: ${own ? 'own' : 'other'} clear`)
+    if (truth.version(asked.key, value, calledMs, time.nowMs) !== undefined) return
+    this.#wrong(
+      asked,
+      answer,
+      value,
+      `was not held since ${process.name} gave up the keyspace, from ${calledMs.toFixed(2)} to ${endMs.toFixed(2)}`,
+    )
+  }
+
+  #checkHeld(asked: LoglessAsked, answer: LoglessAnswer, value: Value, fromMs: number): void {
     const { truth, time, count } = this.#options
     count('logless checked: held')
     if (truth.version(asked.key, value, fromMs - SLACK_MS, time.nowMs) !== undefined) return
     this.#wrong(asked, answer, value, `was not held since ${fromMs.toFixed(2)}`)
   }
 
-  #checkWrite(asked: LoglessAsked, answer: ReadAnswer, value: Value, version: number, write: LoglessWrite): void {
+  #checkWrite(asked: LoglessAsked, answer: LoglessAnswer, value: Value, version: number, write: LoglessWrite): void {
     const { truth, count } = this.#options
     const { key, calledMs } = asked
     const its = write.version ?? truth.version(key, write.value, write.calledMs, Infinity)
@@ -132,8 +164,8 @@ export class LoglessChecker {
     const own = write.process === asked.process
     const kind = own ? 'own' : 'other'
     if (write.outcome === 'acknowledged') {
-      if (!write.heard.kept.has(key) || !this.#mustKnow(asked, write.endMs, own)) return
-      if (overlaps(this.lies, write.calledMs, this.#options.time.nowMs)) return count('logless skipped: two primaries')
+      if (!write.heard.kept.has(key) || !this.mustKnow(asked, write.endMs, own)) return
+      if (this.hasLied(write.calledMs, this.#options.time.nowMs)) return count('logless skipped: two primaries')
       count(`logless checked: ${kind} write`)
       if (version < its) this.#wrong(asked, answer, value, `is older than ${write.value}, written by ${write.process.name} until ${write.endMs.toFixed(2)}`) // prettier-ignore
       return
@@ -142,7 +174,7 @@ export class LoglessChecker {
     if (write.outcome !== 'unknown' || askedMs === undefined) return
     const shownMs = truth.shownMs(key, its)
     const overMs = askedMs + limits.fenceMs
-    if (shownMs >= overMs || !this.#mustKnow(asked, Math.max(shownMs, write.endMs), own) || calledMs < write.endMs)
+    if (shownMs >= overMs || !this.mustKnow(asked, Math.max(shownMs, write.endMs), own) || calledMs < write.endMs)
       return
     if (overlaps([...this.losses, ...this.lies], write.calledMs, this.#options.time.nowMs))
       return count('logless skipped: fence lost')
@@ -153,12 +185,17 @@ export class LoglessChecker {
   }
 
   /** Whether the process that was asked must have heard of what happened at an instant. */
-  #mustKnow({ calledMs, process }: LoglessAsked, sinceMs: number, own: boolean): boolean {
+  mustKnow({ calledMs, process }: LoglessAsked, sinceMs: number, own: boolean): boolean {
     if (calledMs <= sinceMs) return false
     if (own) return true
     const { heardWithinMs } = this
     if (heardWithinMs === undefined) return false
     return calledMs > Math.max(sinceMs, process.wentOnMs) + heardWithinMs
+  }
+
+  /** Whether two primaries answered, or old content was there, at some instant of these. */
+  hasLied(fromMs: number, toMs: number): boolean {
+    return overlaps(this.lies, fromMs, toMs)
   }
 
   /** Another writer may have taken the fence away, or taken it for his. */
@@ -167,7 +204,7 @@ export class LoglessChecker {
     return writes.some(other => other !== write && other.calledMs < untilMs && other.endMs > write.calledMs)
   }
 
-  settled(process: SimProcess, key: string, answer: ReadAnswer, fromMemory: boolean): void {
+  settled(process: SimProcess, key: string, answer: LoglessAnswer, fromMemory: boolean): void {
     const { truth, count, violated } = this.#options
     const value = valueOf(answer.value)
     count('logless checked: end')
@@ -179,7 +216,7 @@ export class LoglessChecker {
       violated(`in the end ${process.name} reads ${key} from the functions, again`)
   }
 
-  #wrong({ process, key, calledMs }: LoglessAsked, { tier }: ReadAnswer, value: Value, what: string): void {
+  #wrong({ process, key, calledMs }: LoglessAsked, { tier }: LoglessAnswer, value: Value, what: string): void {
     const { truth, violated } = this.#options
     violated(
       `${process.name} read ${key} = ${value} from ${tier} (called at ${calledMs.toFixed(2)}), which ${what}. ` +

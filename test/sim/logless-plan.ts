@@ -7,6 +7,10 @@ import type { LimitValues } from './scaled-limits.ts'
 export const loglessKinds = ['logless read', 'logless bounded read', 'logless write', 'logless remove', 'logless write several', 'logless write around'] as const // prettier-ignore
 export type LoglessKind = (typeof loglessKinds)[number]
 
+/** Of values that the cache alone has, and of `clear`: of processes with the library in them. */
+export const valueKinds = ['value peek', 'value get', 'value bounded get', 'value set', 'value delete', 'value build', 'value tag', 'value clear', 'value functions clear'] as const // prettier-ignore
+export type ValueKind = (typeof valueKinds)[number]
+
 export interface LoglessConfig {
   /** 0: there is no such source. */
   readonly keys: number
@@ -16,17 +20,23 @@ export interface LoglessConfig {
   /** Of so many reads one loads anew what it has read, as refreshAhead does; 0: none. */
   readonly renewOneIn: number
   readonly store: StoreShape
+  /** Whether every process has the library in it for these. */
+  readonly library: boolean
 }
 
 /** What all seeds have in common, for a hole that needs one kind of thing again and again. */
 export interface LoglessFocus {
   readonly kinds?: readonly LoglessKind[]
   readonly steps?: number
+  /** With the library in every process, which is so in every third seed otherwise; or in none. */
+  readonly library?: boolean
+  readonly valueKinds?: readonly ValueKind[]
+  readonly valueSteps?: number
 }
 
 export interface LoglessStep {
   readonly atMs: number
-  readonly kind: LoglessKind
+  readonly kind: LoglessKind | ValueKind
   readonly dice: readonly number[]
 }
 
@@ -34,15 +44,20 @@ export interface LoglessDraw {
   readonly config: LoglessConfig
   readonly limits: LimitValues
   readonly random: Random
+  /** Of what only the library does. */
+  readonly libraryRandom: Random
 }
 
 const SOURCE_TIMEOUT_MS = 400
 
-export function drawLogless(seed: number): LoglessDraw {
+export function drawLogless(seed: number, focus: LoglessFocus | undefined, mayBeLibrary: boolean): LoglessDraw {
   const random = seededRandom(seed * 7_919 + 104_729)
   const pick = (...values: readonly number[]): number => values[random.below(values.length)]!
   const renewals = seededRandom(seed * 6_007 + 15_485_863)
+  const libraryRandom = seededRandom(seed * 4_241 + 49_979_687)
+  const library = libraryRandom.below(3) === 0 && mayBeLibrary
   const config = {
+    library: focus?.library ?? library,
     renewOneIn: [0, 2, 6][renewals.below(3)]!,
     keys: pick(0, 0, 1, 1, 2, 3),
     lanes: pick(1, 1, 2),
@@ -55,20 +70,35 @@ export function drawLogless(seed: number): LoglessDraw {
     },
   }
   const limits = { sourceTimeoutMs: SOURCE_TIMEOUT_MS, fenceMs: SOURCE_TIMEOUT_MS + pick(50, 300, 900) }
-  return { config, limits, random }
+  return {
+    config,
+    limits: { ...limits, editionSeenEveryMs: [50, 400][libraryRandom.below(2)]! },
+    random,
+    libraryRandom,
+  }
 }
 
 export function drawLoglessSteps(
-  { random }: LoglessDraw,
-  { keys }: LoglessConfig,
+  { random, libraryRandom }: LoglessDraw,
+  { keys, library }: LoglessConfig,
   focus: LoglessFocus,
   untilMs: number,
 ): LoglessStep[] {
   if (keys === 0) return []
   const chosen = focus.kinds ?? loglessKinds.filter(() => random.below(3) > 0)
   const steps = focus.steps ?? 60 + random.below(160)
-  return Array.from({ length: steps }, () => {
+  const own = Array.from({ length: steps }, (): LoglessStep => {
     const kind = chosen.length === 0 || random.below(2) === 0 ? 'logless read' : chosen[random.below(chosen.length)]!
+    return { atMs: random.fraction() * untilMs, kind, dice: Array.from({ length: 4 }, () => random.fraction()) }
+  })
+  return library ? [...own, ...drawValueSteps(libraryRandom, focus, untilMs)] : own
+}
+
+function drawValueSteps(random: Random, focus: LoglessFocus, untilMs: number): LoglessStep[] {
+  const chosen = focus.valueKinds ?? valueKinds.filter(() => random.below(3) > 0)
+  if (chosen.length === 0) return []
+  return Array.from({ length: focus.valueSteps ?? 60 + random.below(160) }, () => {
+    const kind = random.below(3) === 0 ? 'value get' : chosen[random.below(chosen.length)]!
     return { atMs: random.fraction() * untilMs, kind, dice: Array.from({ length: 4 }, () => random.fraction()) }
   })
 }

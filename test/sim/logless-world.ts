@@ -4,14 +4,17 @@ import type { ReadOptions } from '../../src/cache/reader.ts'
 import { seededRandom, type Random } from '../../src/base/random.ts'
 import { FunctionStore, StoreError } from './function-store.ts'
 import { LoglessChecker, type LoglessWrite, type Span } from './logless-checker.ts'
-import { FUNCTIONS, LoglessNode, TierHeard } from './logless-node.ts'
-import type { LoglessConfig, LoglessKind } from './logless-plan.ts'
+import { LoglessLibrary } from './logless-library.ts'
+import { FUNCTIONS, LoglessNode, type LoglessPart } from './logless-node.ts'
+import { valueKinds, type LoglessConfig, type LoglessKind, type ValueKind } from './logless-plan.ts'
 import { SimProcess } from './machine.ts'
 import { Network } from './network.ts'
 import type { Node } from './node.ts'
 import type { FaultKind } from './plan.ts'
 import { rowOf } from './row.ts'
+import { TierHeard } from './tier-heard.ts'
 import { Truth } from './truth.ts'
+import { ValuesWorld } from './values-world.ts'
 import type { World } from './world.ts'
 
 /** What loses records, though nobody answers from two places. */
@@ -38,6 +41,8 @@ export class LoglessWorld {
   readonly #network: Network
   readonly #store: FunctionStore
   readonly #random: Random
+  /** What only processes with the library in them have; undefined: they are none. */
+  readonly #values: ValuesWorld | undefined
   #made = 0
 
   constructor(world: World, config: LoglessConfig) {
@@ -68,6 +73,7 @@ export class LoglessWorld {
       count: what => world.count(what),
       violated: what => world.violated(what),
     })
+    if (config.library) this.#values = new ValuesWorld(world, this.checker, (what, error) => this.#failed(what, error))
   }
 
   /** How long two messages one after the other are on their way, where nothing is broken. */
@@ -81,10 +87,10 @@ export class LoglessWorld {
     if (this.checker.heardWithinMs !== undefined) this.checker.heardWithinMs = this.#messageMs
   }
 
-  newNode(process: SimProcess, formats: number): LoglessNode {
+  newNode(process: SimProcess, formats: number): LoglessPart {
     const world = this.#world
     const { cluster, config } = world
-    return new LoglessNode({
+    const options = {
       process,
       network: this.#network,
       cluster,
@@ -96,23 +102,26 @@ export class LoglessWorld {
       messages: config.messages,
       formats,
       nowMs: () => world.time.nowMs,
-      count: what => {
+      count: (what: string) => {
         world.say(() => `${process.name}: ${what}`)
         world.count(what)
       },
-      broken: (what, error) => world.broken(what, error),
-    })
+      broken: (what: string, error: unknown) => world.broken(what, error),
+      failed: (what: string, error: unknown) => this.#failed(what, error),
+    }
+    return this.#values === undefined ? new LoglessNode(options) : new LoglessLibrary(options)
   }
 
   // ---- users
 
-  begin(kind: LoglessKind, dice: readonly number[]): void {
+  begin(kind: LoglessKind | ValueKind, dice: readonly number[]): void {
     const { nodes } = this.#world
     const node = nodes[Math.floor(dice[0]! * nodes.length)]!
     const key = this.keys[Math.floor(dice[1]! * this.keys.length)]!
     if (kind === 'logless write around') return this.#writeAround(key)
     node.process.enter(() => {
-      if (kind === 'logless read') {
+      if (isOfValues(kind)) this.#values!.begin(kind, memberOf(node), dice)
+      else if (kind === 'logless read') {
         this.#read(node, key, {})
         if (dice[3]! * this.#config.renewOneIn < 1 && this.#config.renewOneIn > 0) this.#renew(node, key)
       } else if (kind === 'logless bounded read')
@@ -129,15 +138,13 @@ export class LoglessWorld {
 
   #read(node: Node, key: string, options: ReadOptions): void {
     const world = this.#world
-    const reader = node.logless?.reader
-    if (reader === undefined) return
     const asked = {
       process: node.process,
       key,
       boundMs: options.maxStalenessMs ?? Infinity,
       calledMs: world.time.nowMs,
     }
-    reader.read(key, options).then(
+    node.logless?.read(key, options)?.then(
       answer => {
         world.say(() => `${node.name} read ${key}: ${Buffer.from(answer.value ?? []).toString()} from ${answer.tier}`)
         this.checker.answered(asked, answer)
@@ -148,7 +155,7 @@ export class LoglessWorld {
 
   #renew(node: Node, key: string): void {
     const world = this.#world
-    node.logless?.reader?.renew(key).then(
+    node.logless?.renew(key)?.then(
       renewed => {
         world.say(() => `${node.name} ${renewed ? 'loaded' : 'did not load'} ${key} anew`)
         world.count(renewed ? 'logless: loaded anew' : 'logless: left to others')
@@ -214,7 +221,8 @@ export class LoglessWorld {
     else if (kind === 'database stops') lasting(20 + long * 600, this.#store.process.stop())
     else if (kind === 'header is evicted') cluster.ownerOf(lane).loseHeader(lane)
     else if (kind === 'record is evicted') {
-      const key = this.keys[Math.floor(which * this.keys.length)]!
+      const records = this.#values === undefined ? this.keys : [...this.keys, ...ValuesWorld.records]
+      const key = records[Math.floor(which * records.length)]!
       for (let at = lanes; at < lanes + loglessLanes; at++) cluster.ownerOf(at).evict(at, key)
     } else if (kind === 'lane migrates') this.#migrate(lane, long, lasting)
   }
@@ -259,7 +267,7 @@ export class LoglessWorld {
     for (const again of [false, false, true]) {
       for (const { logless, process } of nodes) {
         for (const key of this.keys) {
-          const read = logless?.reader?.read(key)
+          const read = logless?.read(key, {})
           if (read === undefined) {
             this.#world.violated(`in the end ${process.name} has no lanes yet`)
             continue
@@ -269,7 +277,7 @@ export class LoglessWorld {
           read.then(
             answer => {
               this.checker.settled(process, key, answer, fromMemory)
-              keptMs.set(at, process.worldMs(answer.asOfMs) + config.logless!.ttlMs)
+              keptMs.set(at, time.nowMs - answer.ageMs + config.logless!.ttlMs)
             },
             (error: unknown) => this.#world.violated(`in the end ${process.name} cannot read ${key}: ${String(error)}`),
           )
@@ -277,5 +285,14 @@ export class LoglessWorld {
       }
       await time.run(time.nowMs + roundMs)
     }
+    if (!config.mixedFormats) await this.#values?.settled(nodes.map(memberOf))
   }
+}
+
+function isOfValues(kind: LoglessKind | ValueKind): kind is ValueKind {
+  return (valueKinds as readonly string[]).includes(kind)
+}
+
+function memberOf({ process, logless }: Node): { process: SimProcess; library: LoglessLibrary } {
+  return { process, library: logless as LoglessLibrary }
 }

@@ -1,6 +1,7 @@
 // The product with one guard taken out at a time: each is a change of its source text, made as the module is loaded, for
 // the simulator to show that it would notice. A pattern that does not occur exactly once fails loudly: then the product
 // has changed, and so must this. Not for: what each guard is for (docs/internals/coherence.md).
+import { valueKinds } from './logless-plan.ts'
 import type { Focus } from './plan.ts'
 import { behindKinds, oldKinds } from './service-plan.ts'
 
@@ -50,6 +51,16 @@ const everyValueOld: Focus = {
   clientSteps: 10,
   service: { kinds: oldKinds, steps: 400 },
   config: { service: { oldKeys: 1, old: { ttlMs: 50, swrMs: 1_500, staleIfErrorMs: 3_000, softTimeoutMs: 5 } } },
+}
+
+/** Values that the cache alone has, in processes with the library in them, over lanes that they share. */
+const everyValueShared: Focus = {
+  clientSteps: 10,
+  statementSteps: 5,
+  faults: [],
+  faultSteps: 0,
+  logless: { library: true, steps: 100, valueKinds, valueSteps: 400 },
+  config: { logless: { keys: 1, lanes: 1 }, nearEntries: 1_000, mixedFormats: false },
 }
 
 /** As `everyNodeAlone`, and what is looked at is written behind. */
@@ -765,6 +776,82 @@ export const mutations: Readonly<Record<string, Mutation>> = {
     patches: [patch('source/json-source.ts', ": { kind: 'replace', row: next, expected: before }", ": { kind: 'replace', row: next }")], // prettier-ignore
     focus: { ...everyNodeALibrary, library: { kinds: ['library update'], steps: 100 } },
     seeds: 20,
+    schedules: [],
+  },
+  'values: the end of an edition, heard of': {
+    patches: [patch('library/editions.ts', 'this.#drop(followed)\n    // Of its own', '// Of its own')],
+    focus: everyValueShared,
+    seeds: 20,
+    schedules: [],
+  },
+  'values: what comes while the edition is asked for': {
+    patches: [patch('library/editions.ts', 'if (said === undefined || followed.turns !== turns) continue', 'if (said === undefined) continue')], // prettier-ignore
+    focus: everyValueShared,
+    seeds: 500,
+    schedules: [],
+  },
+  'values: editions of records': {
+    patches: [patch('library/editions.ts', "return held !== undefined && followed.past.includes(edition) ? 'ended' : this.#standing(followed, edition)", "return 'current'")], // prettier-ignore
+    focus: everyValueShared,
+    seeds: 20,
+    schedules: [],
+  },
+  'values: an edition that is put back': {
+    patches: [patch('library/editions.ts', 'if (held !== undefined && !hasHeardAll(this.#parts.near.lane(followed.lane), lane)) {', 'if (held !== undefined && false as boolean) {')], // prettier-ignore
+    focus: everyValueShared,
+    seeds: 100,
+    schedules: [],
+  },
+  'values: editions of what is near': {
+    patches: [patch('library/editions.ts', 'return followed === undefined || followed.held === editionOf(stamp)', 'return true || (followed === undefined || followed.held === editionOf(stamp))')], // prettier-ignore
+    focus: everyValueShared,
+    seeds: 100,
+    schedules: [],
+  },
+  'values: loads of before a clear': {
+    patches: [patch('library/tier-values.ts', 'engine.reader.giveUpLoads()', '')],
+    focus: everyValueShared,
+    seeds: 20,
+    schedules: [],
+  },
+  'values: lanes whose messages are lost': {
+    patches: [patch('library/editions.ts', 'followed.own = 0\n      this.#drop(followed)', 'followed.own = 0')],
+    focus: {
+      ...everyValueShared,
+      faults: ['network is cut', 'network is cut one way', 'header is evicted'],
+      faultSteps: 10,
+    },
+    seeds: 1000,
+    schedules: [],
+  },
+  'values: generations of tags': {
+    patches: [patch('library/payload-codecs.ts', 'return tokens.every(({ generation }, at) => generation === filed[at]!.generation) ? tokens : null', 'return tokens.every(({ generation }, at) => generation === filed[at]!.generation) ? tokens : tokens')], // prettier-ignore
+    focus: everyValueShared,
+    seeds: 20,
+    schedules: [],
+  },
+  'values: builds of before a tag was given up': {
+    patches: [patch('library/builds.ts', 'if (expected.outdated) await writer.invalidate([key])', '')],
+    focus: everyValueShared,
+    seeds: 20,
+    schedules: [],
+  },
+  'values: builds that are still waited for': {
+    patches: [patch('library/built-values.ts', 'this.#builds.set(id, [...builds, build])', 'this.#builds.set(id, outdated ? [build] : [...builds, build])')], // prettier-ignore
+    focus: everyValueShared,
+    seeds: 20,
+    schedules: [],
+  },
+  'values: bound of a call': {
+    patches: [patch('library/keyspace.ts', 'return this.#held(id, reader, options)', 'return this.#held(id, reader)')],
+    focus: everyValueShared,
+    seeds: 20,
+    schedules: [],
+  },
+  'values: values that cannot be filed': {
+    patches: [patch('library/keyspace-writes.ts', 'return tokens === undefined ? { ttlMs: 0, filed: false }', 'return tokens === undefined ? { ttlMs, filed: false }')], // prettier-ignore
+    focus: { ...everyValueShared, faults: ['network is cut', 'network is cut one way'], faultSteps: 10 },
+    seeds: 100,
     schedules: [],
   },
 }

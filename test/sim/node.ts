@@ -14,7 +14,7 @@ import type { Told } from './checker.ts'
 import type { Cluster } from './cluster.ts'
 import { LibraryNode } from './library-node.ts'
 import type { OldConfig } from './library-plan.ts'
-import type { LoglessNode } from './logless-node.ts'
+import type { LoglessPart } from './logless-node.ts'
 import type { LoglessWorld } from './logless-world.ts'
 import { SimProcess } from './machine.ts'
 import type { Network } from './network.ts'
@@ -72,7 +72,7 @@ export class Node {
   readonly source: SimSource
   readonly tier: SimTier
   readonly library: LibraryNode | undefined
-  readonly logless: LoglessNode | undefined
+  readonly logless: LoglessPart | undefined
   readonly ownSlot: string | undefined
   readonly service: ServiceNode | undefined
   readonly #server: ServerNode | undefined

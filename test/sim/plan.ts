@@ -13,6 +13,7 @@ import {
   type LoglessConfig,
   type LoglessFocus,
   type LoglessKind,
+  type ValueKind,
 } from './logless-plan.ts'
 import {
   drawAlone,
@@ -62,7 +63,7 @@ export const faultKinds = [
 export type ClientKind = (typeof clientKinds)[number]
 export type StatementKind = (typeof statementKinds)[number]
 export type FaultKind = (typeof faultKinds)[number]
-export type StepKind = ClientKind | StatementKind | FaultKind | LoglessKind | LibraryKind | ServiceKind
+export type StepKind = ClientKind | StatementKind | FaultKind | LoglessKind | ValueKind | LibraryKind | ServiceKind
 
 /** What happens at an instant. `dice` are numbers in [0, 1) that say the rest: who, which key, for how long. */
 export interface Step {
@@ -134,10 +135,10 @@ const SETTLE_MS = 2_500
 export function drawPlan(seed: number, focus: Focus = {}): Plan {
   const random = seededRandom(seed)
   const drawn = drawConfig(seed, random)
-  const logless = drawLogless(seed)
   const library = drawLibrary(seed)
   // What looks for something else has its deployments as they are.
   const mayBeAlone = focus.alone === true || Object.keys(focus).length === 0
+  const logless = drawLogless(seed, focus.logless, Object.keys(focus).length === 0)
   const alone = mayBeAlone ? drawAlone(seed, drawn.nodes, focus.alone === true) : undefined
   const service = drawService(seed)
   const limits = { ...drawn.limits, ...logless.limits, ...alone?.limits }

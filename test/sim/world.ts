@@ -8,7 +8,7 @@ import { Cluster } from './cluster.ts'
 import { Faults } from './faults.ts'
 import { COUNT_FROM, LibraryClients } from './library-clients.ts'
 import { libraryKinds, type LibraryKind } from './library-plan.ts'
-import { loglessKinds, type LoglessKind } from './logless-plan.ts'
+import { loglessKinds, valueKinds, type LoglessKind, type ValueKind } from './logless-plan.ts'
 import { LoglessWorld } from './logless-world.ts'
 import { SimProcess } from './machine.ts'
 import { Network } from './network.ts'
@@ -36,6 +36,8 @@ const BEGIN_WAL = 1_000n
 /** How long after the last fault users go on, and what they have begun may take. */
 const LAST_STATEMENTS_MS = 600
 const BEGIN_XID = 100n
+/** When each round of the last reads is over. */
+const SETTLED_ROUNDS_MS = [100, 400, 500]
 /** What is read leaves a memory of so many entries, or fewer, before it is read again. */
 const SMALL_MEMORY_ENTRIES = 2
 
@@ -250,9 +252,11 @@ export class World {
     Object.assign(messages, { lostOneIn: 0, doubledOneIn: 0, swappedOneIn: 0 })
   }
 
-  // First whatever has to be loaded, then again: from memory.
+  // Of a lane that did not answer when it was last asked, however long ago, one read finds out, and the others go without.
+  // Then whatever has to be loaded, and again: from memory.
   async #settled(keys: readonly string[]): Promise<void> {
-    for (const again of [false, true]) {
+    for (const [round, untilMs] of SETTLED_ROUNDS_MS.entries()) {
+      const again = round === SETTLED_ROUNDS_MS.length - 1
       for (const node of this.nodes) {
         for (const key of keys) {
           node.read(key, {}, false).then(
@@ -261,9 +265,9 @@ export class World {
           )
         }
       }
-      await this.time.run(this.config.endMs + (again ? 500 : 400))
+      await this.time.run(this.config.endMs + untilMs)
     }
-    const expected = 2 * this.nodes.length * keys.length
+    const expected = SETTLED_ROUNDS_MS.length * this.nodes.length * keys.length
     const answered = this.counts['checked: end'] ?? 0
     if (answered < expected) this.violated(`in the end ${expected - answered} of ${expected} reads are not answered`)
   }
@@ -281,8 +285,8 @@ function isLibrary(kind: Step['kind']): kind is LibraryKind {
   return (libraryKinds as readonly string[]).includes(kind)
 }
 
-function isLogless(kind: Step['kind']): kind is LoglessKind {
-  return (loglessKinds as readonly string[]).includes(kind)
+function isLogless(kind: Step['kind']): kind is LoglessKind | ValueKind {
+  return (loglessKinds as readonly string[]).includes(kind) || (valueKinds as readonly string[]).includes(kind)
 }
 
 function isService(kind: Step['kind']): kind is ServiceKind {
