@@ -166,9 +166,9 @@ test('what cannot be filed under its tags is kept nowhere without them, not even
 })
 
 async function during(clock: ManualClock, done: Promise<unknown>): Promise<void> {
-  let isOver = false
-  void done.finally(() => (isOver = true))
-  while (!isOver) {
+  const over: unknown[] = []
+  void done.finally(() => over.push(true))
+  while (over.length === 0) {
     await settle()
     clock.advance(10)
   }

@@ -110,7 +110,7 @@ export class LoglessChecker {
 
   answered(asked: LoglessAsked, answer: LoglessAnswer): void {
     const { count, truth, time } = this.#options
-    const { key, process } = asked
+    const { key } = asked
     const value = valueOf(answer.value)
     count(`logless read ${answer.tier}`)
     if (answer.tier === 'source') {

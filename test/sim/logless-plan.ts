@@ -97,8 +97,16 @@ export function drawLoglessSteps(
 function drawValueSteps(random: Random, focus: LoglessFocus, untilMs: number): LoglessStep[] {
   const chosen = focus.valueKinds ?? valueKinds.filter(() => random.below(3) > 0)
   if (chosen.length === 0) return []
+  const endsAll: readonly ValueKind[] = ['value tag', 'value clear', 'value functions clear']
+  // What ends many values comes seldom, so that there are some; and it is answers that are checked.
+  const draw = (): ValueKind => {
+    const kind = chosen[random.below(chosen.length)]!
+    if (random.below(3) === 0) return random.below(2) === 0 ? 'value get' : 'value peek'
+    if (!endsAll.includes(kind) || random.below(4) === 0) return kind
+    return random.below(2) === 0 ? 'value set' : 'value build'
+  }
   return Array.from({ length: focus.valueSteps ?? 60 + random.below(160) }, () => {
-    const kind = random.below(3) === 0 ? 'value get' : chosen[random.below(chosen.length)]!
+    const kind = draw()
     return { atMs: random.fraction() * untilMs, kind, dice: Array.from({ length: 4 }, () => random.fraction()) }
   })
 }

@@ -63,6 +63,12 @@ const everyValueShared: Focus = {
   config: { logless: { keys: 1, lanes: 1 }, nearEntries: 1_000, mixedFormats: false },
 }
 
+/** As `everyValueShared`, and the keyspace is given up again and again. */
+const everyValueCleared: Focus = {
+  ...everyValueShared,
+  logless: { library: true, steps: 10, valueKinds: ['value clear'], valueSteps: 600 },
+}
+
 /** As `everyNodeAlone`, and what is looked at is written behind. */
 const everyWriteBehind: Focus = {
   alone: true,
@@ -786,7 +792,7 @@ export const mutations: Readonly<Record<string, Mutation>> = {
   },
   'values: what comes while the edition is asked for': {
     patches: [patch('library/editions.ts', 'if (said === undefined || followed.turns !== turns) continue', 'if (said === undefined) continue')], // prettier-ignore
-    focus: everyValueShared,
+    focus: everyValueCleared,
     seeds: 500,
     schedules: [],
   },
@@ -798,19 +804,19 @@ export const mutations: Readonly<Record<string, Mutation>> = {
   },
   'values: an edition that is put back': {
     patches: [patch('library/editions.ts', 'if (held !== undefined && !hasHeardAll(this.#parts.near.lane(followed.lane), lane)) {', 'if (held !== undefined && false as boolean) {')], // prettier-ignore
-    focus: everyValueShared,
+    focus: { ...everyValueCleared, faults: ['record is evicted'], faultSteps: 20 },
     seeds: 100,
     schedules: [],
   },
   'values: editions of what is near': {
     patches: [patch('library/editions.ts', 'return followed === undefined || followed.held === editionOf(stamp)', 'return true || (followed === undefined || followed.held === editionOf(stamp))')], // prettier-ignore
-    focus: everyValueShared,
-    seeds: 100,
+    focus: everyValueCleared,
+    seeds: 250,
     schedules: [],
   },
   'values: loads of before a clear': {
     patches: [patch('library/tier-values.ts', 'engine.reader.giveUpLoads()', '')],
-    focus: everyValueShared,
+    focus: everyValueCleared,
     seeds: 20,
     schedules: [],
   },
@@ -821,7 +827,7 @@ export const mutations: Readonly<Record<string, Mutation>> = {
       faults: ['network is cut', 'network is cut one way', 'header is evicted'],
       faultSteps: 10,
     },
-    seeds: 1000,
+    seeds: 50,
     schedules: [],
   },
   'values: generations of tags': {
@@ -833,7 +839,7 @@ export const mutations: Readonly<Record<string, Mutation>> = {
   'values: builds of before a tag was given up': {
     patches: [patch('library/builds.ts', 'if (expected.outdated) await writer.invalidate([key])', '')],
     focus: everyValueShared,
-    seeds: 20,
+    seeds: 100,
     schedules: [],
   },
   'values: builds that are still waited for': {
@@ -851,7 +857,7 @@ export const mutations: Readonly<Record<string, Mutation>> = {
   'values: values that cannot be filed': {
     patches: [patch('library/keyspace-writes.ts', 'return tokens === undefined ? { ttlMs: 0, filed: false }', 'return tokens === undefined ? { ttlMs, filed: false }')], // prettier-ignore
     focus: { ...everyValueShared, faults: ['network is cut', 'network is cut one way'], faultSteps: 10 },
-    seeds: 100,
+    seeds: 250,
     schedules: [],
   },
 }

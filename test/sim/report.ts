@@ -2,7 +2,7 @@
 // and broken is counted.
 import { clientKinds, faultKinds, statementKinds } from './plan.ts'
 import { libraryKinds } from './library-plan.ts'
-import { loglessKinds } from './logless-plan.ts'
+import { loglessKinds, valueKinds } from './logless-plan.ts'
 import { behindKinds, oldKinds } from './service-plan.ts'
 import type { SwarmResult } from './swarm.ts'
 
@@ -58,6 +58,17 @@ function serviceLines(counts: Counts, named: (prefix: string) => string[]): stri
   ]
 }
 
+/** Of processes with the library in them, over shared lanes. */
+function valueLines(counts: Counts, named: (prefix: string) => string[]): string[] {
+  const short = (name: string): string => name.slice('values: '.length)
+  const rule = (name: string): string => name.slice('values '.length)
+  return [
+    list('values of the cache alone', counts, named('values: '), short),
+    list('of these, rules', counts, [...named('values checked: '), ...named('values skipped: ')], rule),
+    list('of these, users', counts, valueKinds, name => name.slice('value '.length)),
+  ]
+}
+
 export function reportOf(result: SwarmResult, cpuMs: number, wallMs: number): string[] {
   const { counts, seeds, events, failures } = result
   const named = (prefix: string): string[] =>
@@ -83,6 +94,7 @@ export function reportOf(result: SwarmResult, cpuMs: number, wallMs: number): st
     list('errors told', counts, [...named('read SOURCE'), ...named('read S'), ...named('write S')].filter((name, at, all) => all.indexOf(name) === at)), // prettier-ignore
     list('users', counts, [...clientKinds, ...libraryKinds]),
     ...loglessLines(counts, named),
+    ...valueLines(counts, named),
     list('statements', counts, statementKinds),
     list('faults', counts, faultKinds),
     `violations: ${failures.length}`,

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { libraryKinds } from './library-plan.ts'
-import { loglessKinds } from './logless-plan.ts'
+import { loglessKinds, valueKinds } from './logless-plan.ts'
 import { faultKinds, statementKinds } from './plan.ts'
 import { behindKinds, oldKinds } from './service-plan.ts'
 import { simulate } from './simulate.ts'
@@ -71,6 +71,20 @@ const atLeast = {
   'logless: hold held': 500,
   'logless: fill refused': 200,
   'logless: reset reset': 300,
+  'logless checked: own clear': 1_500,
+  'logless checked: other clear': 300,
+  'values: get something': 700,
+  'values: peek something': 150,
+  'values: build something': 900,
+  'values checked: age': 100,
+  'values checked: own write': 6_000,
+  'values checked: other write': 1_000,
+  'values checked: own delete': 3_000,
+  'values checked: own tag': 1_200,
+  'values checked: other tag': 250,
+  'values checked: own clear': 1_300,
+  'values checked: other clear': 250,
+  'values checked: end': 300,
 }
 
 test(`nothing is wrong in ${SEEDS} seeds, and every rule, operation and fault was tried`, async () => {
@@ -84,6 +98,7 @@ test(`nothing is wrong in ${SEEDS} seeds, and every rule, operation and fault wa
     ...faultKinds,
     ...statementKinds,
     ...loglessKinds,
+    ...valueKinds,
     ...libraryKinds,
     ...oldKinds,
     ...behindKinds,

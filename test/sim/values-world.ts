@@ -55,11 +55,11 @@ export class ValuesWorld {
     if (kind === 'value peek') this.#peek(member, id)
     else if (kind === 'value get') this.#get(member, id, Infinity)
     else if (kind === 'value bounded get') this.#get(member, id, Math.floor(dice[3]! * 600))
-    else if (kind === 'value set') this.#set(member, id, tags)
+    else if (kind === 'value set') void this.#set(member, id, tags)
     else if (kind === 'value delete') this.#delete(member, id)
     else if (kind === 'value build') this.#build(member, id, tags, dice[3]! ** 2 * 200)
-    else if (kind === 'value tag') this.#giveUp(member, chosen(TAGS, dice[1]!))
-    else if (kind === 'value clear') this.#clear(member)
+    else if (kind === 'value tag') void this.#giveUp(member, chosen(TAGS, dice[1]!))
+    else if (kind === 'value clear') void this.#clear(member)
     else this.#clearFunctions(member)
   }
 
@@ -198,17 +198,13 @@ export class ValuesWorld {
 
   /** Lets time go on until it is done, and for a moment more. */
   async #within<T>(doing: Promise<T>): Promise<T | undefined> {
-    let done: T | undefined
-    let isDone = false
-    const settled = doing.then(value => {
-      done = value
-      isDone = true
-    })
-    for (let rounds = 0; rounds < ROUNDS_MAX && !isDone; rounds++) await this.#round()
-    if (!isDone) this.#world.violated('in the end a call takes for ever')
-    else await settled
+    const done: T[] = []
+    const waiting = doing.then(value => void done.push(value))
+    for (let rounds = 0; rounds < ROUNDS_MAX && done.length === 0; rounds++) await this.#round()
+    if (done.length === 0) this.#world.violated('in the end a call takes for ever')
+    else await waiting
     await this.#round()
-    return done
+    return done[0]
   }
 
   async #all(members: readonly Member[], expected: number | null | undefined): Promise<void> {
