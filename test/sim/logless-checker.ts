@@ -108,33 +108,46 @@ export class LoglessChecker {
     else count('logless checked: write')
   }
 
+  /** Out of memory, before the call returned: of what age it does not say. undefined: nothing, or that there is none. */
+  peeked(asked: LoglessAsked, value: number | undefined): void {
+    const { count, time, ttlMs } = this.#options
+    count(`logless peek ${value === undefined ? 'nothing' : 'something'}`)
+    if (value === undefined) return
+    const from = 'memory'
+    // A reading of the clock counts for a moment, in which the process may have been stopped.
+    const justGoneOn = time.nowMs <= asked.process.wentOnMs + limits.nearClockMs
+    if (!this.clocksApart && !justGoneOn) this.#checkHeld(asked, from, value, time.nowMs - ttlMs - limits.nearClockMs)
+    this.#checkEnds(asked, from, value)
+  }
+
   answered(asked: LoglessAsked, answer: LoglessAnswer): void {
     const { count, truth, time } = this.#options
     const { key } = asked
     const value = valueOf(answer.value)
     count(`logless read ${answer.tier}`)
     if (answer.tier === 'source') {
-      this.#checkHeld(asked, answer, value, asked.boundMs === 0 ? asked.calledMs : time.nowMs - answer.ageMs)
+      this.#checkHeld(asked, answer.tier, value, asked.boundMs === 0 ? asked.calledMs : time.nowMs - answer.ageMs)
     } else if (this.clocksApart) count('logless skipped: wall clocks')
     else {
       const { ageMs } = answer
-      this.#checkHeld(asked, answer, value, time.nowMs - ageMs)
+      this.#checkHeld(asked, answer.tier, value, time.nowMs - ageMs)
       const allowedMs = Math.min(this.#options.ttlMs, answer.stale ? Infinity : asked.boundMs)
       count('logless checked: age')
       if (ageMs > allowedMs + SLACK_MS)
-        this.#wrong(asked, answer, value, `is ${ageMs.toFixed(1)} ms old, of ${allowedMs}`)
+        this.#wrong(asked, answer.tier, value, `is ${ageMs.toFixed(1)} ms old, of ${allowedMs}`)
     }
-    const version = truth.version(key, value, 0, time.nowMs)
-    for (const write of this.#writes.get(key) ?? []) this.#checkWrite(asked, answer, value, version ?? -1, write)
-    for (const clear of this.#clears) this.#checkClear(asked, answer, value, clear)
+    this.#checkEnds(asked, answer.tier, value)
   }
 
-  #checkClear(
-    asked: LoglessAsked,
-    answer: LoglessAnswer,
-    value: Value,
-    { process, calledMs, endMs }: LoglessClear,
-  ): void {
+  #checkEnds(asked: LoglessAsked, from: string, value: Value): void {
+    const { truth, time } = this.#options
+    const { key } = asked
+    const version = truth.version(key, value, 0, time.nowMs)
+    for (const write of this.#writes.get(key) ?? []) this.#checkWrite(asked, from, value, version ?? -1, write)
+    for (const clear of this.#clears) this.#checkClear(asked, from, value, clear)
+  }
+
+  #checkClear(asked: LoglessAsked, from: string, value: Value, { process, calledMs, endMs }: LoglessClear): void {
     const { truth, time, count } = this.#options
     const own = process === asked.process
     if (!this.mustKnow(asked, endMs, own)) return
@@ -143,20 +156,20 @@ export class LoglessChecker {
     if (truth.version(asked.key, value, calledMs, time.nowMs) !== undefined) return
     this.#wrong(
       asked,
-      answer,
+      from,
       value,
       `was not held since ${process.name} gave up the keyspace, from ${calledMs.toFixed(2)} to ${endMs.toFixed(2)}`,
     )
   }
 
-  #checkHeld(asked: LoglessAsked, answer: LoglessAnswer, value: Value, fromMs: number): void {
+  #checkHeld(asked: LoglessAsked, from: string, value: Value, fromMs: number): void {
     const { truth, time, count } = this.#options
     count('logless checked: held')
     if (truth.version(asked.key, value, fromMs - SLACK_MS, time.nowMs) !== undefined) return
-    this.#wrong(asked, answer, value, `was not held since ${fromMs.toFixed(2)}`)
+    this.#wrong(asked, from, value, `was not held since ${fromMs.toFixed(2)}`)
   }
 
-  #checkWrite(asked: LoglessAsked, answer: LoglessAnswer, value: Value, version: number, write: LoglessWrite): void {
+  #checkWrite(asked: LoglessAsked, from: string, value: Value, version: number, write: LoglessWrite): void {
     const { truth, count } = this.#options
     const { key, calledMs } = asked
     const its = write.version ?? truth.version(key, write.value, write.calledMs, Infinity)
@@ -167,7 +180,7 @@ export class LoglessChecker {
       if (!write.heard.kept.has(key) || !this.mustKnow(asked, write.endMs, own)) return
       if (this.hasLied(write.calledMs, this.#options.time.nowMs)) return count('logless skipped: two primaries')
       count(`logless checked: ${kind} write`)
-      if (version < its) this.#wrong(asked, answer, value, `is older than ${write.value}, written by ${write.process.name} until ${write.endMs.toFixed(2)}`) // prettier-ignore
+      if (version < its) this.#wrong(asked, from, value, `is older than ${write.value}, written by ${write.process.name} until ${write.endMs.toFixed(2)}`) // prettier-ignore
       return
     }
     const askedMs = write.heard.fencedMs.get(key)
@@ -181,7 +194,7 @@ export class LoglessChecker {
     if (this.#options.mixedFormats) return count('logless skipped: mixed formats')
     if (this.#isContested(write, overMs)) return count('logless skipped: contested')
     count(`logless checked: ${kind} unknown write`)
-    if (version < its) this.#wrong(asked, answer, value, `is older than ${write.value}, which took place at ${shownMs.toFixed(2)}, under its fence`) // prettier-ignore
+    if (version < its) this.#wrong(asked, from, value, `is older than ${write.value}, which took place at ${shownMs.toFixed(2)}, under its fence`) // prettier-ignore
   }
 
   /** Whether the process that was asked must have heard of what happened at an instant. */
@@ -216,10 +229,10 @@ export class LoglessChecker {
       violated(`in the end ${process.name} reads ${key} from the functions, again`)
   }
 
-  #wrong({ process, key, calledMs }: LoglessAsked, { tier }: LoglessAnswer, value: Value, what: string): void {
+  #wrong({ process, key, calledMs }: LoglessAsked, from: string, value: Value, what: string): void {
     const { truth, violated } = this.#options
     violated(
-      `${process.name} read ${key} = ${value} from ${tier} (called at ${calledMs.toFixed(2)}), which ${what}. ` +
+      `${process.name} read ${key} = ${value} from ${from} (called at ${calledMs.toFixed(2)}), which ${what}. ` +
         `Held: ${truth.describe(key, calledMs - this.#options.ttlMs)}`,
     )
   }

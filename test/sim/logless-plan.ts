@@ -8,7 +8,7 @@ export const loglessKinds = ['logless read', 'logless bounded read', 'logless wr
 export type LoglessKind = (typeof loglessKinds)[number]
 
 /** Of values that the cache alone has, and of `clear`: of processes with the library in them. */
-export const valueKinds = ['value peek', 'value get', 'value bounded get', 'value set', 'value delete', 'value build', 'value tag', 'value clear', 'value functions clear'] as const // prettier-ignore
+export const valueKinds = ['value peek', 'value get', 'value bounded get', 'value set', 'value delete', 'value build', 'value tag', 'value clear', 'value functions clear', 'value functions peek'] as const // prettier-ignore
 export type ValueKind = (typeof valueKinds)[number]
 
 export interface LoglessConfig {
@@ -72,7 +72,7 @@ export function drawLogless(seed: number, focus: LoglessFocus | undefined, mayBe
   const limits = { sourceTimeoutMs: SOURCE_TIMEOUT_MS, fenceMs: SOURCE_TIMEOUT_MS + pick(50, 300, 900) }
   return {
     config,
-    limits: { ...limits, editionSeenEveryMs: [50, 400][libraryRandom.below(2)]! },
+    limits: { ...limits, editionSeenEveryMs: [50, 400, 10_000][libraryRandom.below(3)]! },
     random,
     libraryRandom,
   }

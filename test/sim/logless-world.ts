@@ -73,7 +73,8 @@ export class LoglessWorld {
       count: what => world.count(what),
       violated: what => world.violated(what),
     })
-    if (config.library) this.#values = new ValuesWorld(world, this.checker, (what, error) => this.#failed(what, error))
+    if (config.library)
+      this.#values = new ValuesWorld(world, this.keys, this.checker, (what, error) => this.#failed(what, error))
   }
 
   /** How long two messages one after the other are on their way, where nothing is broken. */

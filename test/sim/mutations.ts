@@ -820,16 +820,6 @@ export const mutations: Readonly<Record<string, Mutation>> = {
     seeds: 20,
     schedules: [],
   },
-  'values: lanes whose messages are lost': {
-    patches: [patch('library/editions.ts', 'followed.own = 0\n      this.#drop(followed)', 'followed.own = 0')],
-    focus: {
-      ...everyValueShared,
-      faults: ['network is cut', 'network is cut one way', 'header is evicted'],
-      faultSteps: 10,
-    },
-    seeds: 50,
-    schedules: [],
-  },
   'values: generations of tags': {
     patches: [patch('library/payload-codecs.ts', 'return tokens.every(({ generation }, at) => generation === filed[at]!.generation) ? tokens : null', 'return tokens.every(({ generation }, at) => generation === filed[at]!.generation) ? tokens : tokens')], // prettier-ignore
     focus: everyValueShared,
@@ -845,7 +835,7 @@ export const mutations: Readonly<Record<string, Mutation>> = {
   'values: builds that are still waited for': {
     patches: [patch('library/built-values.ts', 'this.#builds.set(id, [...builds, build])', 'this.#builds.set(id, outdated ? [build] : [...builds, build])')], // prettier-ignore
     focus: everyValueShared,
-    seeds: 20,
+    seeds: 100,
     schedules: [],
   },
   'values: bound of a call': {

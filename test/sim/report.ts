@@ -64,6 +64,7 @@ function valueLines(counts: Counts, named: (prefix: string) => string[]): string
   const rule = (name: string): string => name.slice('values '.length)
   return [
     list('values of the cache alone', counts, named('values: '), short),
+    list('functions, out of memory', counts, named('logless peek '), name => name.slice('logless peek '.length)),
     list('of these, rules', counts, [...named('values checked: '), ...named('values skipped: ')], rule),
     list('of these, users', counts, valueKinds, name => name.slice('value '.length)),
   ]

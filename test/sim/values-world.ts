@@ -6,6 +6,7 @@ import { FUNCTIONS } from './logless-node.ts'
 import type { LoglessChecker } from './logless-checker.ts'
 import type { ValueKind } from './logless-plan.ts'
 import type { SimProcess } from './machine.ts'
+import { valueOf } from './row.ts'
 import { TierHeard } from './tier-heard.ts'
 import { ValuesChecker, type End, type Origin } from './values-checker.ts'
 import type { World } from './world.ts'
@@ -33,12 +34,19 @@ export class ValuesWorld {
   ]
 
   readonly #world: World
+  readonly #functionKeys: readonly string[]
   readonly #functions: LoglessChecker
   readonly #checker: ValuesChecker
   readonly #failed: (what: string, error: unknown) => void
 
-  constructor(world: World, functions: LoglessChecker, failed: (what: string, error: unknown) => void) {
+  constructor(
+    world: World,
+    functionKeys: readonly string[],
+    functions: LoglessChecker,
+    failed: (what: string, error: unknown) => void,
+  ) {
     this.#world = world
+    this.#functionKeys = functionKeys
     this.#functions = functions
     this.#failed = failed
     this.#checker = new ValuesChecker({
@@ -60,6 +68,7 @@ export class ValuesWorld {
     else if (kind === 'value build') this.#build(member, id, tags, dice[3]! ** 2 * 200)
     else if (kind === 'value tag') void this.#giveUp(member, chosen(TAGS, dice[1]!))
     else if (kind === 'value clear') void this.#clear(member)
+    else if (kind === 'value functions peek') this.#peekFunctions(member, dice[1]!)
     else this.#clearFunctions(member)
   }
 
@@ -168,6 +177,13 @@ export class ValuesWorld {
       () => this.#ended(process, 'clear', calledMs, { mayEnd: () => true, ends: () => true }),
       (error: unknown) => this.#failed('value clear', error),
     )
+  }
+
+  #peekFunctions({ process, library }: Member, die: number): void {
+    const key = chosen(this.#functionKeys, die)
+    const row = library.functions.peek(key.slice(FUNCTIONS.length + 1))
+    const asked = { process, key, boundMs: Infinity, calledMs: this.#world.time.nowMs }
+    this.#functions.peeked(asked, row === undefined ? undefined : valueOf(row)!)
   }
 
   #clearFunctions({ process, library }: Member): void {
