@@ -101,7 +101,7 @@ export class Keyspace<V = unknown, K extends Key = string> {
       loading: this.#loading,
       sessions: this.#sessions,
       ready: () => this.#ready(),
-      held: async id => (await this.#held(id, (await this.#ready()).reader)).value,
+      held: async id => (await this.#held(id, (await this.#ready()).reader, { whenStale: 'serve' })).value,
     })
     this.#builds = new Builds<V>({
       settings,
@@ -444,7 +444,7 @@ export class Keyspace<V = unknown, K extends Key = string> {
     })
   }
 
-  async #held(id: string, reader: Engine['reader'], options: CallOptions = {}): Promise<Answer<V>> {
+  async #held(id: string, reader: Engine['reader'], options: CallOptions): Promise<Answer<V>> {
     const held = await reader.held(this.#keyOf(id), readOptions(options))
     return held === undefined ? { value: undefined, age: 0, tier: 'source', stale: false } : this.#answer(id, held)
   }

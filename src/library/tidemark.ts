@@ -33,11 +33,11 @@ import {
   resolveKeyspace,
   resolveNear,
   type BuildOptions,
+  type CallOptions,
   type CheckedKeyspaceOptions,
   type KeyspaceOptions,
   type ResolvedKeyspace,
   type TidemarkOptions,
-  type CallOptions,
   type WriteOptions,
 } from './options.ts'
 import { CheckedSource, type StandardSchema } from './schema.ts'

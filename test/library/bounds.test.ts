@@ -94,3 +94,20 @@ void test('so it is over a shared tier, where another process may have set it si
   await one!.set('a', 2)
   assert.equal(await other!.get('a', { maxStaleness: '1s' }), 2)
 })
+
+void test('of a keyspace without a source that fails past its bound: reads do, deletions do not', async t => {
+  for (const isShared of [false, true]) {
+    const clock = new ManualClock()
+    const tier = isShared ? { tier: new MemoryTier({ clock, lanes: 8 }) } : {}
+    const { tide } = createTestTidemark(tier, { clock })
+    t.after(() => tide.close())
+    const values = tide.keyspace<number>('k', { maxStaleness: '1s', whenStale: 'fail' })
+    await values.set('a', 1)
+    clock.advance(2_000)
+    await refused(() => values.get('a'), 'STALE', /'k:a'.*2000 ms.*1000 ms/)
+    assert.equal(await values.get('a', { whenStale: 'serve' }), 1)
+    assert.equal(await values.get('a', { whenStale: 'source' }), undefined)
+    assert.equal(await values.delete('a'), true)
+    assert.equal(await values.get('a'), undefined)
+  }
+})
