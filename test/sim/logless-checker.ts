@@ -121,8 +121,7 @@ export class LoglessChecker {
   }
 
   answered(asked: LoglessAsked, answer: LoglessAnswer): void {
-    const { count, truth, time } = this.#options
-    const { key } = asked
+    const { count, time } = this.#options
     const value = valueOf(answer.value)
     count(`logless read ${answer.tier}`)
     if (answer.tier === 'source') {
