@@ -173,7 +173,15 @@ export class Reader<V = Uint8Array> {
     return waitedMs < limits.fillWaitMs || (leases <= LEASES_WAITED_FOR && waitedMs < loadMs)
   }
 
-  /** Loads that are under way fill nothing, and whoever asks from now on waits for none of them. */
+  /** A load of the key that is under way fills nothing, and whoever asks from now on does not wait for it. */
+  async giveUpLoad(key: string): Promise<void> {
+    const flight = this.#flights.get(key)
+    if (flight === undefined) return
+    this.#flights.delete(key)
+    await this.#giveBack(this.#keyspaces.place(key), flight.token)
+  }
+
+  /** The same of all loads. */
   giveUpLoads(): void {
     for (const [key, { token }] of this.#flights) void this.#giveBack(this.#keyspaces.place(key), token)
     this.#flights.clear()
@@ -214,6 +222,7 @@ export class Reader<V = Uint8Array> {
     if (lane === undefined) return near && this.#past(call, near)
     if (record?.type !== 'value') return undefined
     const { keyspace } = call
+    if (keyspace.memory === 'tier' && this.#times.isOver(keyspace, record)) return undefined
     const found = this.#result(
       call,
       keyspace.memory,

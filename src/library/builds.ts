@@ -67,11 +67,11 @@ export class Builds<V> {
     read: (reader: Engine['reader'], key: string, filed: boolean) => Promise<T>,
   ): Promise<T> {
     const facts = await this.#parts.facts(options)
-    const { reader, writer } = await this.#parts.ready()
+    const { reader } = await this.#parts.ready()
     const key = `${this.#parts.settings.name}:${id}`
     const expected = own.expect(id, { build: () => this.make(id, build), ...facts, graceMs: this.#graceMs(options) })
     try {
-      if (expected.outdated) await writer.invalidate([key])
+      if (expected.outdated) await reader.giveUpLoad(key)
       return await read(reader, key, facts.filed)
     } finally {
       expected.forget()

@@ -195,7 +195,7 @@ export class Keyspace<V = unknown, K extends Key = string> {
     return this.#inTurn(id, options.signal, async () => {
       const engine = this.#engine ?? (await this.#ready())
       if (engine.opened.backing.source.change !== undefined) return this.#change(id, engine, change, options)
-      const fresh = this.#own === undefined ? { maxStaleness: 0 as const } : {}
+      const fresh = this.#own === undefined ? { maxStaleness: 0 as const } : { whenStale: 'serve' as const }
       const { value } = await this.#read(id, fresh)
       const next = await change(value)
       if (next !== undefined) return (await this.#writes.setMany([[id, next]], options))[0] as V
@@ -286,9 +286,8 @@ export class Keyspace<V = unknown, K extends Key = string> {
   /**
    * Gives up all that there is of the keyspace, at the same cost for one value and for a million. In this process that is so
    * when the call returns. Values that are in a tier, of functions or of the cache alone, are given up for all who share it: once
-   * this resolves no record of before is an answer of the tier, and what other processes hold they give up when the tier's
-   * message comes, as after any write: within milliseconds as a rule, and at the latest when they see that messages were
-   * missed. With `maxStaleness` that is never later than the bound. What is being loaded or built meanwhile is answered, and not
+   * this resolves no record of before is an answer to who has heard of it, and all are told, as of any write: within milliseconds
+   * as a rule, and at the latest when they see that messages were missed. With `maxStaleness` that is never later than the bound. What is being loaded or built meanwhile is answered, and not
    * kept. Rejects with TIER_UNAVAILABLE when the tier does not answer: others may not have been told. Rows of a table are given
    * up by this process alone: what others hold of them is proved by the database's log, and not made wrong by this.
    */

@@ -5,14 +5,12 @@ import type { Encryption } from '../codec/encryption.ts'
 import { rawCodec } from '../codec/raw-codec.ts'
 import { ValueCodec } from '../codec/value-codec.ts'
 import type { Clock } from '../base/clock.ts'
-import type { TagGeneration } from '../codec/envelope.ts'
-import type { TagToken } from '../near/tags.ts'
 import { keyspaceOf } from './key.ts'
 import type { TagBook } from './tag-book.ts'
 import { factsOf, payloadOf, valueOf } from '../near/entry.ts'
 import { rowFromJson } from '../source/json-source.ts'
 import type { SpeltRows } from '../source/spelt-rows.ts'
-import { UNDECODABLE, type PayloadCodec } from '../tier/codec-tier.ts'
+import { UNDECODABLE, UNSURE, type PayloadCodec } from '../tier/codec-tier.ts'
 import type { ResolvedKeyspace } from './options.ts'
 import { checked, type StandardSchema } from './schema.ts'
 import type { NoValueReason, TellNoValue } from './value-reports.ts'
@@ -104,9 +102,9 @@ export class ValueCodecs implements PayloadCodec {
     if (schema !== undefined) this.#schemas.set(name, schema)
   }
 
-  encode(key: string, payload: unknown): Uint8Array {
+  encode(key: string, payload: unknown, lastsMs: number): Uint8Array {
     const { tags, ttlMs } = factsOf(payload)
-    const expiresAtMs = ttlMs === undefined ? undefined : this.#clock.wallMs() + ttlMs
+    const expiresAtMs = ttlMs === undefined ? undefined : this.#clock.wallMs() + lastsMs
     return this.#codecOf(key).encode(key, valueOf(payload), { tags, expiresAtMs })
   }
 
@@ -118,8 +116,10 @@ export class ValueCodecs implements PayloadCodec {
     }
     const { expiresAtMs } = decoded
     if (expiresAtMs !== undefined && expiresAtMs <= this.#clock.wallMs()) return UNDECODABLE
-    const tags = decoded.tags.length === 0 ? undefined : await this.#tokensOf(decoded.tags)
-    if (tags === null) return UNDECODABLE
+    const filed = decoded.tags
+    const tags = filed.length === 0 ? undefined : await this.#tags.tokens(filed.map(({ name }) => name))
+    if (tags === undefined && filed.length > 0) return UNSURE
+    if (tags?.some(({ generation }, at) => generation !== filed[at]!.generation) === true) return UNDECODABLE
     const schema = this.#schemas.get(keyspaceOf(key))
     if (schema === undefined) return payloadOf(decoded.value, { tags, expiresAtMs })
     try {
@@ -128,13 +128,6 @@ export class ValueCodecs implements PayloadCodec {
       this.#tell(key, 'schema')
       return UNDECODABLE
     }
-  }
-
-  /** null: one of the tags was given up since. */
-  async #tokensOf(filed: readonly TagGeneration[]): Promise<readonly TagToken[] | null> {
-    const tokens = await this.#tags.tokens(filed.map(({ name }) => name))
-    if (tokens === undefined) return null
-    return tokens.every(({ generation }, at) => generation === filed[at]!.generation) ? tokens : null
   }
 
   #codecOf(key: string): ValueCodec<unknown> {

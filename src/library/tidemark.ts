@@ -270,7 +270,7 @@ export class Tidemark implements AsyncDisposable {
     const { timeoutMs } = settings.load
     const shared = this.#shared
     if (shared !== undefined) {
-      const check = (key: string, payload: unknown): void => void shared.codecs.encode(key, payload)
+      const check = (key: string, payload: unknown): void => void shared.codecs.encode(key, payload, 0)
       return { built: new BuiltValues(settings.name, { check, timeoutMs }), opened: undefined, writes: undefined }
     }
     const built = new BuiltValues(settings.name, { timeoutMs })

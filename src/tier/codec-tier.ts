@@ -3,7 +3,8 @@
 // loads the value and stores it anew.
 // A value that has no bytes does not fit either: whatever is there leaves. Who stores a value is told only that it was not kept;
 // what else there is to say of it, `unkept` is told.
-// So does a record of before its keyspace was cleared; where that cannot be said, the tier has not answered.
+// So does a record of before its keyspace was cleared; where that cannot be said, or not whether its tags still hold, the tier
+// has not answered.
 // Not for: how values become bytes (the `PayloadCodec` says), tiers in this process's memory (object-tier.ts).
 import type * as coherence from '../coherence/operations.ts'
 import type { TierRecord, Token } from '../coherence/record.ts'
@@ -24,12 +25,15 @@ import { RecodedTier } from './wrapped-tier.ts'
 /** What `decode` answers for bytes that are no value here. */
 export const UNDECODABLE: unique symbol = Symbol('undecodable')
 
+/** What `decode` answers where it cannot be said now whether they are one. */
+export const UNSURE: unique symbol = Symbol('unsure')
+
 /** What a record is that was read: of now, of before its keyspace was cleared, or nobody can say. */
 export type Standing = 'current' | 'ended' | 'unknown'
 
 export interface PayloadCodec {
-  /** Never null: the absence of a value is not encoded. Throws for what has no bytes. */
-  encode(key: string, payload: unknown): Uint8Array
+  /** Never null: the absence of a value is not encoded. `lastsMs`: Infinity where nobody says. Throws for what has no bytes. */
+  encode(key: string, payload: unknown, lastsMs: number): Uint8Array
   decode(key: string, bytes: Uint8Array): Awaitable<unknown>
 }
 
@@ -95,7 +99,8 @@ export class CodecTier extends RecodedTier<Uint8Array, unknown> {
   ): Promise<coherence.FillOutcome | TooLarge> {
     const encoded = this.#encoded(key, value)
     if (encoded !== undefined) return this.#told(key, encoded, await this.#tier.fill(key, token, encoded))
-    await this.#tier.voidKey(key)
+    // What others have stored since is not in the way of it.
+    await this.#tier.hold(key, token, 0)
     return 'too-large'
   }
 
@@ -129,11 +134,12 @@ export class CodecTier extends RecodedTier<Uint8Array, unknown> {
 
   // undefined: it has no bytes.
   #encoded<Stamp>(key: string, value: TierValue<Stamp, unknown>): TierValue<Stamp> | undefined {
-    const { payload, stamp, ttlMs = Infinity } = value
-    const lastsMs = factsOf(payload).ttlMs ?? ttlMs
+    const { payload, stamp } = value
+    // Whoever stores it has counted how much of its time is left.
+    const lastsMs = value.ttlMs ?? factsOf(payload).ttlMs ?? Infinity
     let bytes: Uint8Array | null
     try {
-      bytes = payload === null ? null : this.#codec.encode(key, payload)
+      bytes = payload === null ? null : this.#codec.encode(key, payload, lastsMs)
     } catch (error) {
       this.#unkept.unencodable(key, error)
       return undefined
@@ -148,6 +154,7 @@ export class CodecTier extends RecodedTier<Uint8Array, unknown> {
     if (standing === 'unknown') return { lane: undefined, record: undefined }
     if (standing === 'current' && record.payload === null) return { lane, record }
     const payload = standing === 'ended' ? UNDECODABLE : await this.#codec.decode(key, record.payload!)
+    if (payload === UNSURE) return { lane: undefined, record: undefined }
     if (payload !== UNDECODABLE) return { lane, record: { ...record, payload } satisfies TierRecord<unknown> }
     await this.#tier.voidKey(key)
     return { lane, record: undefined }

@@ -219,13 +219,15 @@ export class ValkeyTier implements SharedTier {
   async fill(key: string, token: Token, value: TierValue<LoadStamp>): Promise<coherence.FillOutcome | TooLarge> {
     const { stamp, payload } = value
     const args = [bytes.uint64(token), bytes.uint64(stamp.epoch), bytes.loadTail(stamp, payload === null)]
-    return await this.#store('fill', key, args, value)
+    // What others have stored since stays.
+    return await this.#store('fill', key, args, value, () => this.hold(key, token, 0))
   }
 
   async put(key: string, value: TierValue<WriteStamp>): Promise<coherence.PutOutcome | TooLarge> {
     const { stamp, payload } = value
     const args = [bytes.uint64(stamp.epoch), bytes.hashBytes(key), bytes.writeTail(stamp, payload === null)]
-    return await this.#store('put', key, args, value)
+    // Nothing older may stay.
+    return await this.#store('put', key, args, value, () => this.voidKey(key))
   }
 
   async voidKey(key: string): Promise<coherence.VoidOutcome> {
@@ -243,7 +245,9 @@ export class ValkeyTier implements SharedTier {
   ): Promise<coherence.PutFencedOutcome | TooLarge> {
     const { stamp, payload } = value
     const args = [bytes.uint64(id), bytes.uint64(stamp.epoch), bytes.writeTail(stamp, payload === null)]
-    return await this.#store('put_fenced', key, args, value)
+    // Nor may a fence, which a removal keeps: neither its own, nor one that another put would take for its own.
+    const giveUp = () => this.begin(key, randomToken(this.#random), NO_TIME_MS)
+    return await this.#store('put_fenced', key, args, value, giveUp)
   }
 
   async lane(lane: number): Promise<LaneState | undefined> {
@@ -333,15 +337,17 @@ export class ValkeyTier implements SharedTier {
     return isLive(record, lane, serverMs) ? record : undefined
   }
 
-  /** A function that stores a value. What does not fit is removed, so that nothing older stays. */
+  /** A function that stores a value. `giveUp`: what is done for one that does not fit. */
   async #store<O extends 'fill' | 'put' | 'put_fenced'>(
     operation: O,
     key: string,
     args: readonly Buffer[],
     value: TierValue<LoadStamp | WriteStamp>,
+    giveUp: () => Promise<string>,
   ): Promise<OutcomeOf<O> | TooLarge | 'no-lane'> {
+    const tooLarge = async () => ((await giveUp()) === 'no-lane' ? 'no-lane' : 'too-large')
     const payload = value.payload ?? NOTHING
-    if (payload.length > limits.valueBytesMax) return await this.#tooLarge(operation, key)
+    if (payload.length > limits.valueBytesMax) return await tooLarge()
     const ttlMs = String(Math.max(1, Math.ceil(value.ttlMs ?? this.#ttlMsDefault)))
     // node-redis writes later: until then the bytes are the caller's.
     const own = Buffer.from(payload)
@@ -349,15 +355,8 @@ export class ValkeyTier implements SharedTier {
       return (await this.#onRecord(operation, key, [...args, own, ttlMs])).outcome
     } catch (error) {
       if (!(error instanceof TidemarkError) || !isOutOfMemory(error.cause)) throw error
-      return await this.#tooLarge(operation, key)
+      return await tooLarge()
     }
-  }
-
-  async #tooLarge(operation: 'fill' | 'put' | 'put_fenced', key: string): Promise<TooLarge | 'no-lane'> {
-    // A removal keeps fences, and nobody's may stay here: neither its own, nor one that another put would take for its own.
-    const removed =
-      operation === 'put_fenced' ? this.begin(key, randomToken(this.#random), NO_TIME_MS) : this.voidKey(key)
-    return (await removed) === 'no-lane' ? 'no-lane' : 'too-large'
   }
 
   /** A function on one key. */

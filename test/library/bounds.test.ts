@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { limits } from '../../src/base/limits.ts'
 import { ManualClock } from '../../src/testing/clock.ts'
+import { FaultyTier } from '../../src/testing/faulty-tier.ts'
 import { MemoryTier } from '../../src/testing/memory-tier.ts'
 import { createTestTidemark } from '../../src/testing/test-tidemark.ts'
 import { Functions, open, refused, settle } from './scene.ts'
@@ -110,4 +111,56 @@ void test('of a keyspace without a source that fails past its bound: reads do, d
     assert.equal(await values.delete('a'), true)
     assert.equal(await values.get('a'), undefined)
   }
+})
+
+void test('over a shared tier a time to live of its own counts from the build, and is shortened as others are', async t => {
+  const clock = new ManualClock()
+  const tier = new MemoryTier({ clock, lanes: 8 })
+  const [one, other] = [1, 2].map(() => {
+    const { tide } = createTestTidemark({ tier }, { clock })
+    t.after(() => tide.close())
+    return tide.keyspace<number>('k', { ttlJitter: 0.5 })
+  })
+  const gate = Promise.withResolvers<number>()
+  const building = one!.getOrSet('a', () => gate.promise, { ttl: '60s' })
+  await settle()
+  await clock.pass(25_000)
+  gate.resolve(1)
+  assert.equal(await building, 1)
+  await settle()
+  assert.equal(await other!.get('a'), 1)
+  await clock.pass(35_000)
+  for (const values of [one!, other!]) {
+    assert.equal(values.peek('a'), undefined)
+    assert.equal(await values.get('a'), undefined)
+  }
+})
+
+void test('what was stored late is not there past the time to live of the keyspace, to reads too', async t => {
+  const clock = new ManualClock()
+  const tier = new FaultyTier(new MemoryTier({ clock, lanes: 8 }), { clock })
+  const [one, other] = [tier, tier].map(each => {
+    const { tide } = createTestTidemark({ tier: each }, { clock })
+    t.after(() => tide.close())
+    return tide.keyspace<number>('k', { ttl: '10s' })
+  })
+  await one!.getOrSet('warm', () => 0)
+  tier.delay('200ms', { on: 'fill', times: 1 })
+  assert.equal(await one!.getOrSet('a', () => 1), 1)
+  await clock.pass(200)
+  await settle()
+  assert.equal(await other!.get('a'), 1)
+  await clock.pass(9_850)
+  assert.equal(await other!.get('a'), undefined)
+})
+
+void test('an update without a source begins with what is there, however old, and may end it', async t => {
+  const { tide, clock } = open(t)
+  const values = tide.keyspace<number>('k', { maxStaleness: '1s', whenStale: 'fail' })
+  await values.set('a', 1)
+  clock.advance(2_000)
+  assert.equal(await values.update('a', before => before! + 1), 2)
+  clock.advance(2_000)
+  assert.equal(await values.update('a', () => undefined), undefined)
+  assert.equal(await values.get('a', { whenStale: 'serve' }), undefined)
 })

@@ -1,11 +1,12 @@
 // Tags among processes that share a tier: what one gives up, all have given up; what was filed under a tag of before is not
 // there, wherever it was read, and however late it was stored. Each process is a Tidemark of its own over one redis-server.
 import assert from 'node:assert/strict'
-import { after, before, describe, test } from 'node:test'
+import { after, before, describe, test, type TestContext } from 'node:test'
 import { setTimeout as wait } from 'node:timers/promises'
 import { TidemarkError } from '../../src/base/errors.ts'
 import { createTidemark, type Tidemark } from '../../src/index.ts'
 import { ManualClock } from '../../src/testing/clock.ts'
+import { FaultyTier } from '../../src/testing/faulty-tier.ts'
 import { MemoryTier } from '../../src/testing/memory-tier.ts'
 import { createTestTidemark } from '../../src/testing/test-tidemark.ts'
 import type { Awaitable, SharedTier } from '../../src/tier/tier.ts'
@@ -173,3 +174,72 @@ async function during(clock: ManualClock, done: Promise<unknown>): Promise<void>
     clock.advance(10)
   }
 }
+
+/** Processes over one tier, each with a link of its own. */
+function processes(t: TestContext, count: number) {
+  const clock = new ManualClock()
+  const memory = new MemoryTier({ clock, lanes: 8 })
+  const links = Array.from({ length: count }, () => new FaultyTier(memory, { clock }))
+  const tides = links.map(tier => createTestTidemark({ tier }, { clock }).tide)
+  t.after(async () => {
+    for (const link of links) link.heal()
+    for (const tide of tides) await tide.close()
+  })
+  return { clock, links, tides }
+}
+
+test('who cannot say what a tag is now finds nothing, and leaves it for others', async t => {
+  const { clock, links, tides } = processes(t, 2)
+  const [a, b] = tides
+  await clock.until(a!.set('k', 1, { tags: ['t'] }))
+  assert.equal(await clock.until(a!.get('k')), 1)
+  links[1]!.delay('100ms', { on: 'lane' })
+  assert.equal(await clock.until(b!.get('k')), undefined)
+  await clock.pass(500)
+  assert.equal(await clock.until(a!.get('k')), 1)
+  links[1]!.heal()
+  await clock.pass(500)
+  assert.equal(await clock.until(b!.get('k')), 1)
+})
+
+test('what was set since a tag was given up is answered to who asks beside an outdated build', async t => {
+  const { clock, tides } = processes(t, 2)
+  const [a, b] = tides
+  const gate = Promise.withResolvers<string>()
+  const building = a!.getOrSet('k', () => gate.promise, { tags: ['t'] })
+  await clock.pass(1)
+  await b!.deleteByTag('t')
+  await b!.set('k', 'set')
+  assert.equal(await clock.until(a!.getOrSet('k', () => 'built')), 'set')
+  assert.equal(await clock.until(b!.get('k')), 'set')
+  gate.resolve('old')
+  assert.equal(await building, 'old')
+  await settle()
+  assert.equal(await clock.until(b!.get('k')), 'set')
+})
+
+test('beside an outdated build others are built without the tier, when it is gone', async t => {
+  const { clock, links, tides } = processes(t, 1)
+  const [tide] = tides
+  const gate = Promise.withResolvers<string>()
+  const building = tide!.getOrSet('k', () => gate.promise, { tags: ['t'] })
+  await clock.pass(1)
+  links[0]!.down()
+  await clock.until(assert.rejects(tide!.deleteByTag('t'), { code: 'TIER_UNAVAILABLE' }))
+  assert.equal(await clock.until(tide!.getOrSet('k', () => 'built')), 'built')
+  gate.resolve('old')
+  assert.equal(await clock.until(building), 'old')
+})
+
+test('what cannot be kept takes nothing away that others have set meanwhile', async t => {
+  const { clock, tides } = processes(t, 2)
+  const [a, b] = tides
+  const gate = Promise.withResolvers<unknown>()
+  const building = a!.getOrSet('k', () => gate.promise)
+  await clock.pass(1)
+  await b!.set('k', 'set')
+  gate.resolve(() => 'no bytes')
+  await clock.until(building)
+  await settle()
+  assert.equal(await clock.until(b!.get('k')), 'set')
+})

@@ -821,13 +821,13 @@ export const mutations: Readonly<Record<string, Mutation>> = {
     schedules: [],
   },
   'values: generations of tags': {
-    patches: [patch('library/payload-codecs.ts', 'return tokens.every(({ generation }, at) => generation === filed[at]!.generation) ? tokens : null', 'return tokens.every(({ generation }, at) => generation === filed[at]!.generation) ? tokens : tokens')], // prettier-ignore
+    patches: [patch('library/payload-codecs.ts', 'if (tags?.some(({ generation }, at) => generation !== filed[at]!.generation) === true) return UNDECODABLE', '')], // prettier-ignore
     focus: everyValueShared,
     seeds: 20,
     schedules: [],
   },
   'values: builds of before a tag was given up': {
-    patches: [patch('library/builds.ts', 'if (expected.outdated) await writer.invalidate([key])', '')],
+    patches: [patch('library/builds.ts', 'if (expected.outdated) await reader.giveUpLoad(key)', '')],
     focus: everyValueShared,
     seeds: 100,
     schedules: [],

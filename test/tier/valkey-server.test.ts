@@ -149,6 +149,11 @@ describe('a tier on one server', { skip }, () => {
     const huge = Buffer.alloc(limits.valueBytesMax + 1)
     assert.equal(await tier.put(scene.key, { payload: huge, stamp: scene.write(2n, 120n) }), 'too-large')
     assert.equal(await scene.record(), undefined)
+    // A load that does not fit takes away nothing but its lease.
+    await scene.lease(7n)
+    await scene.put('newer', scene.write(3n, 130n))
+    assert.equal(await tier.fill(scene.key, 7n, { payload: huge, stamp: scene.load() }), 'too-large')
+    assert.equal((await scene.record())?.type, 'value')
   })
 
   test('another number of lanes is refused; the same, or another prefix, is not', async () => {
