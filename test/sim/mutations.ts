@@ -835,7 +835,7 @@ export const mutations: Readonly<Record<string, Mutation>> = {
   'values: builds that are still waited for': {
     patches: [patch('library/built-values.ts', 'this.#builds.set(id, [...builds, build])', 'this.#builds.set(id, outdated ? [build] : [...builds, build])')], // prettier-ignore
     focus: everyValueShared,
-    seeds: 100,
+    seeds: 250,
     schedules: [],
   },
   'values: bound of a call': {
