@@ -28,15 +28,19 @@ for (const threads of [1, 2]) {
     t.after(() => (reader.close(), writer.close()))
     await reader.command('CLIENT', 'TRACKING', 'ON')
     const value = Buffer.alloc(1000, 'x')
-    for (let i = 0; i < 8_000 && reader.pushes.length === 0; i += 100) {
+    // A key whose write was noted because of another one in its place of the table may be told of too, and is there.
+    const isToldOfOneGone = async (): Promise<boolean> => {
+      const told = (reader.pushes as [string, string[]][]).flatMap(([, keys]) => keys)
+      for (const key of told) if ((await reader.command('GET', key)) === null) return true
+      return false
+    }
+    for (let i = 0; !(await isToldOfOneGone()); i += 100) {
+      assert.ok(i < 8_000, 'nobody was told')
       const keys = Array.from({ length: 100 }, (_, j) => `key:${i + j}`)
       await writer.command('MSET', ...keys.flatMap(key => [key, value]))
       await reader.command('MGET', ...keys)
     }
-    await eventually('told', () => reader.pushes.length > 0)
-    const [[kind, keys]] = reader.pushes as [[string, string[]]]
-    assert.equal(kind, 'invalidate')
-    assert.equal(await reader.command('GET', keys[0]!), null)
+    for (const [kind] of reader.pushes as [string][]) assert.equal(kind, 'invalidate')
   })
 
   test(`the cache of node-redis never returns what it was told is old, ${threads} threads`, async t => {
