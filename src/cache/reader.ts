@@ -183,8 +183,7 @@ export class Reader<V = Uint8Array> {
 
   /** The same of all loads. */
   giveUpLoads(): void {
-    for (const [key, { token }] of this.#flights) void this.#giveBack(this.#keyspaces.place(key), token)
-    this.#flights.clear()
+    for (const key of this.#flights.keys()) void this.giveUpLoad(key)
   }
 
   /**

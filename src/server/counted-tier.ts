@@ -12,23 +12,15 @@ import type {
   TierValue,
   TooLarge,
 } from '../tier/tier.ts'
-import { WrappedTier } from '../tier/wrapped-tier.ts'
+import { TierAround } from '../tier/wrapped-tier.ts'
 import { type ServerMetrics, fillOutcomes, putOutcomes } from './metrics.ts'
 
-export class CountedTier extends WrappedTier {
-  readonly lanes: number
-  readonly #tier: SharedTier
+export class CountedTier extends TierAround {
   readonly #metrics: ServerMetrics
 
   constructor(tier: SharedTier, metrics: ServerMetrics) {
-    super()
-    this.lanes = tier.lanes
-    this.#tier = tier
+    super(tier)
     this.#metrics = metrics
-  }
-
-  protected ask<T>(call: (tier: SharedTier) => Awaitable<T>): Awaitable<T> {
-    return call(this.#tier)
   }
 
   /** Counts the answer when it is there, or the failure. */
@@ -45,19 +37,19 @@ export class CountedTier extends WrappedTier {
   }
 
   override read(keys: readonly string[]): Promise<readonly TierRead[]> {
-    return this.#counted(this.#tier.read(keys), reads => this.#looked(reads, true))
+    return this.#counted(this.tier.read(keys), reads => this.#looked(reads, true))
   }
 
   override lease(key: string, options: LeaseOptions): Promise<TierLease> {
-    return this.#counted(this.#tier.lease(key, options), leased => this.#looked([leased], false))
+    return this.#counted(this.tier.lease(key, options), leased => this.#looked([leased], false))
   }
 
   override renew(key: string, options: RenewOptions): Promise<TierLease> {
-    return this.#counted(this.#tier.renew(key, options))
+    return this.#counted(this.tier.renew(key, options))
   }
 
   override hold(key: string, token: Token, leaseMs: number): Promise<coherence.HoldOutcome> {
-    return this.#counted(this.#tier.hold(key, token, leaseMs))
+    return this.#counted(this.tier.hold(key, token, leaseMs))
   }
 
   // A key that a read finds nothing of is leased next, and counted then: once, as if both had been one.
@@ -72,23 +64,23 @@ export class CountedTier extends WrappedTier {
   }
 
   override fill(key: string, token: Token, value: TierValue<LoadStamp>): Promise<coherence.FillOutcome | TooLarge> {
-    return this.#counted(this.#tier.fill(key, token, value), outcome =>
+    return this.#counted(this.tier.fill(key, token, value), outcome =>
       this.#metrics.add('tidemark_tier_fills_total', 1, fillOutcomes.indexOf(outcome)),
     )
   }
 
   override put(key: string, value: TierValue<WriteStamp>): Promise<coherence.PutOutcome | TooLarge> {
-    return this.#counted(this.#tier.put(key, value), outcome =>
+    return this.#counted(this.tier.put(key, value), outcome =>
       this.#metrics.add('tidemark_tier_puts_total', 1, putOutcomes.indexOf(outcome)),
     )
   }
 
   override voidKey(key: string): Promise<coherence.VoidOutcome> {
-    return this.#counted(this.#tier.voidKey(key))
+    return this.#counted(this.tier.voidKey(key))
   }
 
   override begin(key: string, id: Token, fenceMs: number): Promise<coherence.BeginOutcome> {
-    return this.#counted(this.#tier.begin(key, id, fenceMs))
+    return this.#counted(this.tier.begin(key, id, fenceMs))
   }
 
   override putFenced(
@@ -96,10 +88,6 @@ export class CountedTier extends WrappedTier {
     id: Token,
     value: TierValue<WriteStamp>,
   ): Promise<coherence.PutFencedOutcome | TooLarge> {
-    return this.#counted(this.#tier.putFenced(key, id, value))
-  }
-
-  close(): Promise<void> {
-    return this.#tier.close()
+    return this.#counted(this.tier.putFenced(key, id, value))
   }
 }

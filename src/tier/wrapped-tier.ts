@@ -95,3 +95,23 @@ export abstract class WrappedTier<V = Uint8Array> extends RecodedTier<V, V> {
     return this.ask(tier => tier.putFenced(key, id, value))
   }
 }
+
+/** Around one tier, there from the start: what it says, and its end, are the other one's too. */
+export abstract class TierAround<V = Uint8Array> extends WrappedTier<V> {
+  readonly lanes: number
+  protected readonly tier: SharedTier<V>
+
+  constructor(tier: SharedTier<V>) {
+    super()
+    this.lanes = tier.lanes
+    this.tier = tier
+  }
+
+  protected ask<T>(call: (tier: SharedTier<V>) => Awaitable<T>): Awaitable<T> {
+    return call(this.tier)
+  }
+
+  close(): Promise<void> {
+    return this.tier.close()
+  }
+}

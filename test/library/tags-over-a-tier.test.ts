@@ -9,8 +9,8 @@ import { ManualClock } from '../../src/testing/clock.ts'
 import { FaultyTier } from '../../src/testing/faulty-tier.ts'
 import { MemoryTier } from '../../src/testing/memory-tier.ts'
 import { createTestTidemark } from '../../src/testing/test-tidemark.ts'
-import type { Awaitable, SharedTier } from '../../src/tier/tier.ts'
-import { WrappedTier } from '../../src/tier/wrapped-tier.ts'
+import type { SharedTier } from '../../src/tier/tier.ts'
+import { TierAround } from '../../src/tier/wrapped-tier.ts'
 import { redisInstalled, startRedis, type RedisServer } from '../support/redis-server.ts'
 import { settle } from './scene.ts'
 
@@ -110,20 +110,8 @@ describe('tags over a shared tier', { skip: !redisInstalled() }, () => {
 })
 
 /** The part of it that tags are in does not answer. */
-class TierWithoutTags extends WrappedTier {
-  readonly lanes: number
+class TierWithoutTags extends TierAround {
   readonly stored: string[] = []
-  readonly #tier: MemoryTier
-
-  constructor(tier: MemoryTier) {
-    super()
-    this.lanes = tier.lanes
-    this.#tier = tier
-  }
-
-  protected ask<T>(call: (tier: SharedTier) => Awaitable<T>): Awaitable<T> {
-    return call(this.#tier)
-  }
 
   override lease(...args: Parameters<SharedTier['lease']>) {
     if (args[0].startsWith('#tags:')) throw new TidemarkError('TIER_UNAVAILABLE', 'no tags')
@@ -138,10 +126,6 @@ class TierWithoutTags extends WrappedTier {
   override putFenced(...args: Parameters<SharedTier['putFenced']>) {
     if (args[2].payload !== null) this.stored.push(args[0])
     return super.putFenced(...args)
-  }
-
-  close(): Promise<void> {
-    return this.#tier.close()
   }
 }
 

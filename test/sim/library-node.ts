@@ -190,7 +190,7 @@ export function durationOf(ms: number): Duration {
   return `${Math.floor(ms)}ms`
 }
 
-function idOf(key: string): string {
+export function idOf(key: string): string {
   return key.slice(key.indexOf(':') + 1)
 }
 

@@ -7,7 +7,7 @@ import { seededRandom } from '../../src/base/random.ts'
 import type { Keyspace } from '../../src/library/keyspace.ts'
 import { Tidemark } from '../../src/library/tidemark.ts'
 import type { SourceFunctions } from '../../src/source/functions-source.ts'
-import { durationOf } from './library-node.ts'
+import { durationOf, idOf } from './library-node.ts'
 import { FUNCTIONS, newLoglessTier, type LoglessAnswer, type LoglessNodeOptions, type LoglessPart } from './logless-node.ts' // prettier-ignore
 import { HeardTier, type TierHeard } from './tier-heard.ts'
 
@@ -64,8 +64,4 @@ export class LoglessLibrary implements LoglessPart {
   hear<T>(heard: TierHeard, write: () => T): T {
     return this.#tier.hear(heard, write)
   }
-}
-
-function idOf(key: string): string {
-  return key.slice(key.indexOf(':') + 1)
 }

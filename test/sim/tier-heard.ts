@@ -1,8 +1,8 @@
 // What a tier said to a write as it went on, for who has to know whether the value is there. Not for: changing anything.
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type { BeginOutcome, PutFencedOutcome } from '../../src/coherence/operations.ts'
-import type { Awaitable, SharedTier, TooLarge } from '../../src/tier/tier.ts'
-import { WrappedTier } from '../../src/tier/wrapped-tier.ts'
+import type { SharedTier, TooLarge } from '../../src/tier/tier.ts'
+import { TierAround } from '../../src/tier/wrapped-tier.ts'
 
 export class TierHeard {
   /** Fences that it put up: when it was asked for them. */
@@ -11,16 +11,12 @@ export class TierHeard {
   readonly kept = new Set<string>()
 }
 
-export class HeardTier extends WrappedTier {
-  readonly lanes: number
-  readonly #tier: SharedTier
+export class HeardTier extends TierAround {
   readonly #nowMs: () => number
   readonly #heard = new AsyncLocalStorage<TierHeard>()
 
   constructor(tier: SharedTier, nowMs: () => number) {
-    super()
-    this.lanes = tier.lanes
-    this.#tier = tier
+    super(tier)
     this.#nowMs = nowMs
   }
 
@@ -29,25 +25,17 @@ export class HeardTier extends WrappedTier {
     return this.#heard.run(heard, write)
   }
 
-  protected ask<T>(call: (tier: SharedTier) => Awaitable<T>): Awaitable<T> {
-    return call(this.#tier)
-  }
-
   override async begin(...args: Parameters<SharedTier['begin']>): Promise<BeginOutcome> {
     const [heard, askedMs] = [this.#heard.getStore(), this.#nowMs()]
-    const outcome = await this.#tier.begin(...args)
+    const outcome = await this.tier.begin(...args)
     if (outcome === 'fenced') heard?.fencedMs.set(args[0], askedMs)
     return outcome
   }
 
   override async putFenced(...args: Parameters<SharedTier['putFenced']>): Promise<PutFencedOutcome | TooLarge> {
     const heard = this.#heard.getStore()
-    const outcome = await this.#tier.putFenced(...args)
+    const outcome = await this.tier.putFenced(...args)
     if (outcome === 'stored' || outcome === 'voided') heard?.kept.add(args[0])
     return outcome
-  }
-
-  close(): Promise<void> {
-    return this.#tier.close()
   }
 }

@@ -1,22 +1,14 @@
 // A tier whose memory takes no large values. Not for: a server that really has no room (tier/valkey-server.test.ts).
 import type { Awaitable, SharedTier, TierValue, TooLarge } from '../../src/tier/tier.ts'
-import { WrappedTier } from '../../src/tier/wrapped-tier.ts'
+import { TierAround } from '../../src/tier/wrapped-tier.ts'
 
 /** A tier whose memory takes no value of more bytes than these. */
-export class SmallTier extends WrappedTier {
-  readonly lanes: number
-  readonly #tier: SharedTier
+export class SmallTier extends TierAround {
   readonly #bytesMax: number
 
   constructor(tier: SharedTier, bytesMax: number) {
-    super()
-    this.lanes = tier.lanes
-    this.#tier = tier
+    super(tier)
     this.#bytesMax = bytesMax
-  }
-
-  protected ask<T>(call: (tier: SharedTier) => Awaitable<T>): Awaitable<T> {
-    return call(this.#tier)
   }
 
   override fill(...[key, token, value]: Parameters<SharedTier['fill']>) {
@@ -34,11 +26,7 @@ export class SmallTier extends WrappedTier {
   // What does not fit leaves, with whatever was there.
   async #kept<T>(key: string, { payload }: TierValue<unknown>, keep: () => Awaitable<T>): Promise<T | TooLarge> {
     if ((payload?.length ?? 0) <= this.#bytesMax) return keep()
-    await this.#tier.voidKey(key)
+    await this.tier.voidKey(key)
     return 'too-large'
-  }
-
-  close(): Promise<void> {
-    return this.#tier.close()
   }
 }
