@@ -1,8 +1,9 @@
 // Whether an address may be listened on: without a password nothing but loopback, and nothing that another process has.
 import { lookup } from 'node:dns/promises'
-import { BlockList, isIP } from 'node:net'
+import { once } from 'node:events'
+import { BlockList, createServer, isIP } from 'node:net'
 import { TidemarkError, messageOf } from '../base/errors.ts'
-import { Listener } from './transport.ts'
+import { Listener, listenError } from './transport.ts'
 
 /** Rejects with PASSWORD_REQUIRED unless there is a password or all addresses of `host` are loopback. */
 export async function checkExposure(host: string, setting: string, requirepass: string | undefined): Promise<void> {
@@ -26,15 +27,48 @@ async function addressesOf(host: string, setting: string): Promise<string[]> {
   }
 }
 
+/** A port that no other Tidemark server of this machine listens on until it is released. */
+export interface TakenPort {
+  readonly port: number
+  release(): void
+}
+
+/** Port 0: how many ports of the system's choice may be in other servers' hands before that is an error. */
+const PORTS_TRIED = 16
+
 /**
- * Takes the port for a moment without sharing it, since threads that share theirs would join another server's port
- * silently. Resolves with the port, chosen by the system for 0; rejects with ADDRESS_TAKEN or ADDRESS_REFUSED.
+ * Takes a port for the threads that will share it; the system chooses for 0. Threads that share a port would join another
+ * server's silently, each server with a part of the connections. So the port is bound for a moment without sharing, which
+ * finds who listens already, and held by name until `release`, which finds who has bound it for a moment too.
+ * Rejects with ADDRESS_TAKEN or ADDRESS_REFUSED.
  */
-export async function probePort(host: string, port: number): Promise<number> {
-  const listener = await listenBriefly(host, port, false)
-  const bound = listener.port
-  listener.stopAccepting()
-  return bound
+export async function takePort(host: string, wanted: number): Promise<TakenPort> {
+  for (let tried = 1; ; tried++) {
+    const listener = await listenBriefly(host, wanted, false)
+    const port = listener.port
+    const name = `${listener.host} ${port}`
+    listener.stopAccepting()
+    try {
+      return { port, release: await holdName(name) }
+    } catch (thrown) {
+      if (wanted === 0 && tried < PORTS_TRIED) continue
+      throw listenError(host, port, thrown as NodeJS.ErrnoException)
+    }
+  }
+}
+
+/**
+ * Holds `name` among all processes of this network namespace, in which ports are unique too: as a socket in Linux's abstract
+ * namespace (unix(7)), which leaves no file and ends with its process, however it ends. Elsewhere nothing is held: Node
+ * shares ports on few other systems. Resolves with what lets go; rejects with EADDRINUSE.
+ */
+async function holdName(name: string): Promise<() => void> {
+  if (process.platform !== 'linux') return () => {}
+  const server = createServer(socket => socket.destroy())
+  server.listen(`\0tidemark ${name}`)
+  await once(server, 'listening')
+  server.unref()
+  return () => void server.close()
 }
 
 function listenBriefly(host: string, port: number, reusePort: boolean): Promise<Listener> {

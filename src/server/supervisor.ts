@@ -11,7 +11,7 @@ import { TidemarkError, messageOf } from '../base/errors.ts'
 import { type Random, systemRandom } from '../base/random.ts'
 import type { KeyspaceDescription } from '../source/source.ts'
 import { Store } from '../store/store.ts'
-import { canReusePort, checkExposure, probePort } from './address-checks.ts'
+import { canReusePort, checkExposure, takePort } from './address-checks.ts'
 import { ClientCounts } from './client-counts.ts'
 import { commandNames } from './commands/table.ts'
 import { readDatabases, readinessOf } from './database-report.ts'
@@ -132,7 +132,8 @@ class Supervisor {
       const lock = DataLock.take(dataFolder)
       this.#closers.push(() => lock.release())
     }
-    const port = await probePort(host, wanted)
+    const { port, release } = await takePort(host, wanted)
+    this.#closers.push(release)
     const reusePort = await canReusePort(host)
     const serverThreads = reusePort ? this.#settings.threads : 1
     if (serverThreads < this.#settings.threads) {

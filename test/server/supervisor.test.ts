@@ -13,6 +13,7 @@ import { TidemarkError } from '../../src/base/errors.ts'
 import { limits } from '../../src/base/limits.ts'
 import type { ServerSettings } from '../../src/server/settings.ts'
 import { type RunningServer, type ServerIo, startServer } from '../../src/server/supervisor.ts'
+import { freePort } from '../support/redis-server.ts'
 import { RespClient } from '../support/resp-client.ts'
 import { eventually, testSettings } from './served-scene.ts'
 
@@ -75,6 +76,23 @@ describe('a server does not start', () => {
     const { server } = await start(t, { threads: 2 })
     const refused = await refusal(t, { port: server.port })
     assert.equal(refused.code, 'ADDRESS_TAKEN')
+  })
+
+  test('on a port that another server is about to share between its threads', async t => {
+    const port = await freePort()
+    const [preparing, prepared] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+    const prepare = (): Promise<void> => {
+      preparing.resolve()
+      return prepared.promise
+    }
+    const first = start(t, { port, threads: 2 }, { prepare })
+    await preparing.promise
+    const refused = await refusal(t, { port, threads: 2 })
+    prepared.resolve()
+    assert.equal(refused.code, 'ADDRESS_TAKEN')
+    const { server } = await first
+    await server.stop()
+    await start(t, { port, threads: 2 })
   })
 
   test('when the port for HTTP is taken, and leaves nothing behind', async t => {

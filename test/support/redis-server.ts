@@ -1,10 +1,10 @@
 // A real redis-server on a free loopback port, with nothing on disk, to compare with. Undefined where none is installed:
 // a test then says so by being skipped, which TIDEMARK_NO_SKIP=1 turns into a failure.
 import { spawn, spawnSync } from 'node:child_process'
+import { randomInt } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { createServer, connect } from 'node:net'
-import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
@@ -27,12 +27,22 @@ export function redisInstalled(): boolean {
   return false
 }
 
+/** Ports that the system gives to nobody of its own choice, neither to who listens on port 0 nor to who connects. */
+const OWN_PORTS = { first: 12_000, end: 32_000 }
+
+/** A port that nobody has, and that nobody else will have by chance before the server that it is for listens. */
 export async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
-  const { port } = server.address() as AddressInfo
-  await new Promise(resolve => server.close(resolve))
-  return port
+  for (;;) {
+    const port = randomInt(OWN_PORTS.first, OWN_PORTS.end)
+    const server = createServer()
+    const free = await new Promise<boolean>(resolve => {
+      server.once('error', () => resolve(false))
+      server.listen(port, '127.0.0.1', () => resolve(true))
+    })
+    if (!free) continue
+    await new Promise(resolve => server.close(resolve))
+    return port
+  }
 }
 
 // The shell ends the server as soon as its input ends: a test that dies, however it dies, takes its server with it.
