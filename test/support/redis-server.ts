@@ -1,7 +1,6 @@
 // A real redis-server on a free loopback port, with nothing on disk, to compare with. Undefined where none is installed:
 // a test then says so by being skipped, which TIDEMARK_NO_SKIP=1 turns into a failure.
 import { spawn, spawnSync } from 'node:child_process'
-import { randomInt } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { createServer, connect } from 'node:net'
@@ -30,10 +29,14 @@ export function redisInstalled(): boolean {
 /** Ports that the system gives to nobody of its own choice, neither to who listens on port 0 nor to who connects. */
 const OWN_PORTS = { first: 12_000, end: 32_000 }
 
+/** Each process begins at a place of its own, and comes to another's only after so many ports. */
+const PORTS_APART = 64
+let portsAsked = process.pid * PORTS_APART
+
 /** A port that nobody has, and that nobody else will have by chance before the server that it is for listens. */
 export async function freePort(): Promise<number> {
   for (;;) {
-    const port = randomInt(OWN_PORTS.first, OWN_PORTS.end)
+    const port = OWN_PORTS.first + (portsAsked++ % (OWN_PORTS.end - OWN_PORTS.first))
     const server = createServer()
     const free = await new Promise<boolean>(resolve => {
       server.once('error', () => resolve(false))
