@@ -59,14 +59,19 @@ export async function takePort(host: string, wanted: number): Promise<TakenPort>
 
 /**
  * Holds `name` among all processes of this network namespace, in which ports are unique too: as a socket in Linux's abstract
- * namespace (unix(7)), which leaves no file and ends with its process, however it ends. Elsewhere nothing is held: Node
- * shares ports on few other systems. Resolves with what lets go; rejects with EADDRINUSE.
+ * namespace (unix(7)), which leaves no file and ends with its process, however it ends. Elsewhere, and where a sandbox allows
+ * no such sockets, nothing is held. Resolves with what lets go; rejects with EADDRINUSE.
  */
 async function holdName(name: string): Promise<() => void> {
   if (process.platform !== 'linux') return () => {}
   const server = createServer(socket => socket.destroy())
-  server.listen(`\0tidemark ${name}`)
-  await once(server, 'listening')
+  try {
+    server.listen(`\0tidemark ${name}`)
+    await once(server, 'listening')
+  } catch (thrown) {
+    if ((thrown as NodeJS.ErrnoException).code === 'EADDRINUSE') throw thrown
+    return () => {}
+  }
   server.unref()
   return () => void server.close()
 }
